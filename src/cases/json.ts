@@ -1,0 +1,73 @@
+/** JSON values of cases: the types, a canonical text, and copies that survive hostile keys. */
+
+export type Json = null | boolean | number | string | Json[] | { [k: string]: Json }
+export type JsonObject = { [k: string]: Json }
+/** A case in the interchange form; `id` is a string. */
+export type CaseJson = { [k: string]: Json }
+/** SHA-256, handed in so that this folder needs no cryptography of its own. */
+export type Sha256 = (bytes: Uint8Array) => Uint8Array
+
+/** Deeper values are refused at import and unreadable when they arrive: recursion stays bounded. */
+export const MAX_NESTING = 64
+
+/** UTF-16 order, the one order of this folder; never a locale's. */
+export const compareText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
+
+export const isObject = (value: unknown): value is JsonObject =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** Sets an own property even when the key is `__proto__`, which plain assignment would lose. */
+export function put(object: JsonObject, key: string, value: Json): void {
+  Object.defineProperty(object, key, { value, enumerable: true, writable: true, configurable: true })
+}
+
+/** Reads an own property; never one of the prototype. */
+export const own = (object: JsonObject, key: string): Json | undefined =>
+  Object.hasOwn(object, key) ? object[key] : undefined
+
+/** Entries in UTF-16 order of the keys. */
+export const sortedEntries = (object: JsonObject): [string, Json][] =>
+  Object.entries(object).sort((a, b) => compareText(a[0], b[0]))
+
+/** True unless the string holds half of a surrogate pair, which UTF-8 can't carry. */
+export const isWellFormed = (text: string): boolean => !/\p{Surrogate}/u.test(text)
+
+/** True when an offset would cut a surrogate pair in two. */
+export function splitsPair(text: string, at: number): boolean {
+  const before = text.charCodeAt(at - 1)
+  const after = text.charCodeAt(at)
+  return before >= 0xd800 && before < 0xdc00 && after >= 0xdc00 && after < 0xe000
+}
+
+/** The one JSON text of a value: keys in UTF-16 order, no spaces; minus zero stays minus zero. */
+export function canonicalJson(value: Json): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`
+  if (isObject(value)) {
+    return `{${sortedEntries(value)
+      .map(([key, inner]) => `${JSON.stringify(key)}:${canonicalJson(inner)}`)
+      .join(',')}}`
+  }
+  return Object.is(value, -0) ? '-0' : JSON.stringify(value)
+}
+
+/** Why a parsed value can't be kept exactly, as the end of a sentence; null when it can. */
+export function flawOf(value: Json, depth = 0): string | null {
+  if (typeof value === 'string') return isWellFormed(value) ? null : 'holds half of a surrogate pair'
+  if (typeof value === 'number') return Number.isFinite(value) ? null : 'holds a number out of range'
+  if (typeof value !== 'object' || value === null) return null
+  if (depth >= MAX_NESTING) return `is nested deeper than ${MAX_NESTING} levels`
+  if (Array.isArray(value)) {
+    for (const inner of value) {
+      const flaw = flawOf(inner, depth + 1)
+      if (flaw) return flaw
+    }
+    return null
+  }
+  for (const [key, inner] of Object.entries(value)) {
+    const flaw = flawOf(key) ?? flawOf(inner, depth + 1)
+    if (flaw) return flaw
+  }
+  return null
+}
+
+export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)

@@ -1,0 +1,166 @@
+/** Writes interchange JSON into a case's document, field by field. Create, merge and edit are built on it. */
+import { getState } from 'yjs'
+import {
+  canonicalJson,
+  isObject,
+  type Json,
+  type JsonObject,
+  own,
+  type Sha256,
+  sortedEntries,
+  utf8,
+} from './json.js'
+import { type Block, type Mark, normaliseBlocks, normaliseMarks, type RichText } from './richtext.js'
+import { below, CONTAINERS, GIVEN, isRecordList, pathOf } from './schema.js'
+import type { CaseView } from './view.js'
+import { fillText, isPristine, setRich } from './ytext.js'
+
+/**
+ * Part of every derived client id. Change it whenever the same line no longer gives the same bytes: else two
+ * versions would write different things under one client id, and diverge for ever.
+ */
+export const FORMAT = 'kartoteka case 1'
+
+/** A Yjs client id that only this content has: 53 bits of a hash of the format and the parts. */
+export function derivedClient(sha256: Sha256, ...parts: Json[]): number {
+  const digest = sha256(utf8(canonicalJson([FORMAT, ...parts])))
+  let client = digest[0]! & 0x1f
+  for (const byte of digest.subarray(1, 7)) client = client * 256 + byte
+  return client
+}
+
+/** A list that can merge by id: every element an object with its own, non-empty string id. */
+export function isKeyedList(value: Json): value is (JsonObject & { id: string })[] {
+  if (!Array.isArray(value)) return false
+  const ids = value.map((item) => (isObject(item) ? own(item, 'id') : undefined))
+  return ids.every((id) => typeof id === 'string' && id !== '') && new Set(ids).size === ids.length
+}
+
+type Keyed = JsonObject & { id: string }
+type RichParts = { text?: string; marks?: Mark[]; blocks?: Block[] }
+const RICH = ['text', 'marks', 'blocks']
+
+/**
+ * Writes through one view of a document; to be used inside one transaction. Without `sha256` new texts are written
+ * as the document's own client: right for what a person adds here, wrong for what several devices may import.
+ */
+export class CaseWriter {
+  readonly #nextPosition = new Map<string, number>()
+
+  constructor(
+    readonly view: CaseView,
+    private readonly sha256: Sha256 | null,
+  ) {}
+
+  /** Writes what `json` (checked interchange) gives and differs; never removes what it lacks. */
+  case(json: JsonObject): void {
+    for (const [name, value] of sortedEntries(json)) {
+      if (name === 'id') continue
+      if (name === 'archived') this.#archived(value)
+      else if (name === 'tags' && Array.isArray(value)) this.#tags(value)
+      else if (CONTAINERS.includes(name) && isObject(value)) this.#container(name, value)
+      else if (isRecordList(name) && isKeyedList(value)) this.records(name, name, value)
+      else this.view.fields.merge(pathOf(name), value)
+    }
+  }
+
+  /** Adds a member to a list unless it is there; returns its path. */
+  member(list: string, id: string): string {
+    const path = below(list, id)
+    if (!this.view.members.has(`+${path}`)) {
+      const position = this.#nextPosition.get(list) ?? this.#positionAfter(list)
+      this.#nextPosition.set(list, position + 1)
+      this.view.members.set(`+${path}`, position)
+    }
+    return path
+  }
+
+  /** Writes one record. One that had been removed starts anew: nothing of its former content comes back. */
+  record(list: string, kind: string, record: Keyed): void {
+    const path = this.member(list, record.id)
+    if (this.view.members.has(`-${path}`)) this.view.revive(path)
+    const rich = kind === 'consultations' ? RICH : kind === 'symptoms' ? ['text'] : []
+    this.#rich(path, '', record, rich)
+    for (const [name, value] of sortedEntries(record)) {
+      if (name === 'id' || rich.includes(name)) continue
+      const place = below(path, name)
+      if (kind === 'analyses' && name === 'symptoms' && isKeyedList(value)) {
+        this.records(place, 'symptoms', value)
+      } else this.view.fields.merge(place, value)
+    }
+  }
+
+  #archived(value: Json): void {
+    // Of a conflict `false` stands, so importing `false` leaves it to the person.
+    if (value === false && this.view.lifecycle.values('archived').includes(false)) return
+    this.view.lifecycle.set('archived', value)
+  }
+
+  #tags(tags: Json[]): void {
+    this.view.give('tags', GIVEN.self)
+    for (const tag of tags) if (typeof tag === 'string') this.member('tags', tag)
+  }
+
+  #container(name: string, value: JsonObject): void {
+    const rich = name === 'description' ? RICH : []
+    this.#rich(name, GIVEN.self, value, rich)
+    for (const [key, inner] of sortedEntries(value)) {
+      if (!rich.includes(key)) this.view.fields.merge(below(name, key), inner)
+    }
+  }
+
+  /** Writes records of a list, which from now on stands even when empty. */
+  records(list: string, kind: string, records: Keyed[]): void {
+    this.view.give(list, GIVEN.self)
+    for (const record of records) this.record(list, kind, record)
+  }
+
+  /**
+   * A text that is new to the document is written under a client id derived from it. So when two devices import it
+   * at the same time, be it within lines that differ elsewhere, it merges into one and not into a doubled text.
+   */
+  #rich(path: string, letters: string, from: JsonObject, names: readonly string[]): void {
+    const parts: RichParts = {}
+    if (names.includes('text') && typeof from.text === 'string') parts.text = from.text
+    const text = parts.text ?? ''
+    if (names.includes('marks') && Array.isArray(from.marks)) {
+      parts.marks = normaliseMarks(text, from.marks as Mark[])
+    }
+    if (names.includes('blocks') && Array.isArray(from.blocks)) {
+      parts.blocks = normaliseBlocks(from.blocks as Block[])
+    }
+    this.view.give(
+      path,
+      letters +
+        (parts.text === undefined ? '' : GIVEN.text) +
+        (parts.marks ? GIVEN.marks : '') +
+        (parts.blocks ? GIVEN.blocks : ''),
+    )
+    if (names.length === 0) return
+    const ytext = this.view.text(path)
+    if (!isPristine(ytext)) setRich(ytext, parts)
+    else {
+      const rich = { text, marks: parts.marks ?? [], blocks: parts.blocks ?? [] }
+      if (text !== '' || rich.blocks.length > 0) this.#asDerived(path, rich, () => fillText(ytext, rich))
+    }
+  }
+
+  #asDerived(path: string, rich: RichText, write: () => void): void {
+    const { doc } = this.view
+    const mine = doc.clientID
+    const client = this.sha256 ? derivedClient(this.sha256, path, rich as unknown as Json) : mine
+    if (getState(doc.store, client) === 0) doc.clientID = client
+    write()
+    doc.clientID = mine
+  }
+
+  #positionAfter(list: string): number {
+    let next = 0
+    for (const path of this.view.members.paths()) {
+      if (!path.startsWith(`+${list}/`)) continue
+      for (const at of this.view.members.values(path))
+        if (typeof at === 'number') next = Math.max(next, at + 1)
+    }
+    return next
+  }
+}

@@ -1,0 +1,142 @@
+/** `start`, `stop` and `open`: the device as a process with a window. */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Command } from 'commander'
+import { type Device, Refused, toRefused } from '../api.js'
+import { readLinkFile, removeLinkFile, writeLinkFile } from '../data-folder.js'
+import { connectLink, isAlive, type Link } from '../link-client.js'
+import type { LocalServer } from '../local-server.js'
+import type { Act, Call } from './call.js'
+import { linkOrDevice, notRunning } from './connect.js'
+import { collect, wholeNumber } from './input.js'
+
+type StartOptions = { port?: number; window: boolean; listen: string[]; lan: boolean }
+
+/** A clean stop flushes; a disk that takes longer than this is given up. */
+const STOP_TIMEOUT_MS = 30_000
+const POLL_MS = 50
+
+export function addStartCommands(program: Command, act: Act): void {
+  program
+    .command('start')
+    .description('run the device and open its window (the default command)')
+    .option('--port <number>', 'the port of the window', wholeNumber(1, 65535))
+    .option('--no-window', 'open no window')
+    .option('--listen <multiaddr>', 'listen here instead of everywhere; may be repeated', collect, [])
+    .option('--no-lan', 'do not look for devices on this network')
+    .action(act(start))
+  program
+    .command('open')
+    .description('open a window on the running device')
+    .option('--print', 'only print a fresh one-time address')
+    .action(act(openAgain))
+  program.command('stop').description('stop the running device').action(act(stop))
+}
+
+async function start(call: Call, options: StartOptions): Promise<void> {
+  const end = new AbortController()
+  const off = call.around.onSignal(() => end.abort())
+  try {
+    const create = () =>
+      call.around.createDevice({
+        folder: call.folder,
+        lan: options.lan,
+        log: (line) => call.note(line),
+        ...(options.listen.length > 0 ? { listen: options.listen } : {}),
+      })
+    const found = await linkOrDevice(call, create, end.signal)
+    if ('pid' in found) return await showRunning(call, found, options)
+    await serve(call, found, options, end)
+  } finally {
+    off()
+  }
+}
+
+/** Runs until a signal or `stop`. */
+async function serve(call: Call, device: Device, options: StartOptions, end: AbortController): Promise<void> {
+  const ended = new Promise<void>((resolve) => {
+    end.signal.addEventListener('abort', () => resolve())
+    if (end.signal.aborted) resolve()
+  })
+  let server: LocalServer | undefined
+  try {
+    const { createLocalServer } = await import('../local-server.js')
+    server = await createLocalServer({
+      device,
+      folder: call.folder,
+      onStop: () => end.abort(),
+      log: (line) => call.note(line),
+      ...(options.port === undefined ? {} : { port: options.port }),
+    })
+    await writeLinkFile(call.folder, { port: server.port, pid: process.pid, token: server.linkToken })
+    await announce(call, device.id, device.addresses(), server.windowUrl())
+    if (options.window) await show(call, server.windowUrl())
+    await ended
+  } finally {
+    await server?.close()
+    await device.close()
+    // Last: who sees it gone may take the folder.
+    if (server) await removeLinkFile(call.folder, server.linkToken)
+  }
+}
+
+/** The device of this folder runs already: its window is shown, and this process is done. */
+async function showRunning(call: Call, link: Link, options: StartOptions): Promise<void> {
+  try {
+    const { url } = await link.client.windowUrl()
+    const { device, addresses } = await link.client.about()
+    await announce(call, device, addresses, url)
+    if (options.window) await show(call, (await link.client.windowUrl()).url)
+  } finally {
+    link.close()
+  }
+}
+
+function announce(call: Call, device: string, addresses: string[], url: string): Promise<void> {
+  const ready = { event: 'ready', url, device, addresses, data: call.folder }
+  return call.print(ready, `Kartoteka is ready: ${url}`)
+}
+
+async function show(call: Call, url: string): Promise<void> {
+  const { env, openWindow } = call.around
+  const kind = await openWindow({ url, folder: call.folder, env }).catch(() => null)
+  if (kind === null) call.note('No window could be opened here; use the address.')
+}
+
+async function openAgain(call: Call, options: { print?: boolean }): Promise<void> {
+  const link = await connectLink(call.folder)
+  if (!link) throw notRunning()
+  try {
+    const { url } = await link.client.windowUrl()
+    if (options.print) return await call.print({ url }, url)
+    const { env, openWindow } = call.around
+    const opened = await openWindow({ url, folder: call.folder, env }).catch(() => null)
+    // The code is spent by the window that opened; without one it is the person's to use.
+    await call.print({ opened, url: opened === null ? url : null }, opened === null ? url : '')
+  } finally {
+    link.close()
+  }
+}
+
+/** Done when the folder is free, and when nothing ran in the first place. */
+async function stop(call: Call): Promise<void> {
+  const link = await connectLink(call.folder)
+  if (!link) return call.print({ ok: true, running: false }, 'Nothing was running.')
+  const asked = link.client.stop().catch((error: unknown) => {
+    // It may hang up before it has answered.
+    if (toRefused(error).code !== 'device-stopped') throw error
+  })
+  await Promise.race([asked, link.closed])
+  await link.closed
+  const deadline = performance.now() + STOP_TIMEOUT_MS
+  while (await holds(call.folder, link.pid)) {
+    if (performance.now() > deadline)
+      throw new Refused('still-stopping', `Process ${link.pid} has not ended yet.`)
+    await sleep(POLL_MS)
+  }
+  await call.print({ ok: true, running: true }, 'Stopped.')
+}
+
+/** Its link file goes last of all. */
+async function holds(folder: string, pid: number): Promise<boolean> {
+  return isAlive(pid) && (await readLinkFile(folder))?.pid === pid
+}

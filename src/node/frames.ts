@@ -1,0 +1,248 @@
+/**
+ * A channel: messages in two lanes over one libp2p stream, with true backpressure both ways.
+ *
+ * Sending: live before bulk, bulk in small fragments, nothing handed to the stream that it can't take.
+ * Receiving: a consumer that is slow pauses the stream, and so holds the sender. (libp2p by itself
+ * reads on and buffers.) What is unfinished when a channel ends is lost without a sign to the sender:
+ * only acknowledgements of the protocol above say what arrived.
+ */
+import type { Stream, StreamCloseEvent } from '@libp2p/interface'
+import { pipe } from 'it-pipe'
+import {
+  FrameDecoder,
+  type FrameLimits,
+  type Lane,
+  MAX_MESSAGE_BYTES,
+  type Message,
+} from '../protocol/framing.js'
+import { FragmentQueue } from './host-queue.js'
+import { StreamSource } from './host-source.js'
+
+/** One bulk fragment: the longest thing of our own that a live message waits for. */
+export const BULK_FRAGMENT_BYTES = 16 * 1024
+
+/** Live messages only wait for each other; the size keeps single writes moderate. */
+const LIVE_FRAGMENT_BYTES = 64 * 1024
+
+/** Below this much queued bulk its producer is asked for more: a few fragments ahead of the wire. */
+export const BULK_LOW_WATER_BYTES = 128 * 1024
+
+/** A peer that takes nothing for this long is treated as gone. */
+export const WRITE_TIMEOUT_MS = 30_000
+
+/** How long a close waits for the other side's. */
+const CLOSE_TIMEOUT_MS = 5_000
+
+/**
+ * How a channel ended: `closed` cleanly by either side, `lost` with its connection, `reset` by the other
+ * side, `timeout` because the other side took nothing, `unreadable` for bytes that are no frames, or
+ * `aborted` here.
+ */
+export interface ChannelEnd {
+  code: 'closed' | 'lost' | 'reset' | 'timeout' | 'unreadable' | 'aborted'
+  sentence: string
+}
+
+export interface ChannelOptions extends Partial<FrameLimits> {
+  writeTimeoutMs?: number
+  closeTimeoutMs?: number
+}
+
+export class Channel {
+  /** Incoming messages, to be iterated once. Ends without an error however the channel ends: see `closed`. */
+  readonly messages: AsyncIterable<Message>
+  /** Never rejects. */
+  readonly closed: Promise<ChannelEnd>
+
+  readonly #stream: Stream
+  readonly #source: StreamSource
+  readonly #writeTimeoutMs: number
+  readonly #closeTimeoutMs: number
+  readonly #live = new FragmentQueue('live', LIVE_FRAGMENT_BYTES)
+  readonly #bulk = new FragmentQueue('bulk', BULK_FRAGMENT_BYTES)
+  #onBulkLow: (() => void) | undefined
+  #bulkWasHigh = false
+  #blocked = false
+  /** What the stream itself still held when we last looked; less of it is progress. */
+  #unsentByStream = 0
+  #stalled: NodeJS.Timeout | undefined
+  #closing: NodeJS.Timeout | undefined
+  #finishing = false
+  #remoteFinished = false
+  #end: ChannelEnd | undefined
+  #resolveClosed!: (end: ChannelEnd) => void
+
+  constructor(stream: Stream, options: ChannelOptions = {}) {
+    this.#stream = stream
+    this.#writeTimeoutMs = options.writeTimeoutMs ?? WRITE_TIMEOUT_MS
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve
+    })
+    // Listeners must not throw: an exception inside an event target ends the process.
+    stream.addEventListener('drain', this.#drained)
+    stream.addEventListener('remoteCloseWrite', this.#remoteClosed)
+    stream.addEventListener('close', this.#streamClosed)
+    this.#source = new StreamSource(stream)
+    const decoder = new FrameDecoder(pickLimits(options))
+    this.messages = pipe(this.#source.chunks(), (chunks) => this.#decode(chunks, decoder))
+    if (stream.status !== 'open') this.#finish('lost', 'The connection is gone.')
+  }
+
+  /** Bytes of each lane that the stream has not taken yet. */
+  get queuedBulkBytes(): number {
+    return this.#bulk.byteLength
+  }
+
+  get queuedLiveBytes(): number {
+    return this.#live.byteLength
+  }
+
+  /**
+   * Queues a message; the bytes must not be changed afterwards. False when the channel has ended or
+   * closes: nothing was queued. Throws on a message over MAX_MESSAGE_BYTES, which is the caller's bug.
+   */
+  send(lane: Lane, bytes: Uint8Array): boolean {
+    if (bytes.byteLength > MAX_MESSAGE_BYTES) throw new RangeError('the message is too long')
+    if (this.#end !== undefined || this.#finishing) return false
+    const queue = lane === 'live' ? this.#live : this.#bulk
+    queue.push(bytes)
+    if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
+    this.#pump()
+    return true
+  }
+
+  /** Called each time the bulk queue falls to BULK_LOW_WATER_BYTES after having been above it. One at a time. */
+  onBulkLow(callback: () => void): void {
+    this.#onBulkLow = callback
+  }
+
+  /** Sends what is queued, then ends both directions. Resolves when the channel has ended, however it did. */
+  async close(): Promise<ChannelEnd> {
+    if (this.#end === undefined && !this.#finishing) {
+      this.#finishing = true
+      this.#pump()
+    }
+    return this.closed
+  }
+
+  /** Ends at once; the other side sees a reset. */
+  abort(error: Error): void {
+    this.#abort('aborted', error.message)
+  }
+
+  #pump(): void {
+    while (!this.#blocked && this.#end === undefined) {
+      const frame = this.#live.nextFrame() ?? this.#bulk.nextFrame()
+      if (frame === undefined) break
+      try {
+        if (!this.#stream.send(frame)) this.#block()
+      } catch {
+        this.#abort('lost', 'The connection is gone.')
+        return
+      }
+    }
+    if (this.#bulkWasHigh && this.#bulk.byteLength <= BULK_LOW_WATER_BYTES) {
+      this.#bulkWasHigh = false
+      const callback = this.#onBulkLow
+      if (callback !== undefined) queueMicrotask(callback)
+    }
+    if (this.#finishing && this.#live.empty && this.#bulk.empty) this.#closeStream()
+  }
+
+  /** The stream is full; its drain event lets us go on, and its absence ends the channel. */
+  #block(): void {
+    if (this.#end !== undefined) return
+    this.#blocked = true
+    this.#unsentByStream = this.#stream.writeBufferLength
+    this.#stalled = setTimeout(() => {
+      this.#abort('timeout', 'The other device has stopped taking data.')
+    }, this.#writeTimeoutMs)
+  }
+
+  /**
+   * Not every drain is progress: a connection that drains tells all its streams, also one whose
+   * window is shut. Hence the look at what the stream still holds.
+   */
+  readonly #drained = (): void => {
+    // The stream empties its own buffer in a microtask of this event; ours comes after it.
+    queueMicrotask(() => {
+      if (!this.#blocked || this.#end !== undefined) return
+      const unsent = this.#stream.writeBufferLength
+      if (unsent < this.#unsentByStream) this.#stalled?.refresh()
+      this.#unsentByStream = unsent
+      if (this.#stream.writableNeedsDrain) return
+      this.#blocked = false
+      clearTimeout(this.#stalled)
+      this.#pump()
+    })
+  }
+
+  #closeStream(): void {
+    if (this.#closing !== undefined || this.#end !== undefined) return
+    this.#closing = setTimeout(() => {
+      this.#abort('timeout', 'The other device did not close the conversation.')
+    }, this.#closeTimeoutMs)
+    this.#stream.close().catch(() => this.#abort('lost', 'The connection is gone.'))
+  }
+
+  /** Closing is for both directions: when the other side is done we finish as well. */
+  readonly #remoteClosed = (): void => {
+    this.#remoteFinished = true
+    void this.close()
+  }
+
+  readonly #streamClosed = (event: StreamCloseEvent): void => {
+    if (event.error !== undefined) {
+      const reset = event.error.name === 'StreamResetError'
+      this.#finish(reset ? 'reset' : 'lost', reset ? 'The other device hung up.' : 'The connection is gone.')
+    } else if (this.#remoteFinished) {
+      this.#finish('closed', 'The conversation is over.')
+    } else {
+      // A transport that ends looks like a clean end; without the other side's own end it is none.
+      this.#finish('lost', 'The connection is gone.')
+    }
+  }
+
+  #abort(code: ChannelEnd['code'], sentence: string): void {
+    if (this.#end !== undefined) return
+    this.#finish(code, sentence)
+    this.#stream.abort(new Error(sentence))
+  }
+
+  #finish(code: ChannelEnd['code'], sentence: string): void {
+    if (this.#end !== undefined) return
+    this.#end = { code, sentence }
+    clearTimeout(this.#stalled)
+    clearTimeout(this.#closing)
+    this.#live.clear()
+    this.#bulk.clear()
+    this.#source.end(code === 'closed' || code === 'lost')
+    this.#stream.removeEventListener('drain', this.#drained)
+    this.#stream.removeEventListener('remoteCloseWrite', this.#remoteClosed)
+    this.#stream.removeEventListener('close', this.#streamClosed)
+    this.#resolveClosed(this.#end)
+  }
+
+  async *#decode(chunks: AsyncIterable<Uint8Array>, decoder: FrameDecoder): AsyncGenerator<Message> {
+    try {
+      for await (const chunk of chunks) {
+        const result = decoder.push(chunk)
+        if ('error' in result) {
+          this.#abort('unreadable', result.error.sentence)
+          return
+        }
+        yield* result.messages
+      }
+    } finally {
+      void this.close()
+    }
+  }
+}
+
+function pickLimits(options: ChannelOptions): Partial<FrameLimits> {
+  return {
+    ...(options.maxFrameBytes === undefined ? {} : { maxFrameBytes: options.maxFrameBytes }),
+    ...(options.maxMessageBytes === undefined ? {} : { maxMessageBytes: options.maxMessageBytes }),
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * The two transports, wrapped for what libp2p does not tell or do: which address could not be
+ * listened on and why, and the end of connections that never said a word.
+ */
+import { Server, type Socket } from 'node:net'
+import type { Listener, Transport } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
+
+type TcpComponents = Parameters<ReturnType<typeof tcp>>[0]
+type WebSocketComponents = Parameters<ReturnType<typeof webSockets>>[0]
+
+/** An address that could not be listened on, and the system's code for why, such as EADDRINUSE. */
+export interface ListenFailure {
+  address: string
+  reason: string
+}
+
+/** A connection that has sent nothing for this long does not mean us; it would keep a file open for ever. */
+const SILENCE_TIMEOUT_MS = 20_000
+
+/**
+ * Bytes a WebSocket takes before it makes the writer wait, and how often it looks whether they are
+ * gone. By default 4 MiB and 10 ms: a live message would wait behind all of that.
+ */
+const WEBSOCKET_BUFFER_BYTES = 256 * 1024
+const WEBSOCKET_POLL_MS = 2
+
+export class Transports {
+  readonly listenFailures: ListenFailure[] = []
+  readonly #sockets = new Set<Socket>()
+
+  readonly tcp = (components: TcpComponents): Transport => this.#watch(tcp()(components))
+
+  readonly webSockets = (components: WebSocketComponents): Transport =>
+    this.#watch(
+      webSockets({
+        maxBufferedAmount: WEBSOCKET_BUFFER_BYTES,
+        bufferedAmountPollInterval: WEBSOCKET_POLL_MS,
+      })(components),
+    )
+
+  /** Ends connections without a first byte: a WebSocket listener overlooks them, and then waits for their end. */
+  destroySilentSockets(): void {
+    for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy()
+  }
+
+  destroySockets(): void {
+    for (const socket of this.#sockets) socket.destroy()
+  }
+
+  #watch(transport: Transport): Transport {
+    const createListener = transport.createListener.bind(transport)
+    transport.createListener = (options) => this.#watchListener(createListener(options))
+    return transport
+  }
+
+  #watchListener(listener: Listener): Listener {
+    const listen = listener.listen.bind(listener)
+    listener.listen = async (address) => {
+      try {
+        await listen(address)
+      } catch (error) {
+        this.listenFailures.push({ address: address.toString(), reason: errorCode(error) })
+        throw error
+      }
+    }
+    const server: unknown = Reflect.get(listener, 'server')
+    if (server instanceof Server) server.on('connection', (socket) => this.#watchSocket(socket))
+    return listener
+  }
+
+  #watchSocket(socket: Socket): void {
+    this.#sockets.add(socket)
+    const silence = setTimeout(() => {
+      if (socket.bytesRead === 0) socket.destroy()
+    }, SILENCE_TIMEOUT_MS)
+    silence.unref()
+    socket.on('close', () => {
+      clearTimeout(silence)
+      this.#sockets.delete(socket)
+    })
+  }
+}
+
+function errorCode(error: unknown): string {
+  if (error instanceof Error) return 'code' in error ? String(error.code) : error.message
+  return String(error)
+}

@@ -1,0 +1,203 @@
+/**
+ * The frames of one long-lived stream that carries two lanes. `live` is what somebody waits for,
+ * `bulk` what merely has to arrive; a bulk message travels in fragments, so that a live one can
+ * slip in between two of them.
+ *
+ *     frame = varint n ‖ flags (1 byte) ‖ n − 1 bytes
+ *     flags: bit 0 = lane (0 live, 1 bulk), bit 1 = more fragments of this message follow, others 0
+ *
+ * The varint is unsigned LEB128 in its shortest form. A fragment that announces more carries at
+ * least one byte, so every frame brings its message forward and no peer can keep us busy for nothing.
+ */
+
+/**
+ * The largest `n` of a frame. A frame must fit into the memory that a stranger may make us hold,
+ * and no sender of ours comes near it: fragments are a few KiB.
+ */
+export const MAX_FRAME_BYTES = 4 * 1024 * 1024
+
+/** The largest message. A change may be 16 MB; the rest is room for what surrounds it (hashes, signatures). */
+export const MAX_MESSAGE_BYTES = 24 * 1024 * 1024
+
+/** MAX_FRAME_BYTES needs 23 bits, so four bytes of seven bits always suffice. */
+const MAX_VARINT_BYTES = 4
+
+const BULK = 1
+const MORE = 2
+
+export type Lane = 'live' | 'bulk'
+
+export interface Message {
+  lane: Lane
+  bytes: Uint8Array
+}
+
+/** Why a peer's bytes were refused; the stream is of no use afterwards. */
+export interface FrameError {
+  code: 'bad-frame' | 'frame-too-large' | 'message-too-large'
+  sentence: string
+}
+
+export interface FrameLimits {
+  maxFrameBytes: number
+  maxMessageBytes: number
+}
+
+/** One frame; `part` is the whole message or, with `more`, all but its last fragment. */
+export function encodeFrame(lane: Lane, part: Uint8Array, more: boolean): Uint8Array {
+  const length = part.byteLength + 1
+  if (length > MAX_FRAME_BYTES) throw new RangeError(`a frame of ${length} bytes is too long`)
+  const header: number[] = []
+  let rest = length
+  while (rest > 0x7f) {
+    header.push((rest & 0x7f) | 0x80)
+    rest >>>= 7
+  }
+  header.push(rest, (lane === 'bulk' ? BULK : 0) | (more ? MORE : 0))
+  const frame = new Uint8Array(header.length + part.byteLength)
+  frame.set(header)
+  frame.set(part, header.length)
+  return frame
+}
+
+/** A message as frames of at most `fragmentBytes` content each. An empty message is one frame. */
+export function encodeFrames(lane: Lane, message: Uint8Array, fragmentBytes: number): Uint8Array[] {
+  if (message.byteLength > MAX_MESSAGE_BYTES) throw new RangeError('the message is too long')
+  if (!(fragmentBytes >= 1)) throw new RangeError('a fragment holds at least one byte')
+  const frames: Uint8Array[] = []
+  let start = 0
+  do {
+    const end = Math.min(start + fragmentBytes, message.byteLength)
+    frames.push(encodeFrame(lane, message.subarray(start, end), end < message.byteLength))
+    start = end
+  } while (start < message.byteLength)
+  return frames
+}
+
+/**
+ * Takes bytes in any pieces and gives whole messages. Holds at most about twice what it was given
+ * of unfinished messages: a length that is merely announced reserves nothing.
+ */
+export class FrameDecoder {
+  readonly #limits: FrameLimits
+  readonly #live = new Assembly()
+  readonly #bulk = new Assembly()
+  #state: 'length' | 'flags' | 'content' = 'length'
+  #varint = 0
+  #varintBytes = 0
+  /** Bytes of the current frame that are still to come. */
+  #remaining = 0
+  #lane: Lane = 'live'
+  #more = false
+  #error: FrameError | undefined
+
+  constructor(limits: Partial<FrameLimits> = {}) {
+    this.#limits = { maxFrameBytes: MAX_FRAME_BYTES, maxMessageBytes: MAX_MESSAGE_BYTES, ...limits }
+  }
+
+  /** True between messages: what ends here was not cut off in the middle of one. */
+  get idle(): boolean {
+    return this.#state === 'length' && this.#varintBytes === 0 && this.#live.length + this.#bulk.length === 0
+  }
+
+  /** The messages completed by `chunk`. After an error every further push gives the same error. */
+  push(chunk: Uint8Array): { messages: Message[] } | { error: FrameError } {
+    const messages: Message[] = []
+    let at = 0
+    while (at < chunk.byteLength && this.#error === undefined) {
+      if (this.#state === 'content') {
+        const part = chunk.subarray(at, at + this.#remaining)
+        at += part.byteLength
+        this.#content(part, messages)
+      } else if (this.#state === 'length') {
+        this.#length(chunk[at++] as number)
+      } else {
+        this.#flags(chunk[at++] as number, messages)
+      }
+    }
+    return this.#error === undefined ? { messages } : { error: this.#error }
+  }
+
+  #length(byte: number): void {
+    this.#varint += (byte & 0x7f) << (7 * this.#varintBytes)
+    this.#varintBytes += 1
+    if (byte & 0x80) {
+      if (this.#varintBytes === MAX_VARINT_BYTES) this.#fail('bad-frame', 'a length runs over four bytes')
+      return
+    }
+    if (byte === 0) {
+      this.#fail('bad-frame', 'a length is zero or written too long')
+      return
+    }
+    if (this.#varint > this.#limits.maxFrameBytes) {
+      this.#fail('frame-too-large', `a frame of ${this.#varint} bytes is over the limit`)
+      return
+    }
+    this.#remaining = this.#varint - 1
+    this.#varint = 0
+    this.#varintBytes = 0
+    this.#state = 'flags'
+  }
+
+  #flags(byte: number, messages: Message[]): void {
+    if (byte > (BULK | MORE)) {
+      this.#fail('bad-frame', 'a frame has unknown flags')
+      return
+    }
+    this.#lane = byte & BULK ? 'bulk' : 'live'
+    this.#more = (byte & MORE) !== 0
+    if (this.#more && this.#remaining === 0) {
+      this.#fail('bad-frame', 'a fragment is empty')
+      return
+    }
+    const total = this.#assembly().length + this.#remaining
+    if (total > this.#limits.maxMessageBytes) {
+      this.#fail('message-too-large', `a message of ${total} bytes or more is over the limit`)
+      return
+    }
+    this.#state = 'content'
+    if (this.#remaining === 0) this.#content(new Uint8Array(0), messages)
+  }
+
+  #content(part: Uint8Array, messages: Message[]): void {
+    this.#assembly().add(part)
+    this.#remaining -= part.byteLength
+    if (this.#remaining > 0) return
+    this.#state = 'length'
+    if (!this.#more) messages.push({ lane: this.#lane, bytes: this.#assembly().take() })
+  }
+
+  #assembly(): Assembly {
+    return this.#lane === 'bulk' ? this.#bulk : this.#live
+  }
+
+  #fail(code: FrameError['code'], detail: string): void {
+    this.#error = { code, sentence: `The other device sent something unreadable: ${detail}.` }
+    this.#live.take()
+    this.#bulk.take()
+  }
+}
+
+/** Bytes of one unfinished message. Grows by doubling, so a million tiny fragments cost a linear time. */
+class Assembly {
+  #buffer = new Uint8Array(0)
+  length = 0
+
+  add(part: Uint8Array): void {
+    const needed = this.length + part.byteLength
+    if (needed > this.#buffer.byteLength) {
+      const grown = new Uint8Array(this.length === 0 ? needed : Math.max(needed, 2 * this.#buffer.byteLength))
+      grown.set(this.#buffer.subarray(0, this.length))
+      this.#buffer = grown
+    }
+    this.#buffer.set(part, this.length)
+    this.length = needed
+  }
+
+  take(): Uint8Array {
+    const whole = this.#buffer.byteLength === this.length ? this.#buffer : this.#buffer.slice(0, this.length)
+    this.#buffer = new Uint8Array(0)
+    this.length = 0
+    return whole
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * HPKE, RFC 9180, base mode, one message: DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20Poly1305.
+ * The ephemeral secret is handed in and must be fresh for every message. And X25519 itself, RFC 7748.
+ */
+import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
+import { x25519 } from '@noble/curves/ed25519.js'
+import { expand, extract } from '@noble/hashes/hkdf.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { concat, EMPTY, isZero, u8, u16, utf8 } from './bytes.js'
+
+export const X_KEY_BYTES = 32
+/** Encapsulated key before, tag behind the ciphertext. */
+export const HPKE_OVERHEAD_BYTES = 32 + 16
+
+const KEM_ID = 0x0020
+const KDF_ID = 0x0001
+const AEAD_ID = 0x0003
+const MODE_BASE = 0
+const VERSION = utf8('HPKE-v1')
+const KEM_SUITE = concat([utf8('KEM'), u16(KEM_ID)])
+const HPKE_SUITE = concat([utf8('HPKE'), u16(KEM_ID), u16(KDF_ID), u16(AEAD_ID)])
+
+function labeledExtract(
+  suite: Uint8Array,
+  salt: Uint8Array,
+  label: string,
+  inputKey: Uint8Array,
+): Uint8Array {
+  return extract(sha256, concat([VERSION, suite, utf8(label), inputKey]), salt)
+}
+
+function labeledExpand(
+  suite: Uint8Array,
+  key: Uint8Array,
+  label: string,
+  info: Uint8Array,
+  lengthBytes: number,
+): Uint8Array {
+  const labeled = concat([u16(lengthBytes), VERSION, suite, utf8(label), info])
+  return expand(sha256, key, labeled, lengthBytes)
+}
+
+export function xPublicKey(secretKey: Uint8Array): Uint8Array {
+  return x25519.getPublicKey(secretKey)
+}
+
+/** undefined for a public key of small order: the shared secret would be all zeros (RFC 7748 §6.1). */
+export function xSharedSecret(secretKey: Uint8Array, publicKey: Uint8Array): Uint8Array | undefined {
+  if (publicKey.length !== X_KEY_BYTES) return undefined
+  try {
+    const shared = x25519.getSharedSecret(secretKey, publicKey)
+    return isZero(shared) ? undefined : shared
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether anything can be sealed to this X25519 key at all. */
+export function isUsableXKey(publicKey: Uint8Array): boolean {
+  return xSharedSecret(new Uint8Array(X_KEY_BYTES).fill(1), publicKey) !== undefined
+}
+
+/** §4.1, ExtractAndExpand over the Diffie-Hellman result. */
+export function kemSharedSecret(
+  shared: Uint8Array,
+  encapsulated: Uint8Array,
+  recipient: Uint8Array,
+): Uint8Array {
+  const key = labeledExtract(KEM_SUITE, EMPTY, 'eae_prk', shared)
+  return labeledExpand(KEM_SUITE, key, 'shared_secret', concat([encapsulated, recipient]), 32)
+}
+
+/** §5.1, KeySchedule in base mode. */
+export function keySchedule(
+  sharedSecret: Uint8Array,
+  info: Uint8Array,
+): { key: Uint8Array; baseNonce: Uint8Array } {
+  const context = concat([
+    u8(MODE_BASE),
+    labeledExtract(HPKE_SUITE, EMPTY, 'psk_id_hash', EMPTY),
+    labeledExtract(HPKE_SUITE, EMPTY, 'info_hash', info),
+  ])
+  const secret = labeledExtract(HPKE_SUITE, sharedSecret, 'secret', EMPTY)
+  return {
+    key: labeledExpand(HPKE_SUITE, secret, 'key', context, 32),
+    baseNonce: labeledExpand(HPKE_SUITE, secret, 'base_nonce', context, 12),
+  }
+}
+
+/** Encapsulated key ‖ ciphertext ‖ tag, or undefined where the recipient's key is unusable. */
+export function hpkeSeal(message: {
+  recipient: Uint8Array
+  ephemeralSecret: Uint8Array
+  info: Uint8Array
+  aad: Uint8Array
+  plaintext: Uint8Array
+}): Uint8Array | undefined {
+  const shared = xSharedSecret(message.ephemeralSecret, message.recipient)
+  if (!shared) return undefined
+  const encapsulated = xPublicKey(message.ephemeralSecret)
+  const schedule = keySchedule(kemSharedSecret(shared, encapsulated, message.recipient), message.info)
+  const cipher = chacha20poly1305(schedule.key, schedule.baseNonce, message.aad)
+  return concat([encapsulated, cipher.encrypt(message.plaintext)])
+}
+
+/** undefined when it wasn't sealed to this key, with this info and associated data. */
+export function hpkeOpen(message: {
+  secretKey: Uint8Array
+  info: Uint8Array
+  aad: Uint8Array
+  sealed: Uint8Array
+}): Uint8Array | undefined {
+  const { secretKey, sealed } = message
+  if (sealed.length < HPKE_OVERHEAD_BYTES) return undefined
+  const encapsulated = sealed.subarray(0, X_KEY_BYTES)
+  const shared = xSharedSecret(secretKey, encapsulated)
+  if (!shared) return undefined
+  const schedule = keySchedule(kemSharedSecret(shared, encapsulated, xPublicKey(secretKey)), message.info)
+  try {
+    return chacha20poly1305(schedule.key, schedule.baseNonce, message.aad).decrypt(
+      sealed.subarray(X_KEY_BYTES),
+    )
+  } catch {
+    return undefined
+  }
+}

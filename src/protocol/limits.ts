@@ -1,0 +1,50 @@
+/** Every bound of the protocol with its reason. All sizes in bytes. */
+
+/** The newest and oldest versions of /kartoteka/sync this program speaks. */
+export const SYNC_VERSION = 1
+export const OLDEST_SYNC_VERSION = 1
+
+/** A log id is the first half of a SHA-256: collisions need 2^64 work, and a log accepts one device only. */
+export const LOG_ID_BYTES = 16
+/** What stays of every head for ever: enough to notice a fork, small enough for 20,000 keystrokes. */
+export const CHECK_BYTES = 8
+/** Random value in a log's opening. */
+export const LOG_RANDOM_BYTES = 16
+/** Key of a case in stores and transfers: half of an HMAC-SHA-256. */
+export const CASE_KEY_BYTES = 16
+
+/** One change, decompressed. Larger edits are refused before they are appended. */
+export const MAX_CHANGE_BYTES = 16 * 1024 * 1024
+/** A restated case, decompressed: it may hold several changes of the largest size. */
+export const MAX_STATE_BYTES = 64 * 1024 * 1024
+/** A case may not outgrow what one message can carry, as stored (compressed). */
+export const MAX_CASE_BYTES = 20 * 1024 * 1024
+/** Longest interchange id in UTF-16 units (document 7 of the interchange contract). */
+export const MAX_CASE_ID_UNITS = 200
+
+/** A signed run: few enough that a lost connection repeats little, many enough for one signature. */
+export const MAX_RUN_CHANGES = 64
+export const MAX_RUN_BYTES = 256 * 1024
+/** Hostile runs are cut off here before anything is hashed. */
+export const MAX_ACCEPTED_RUN_CHANGES = 4096
+
+/** Changes or case states read and sent in one piece. */
+export const CHUNK_BYTES = 64 * 1024
+/** Bulk bytes that may be on their way without the other side's word that they are durable. */
+export const WINDOW_BYTES = 2 * 1024 * 1024
+
+/** Claims in one HELLO or CLAIMS: a practice of twenty devices over decades stays far below. */
+export const MAX_CLAIMS = 65_536
+/** Changes of one log that a target may name. */
+export const MAX_LOG_LENGTH = 4_000_000_000
+
+/** Parked changes of one case; beyond it the oldest stay and newer ones wait in their authors' logs. */
+export const MAX_PARKED = 10_000
+
+/** Short updates are not compressed: deflate would make them longer. */
+export const COMPRESS_FROM_BYTES = 96
+
+/** A case is compacted when so many parts have gathered behind its first one. */
+export const COMPACT_PARTS = 32
+/** Below this the tail is merged alone; above it, and above half the first part, everything is. */
+export const COMPACT_TAIL_BYTES = 8 * 1024

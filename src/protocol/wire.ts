@@ -1,0 +1,64 @@
+/** Between messages and the core's own values. Shapes are checked here once; a wrong one is `undefined`. */
+import { fromHex, toHex } from './bytes.js'
+import type { ChangeRun } from './door.js'
+import type { HeldLog, LogClaim } from './frontier.js'
+import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from './limits.js'
+import type { LogOpening } from './log.js'
+import { type Changes, type Claim, type Cut, Frame, type Run, type Target } from './sync.gen.js'
+import type { TargetLog } from './transfer.js'
+
+export type FrameKind = NonNullable<Frame['kind']>
+
+/** A message's bytes → its kind; undefined for anything malformed or unknown. Never throws. */
+export function decodeFrame(bytes: Uint8Array): FrameKind | undefined {
+  try {
+    return Frame.decode(bytes).kind
+  } catch {
+    return undefined
+  }
+}
+
+export function encodeFrame(kind: FrameKind): Uint8Array {
+  return Frame.encode({ kind }).finish()
+}
+
+const isLogId = (bytes: Uint8Array) => bytes.length === LOG_ID_BYTES
+const isClaim = ({ log, check }: Claim) => isLogId(log) && check.length === CHECK_BYTES
+
+export function claimsFromWire(claims: Claim[]): LogClaim[] | undefined {
+  if (claims.length > MAX_CLAIMS || !claims.every(isClaim)) return undefined
+  return claims.map(({ log, seq, check }) => ({ log: toHex(log), seq, check }))
+}
+
+export const claimToWire = ({ log, seq, check }: LogClaim): Claim => ({ log: fromHex(log), seq, check })
+
+/** A cut as learned from a peer. */
+export interface LogCut {
+  log: string
+  seq: number
+  check: Uint8Array
+}
+
+export const cutsFromWire = (cuts: Cut[]): LogCut[] | undefined => claimsFromWire(cuts)
+
+export const cutToWire = (log: HeldLog): Cut => ({
+  log: fromHex(log.log),
+  seq: log.cut?.seq ?? log.seq,
+  check: log.cut?.check ?? log.check,
+})
+
+export const openingToWire = ({ device, random, predecessor }: LogOpening): LogOpening => ({ device, random, predecessor })
+
+export function runsFromWire(changes: Changes): ChangeRun[] | undefined {
+  if (!changes.runs.every((run) => isLogId(run.log))) return undefined
+  return changes.runs.map((run) => ({ ...run, log: toHex(run.log) }))
+}
+
+export const runToWire = (run: ChangeRun): Run => ({ ...run, log: fromHex(run.log) })
+
+export function targetsFromWire(targets: Target[]): TargetLog[] | undefined {
+  if (targets.length > MAX_CLAIMS || !targets.every((target) => isLogId(target.log))) return undefined
+  return targets.map((target) => ({ ...target, log: toHex(target.log) }))
+}
+
+export const targetToWire = (target: TargetLog): Target => ({ ...target, log: fromHex(target.log) })

@@ -1,0 +1,284 @@
+/**
+ * A case as stored: its parts (coded Yjs updates; the first is usually the merged state), what it has seen
+ * of each log (touched), what waits for its base (parked), and its list row. Works on raw updates: a Y.Doc
+ * is built only to project a row of a case that nobody has open, and to compact.
+ *
+ *  [S1] touched(case, log) ≥ every sequence of that log whose content the case contains;
+ *  [S2] the same set of changes gives the same content, whatever the order (void, parked, erased included).
+ */
+import * as Y from 'yjs'
+import { inspectUpdate } from '../cases/inspect.js'
+import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
+import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
+import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_PARKED, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogChange, type LogId } from '../protocol/log.js'
+import type { Natives } from '../protocol/natives.js'
+import { decodePayload, encodePayload } from '../protocol/payload.js'
+import { keys } from './keyspace.js'
+import { CaseRow } from './records.gen.js'
+import type { SealedDb, Write } from './sealed-db.js'
+
+export interface Part {
+  number: number
+  bytes: number
+}
+
+export interface ParkedChange {
+  log: LogId
+  seq: number
+  payload: Uint8Array
+}
+
+/** Everything of a case but its parts' bytes. Treated as a value: `draft` copies before changing. */
+export interface CaseState {
+  key: Uint8Array
+  caseId: string
+  generation: number
+  /** Generations below this one are erased for good. */
+  erased: number
+  touched: Map<LogId, number>
+  parts: Part[]
+  nextPart: number
+  clocks: Clocks
+  parked: ParkedChange[]
+  row: string
+}
+
+/** What became of a change's content. */
+export type Fate = 'merged' | 'parked' | 'void' | 'erased'
+
+export function emptyCase(key: Uint8Array, caseId: string): CaseState {
+  return {
+    key,
+    caseId,
+    generation: 0,
+    erased: 0,
+    touched: new Map(),
+    parts: [],
+    nextPart: 0,
+    clocks: new Map(),
+    parked: [],
+    row: '',
+  }
+}
+
+export function encodeCase(state: CaseState): Uint8Array {
+  return CaseRow.encode({
+    caseId: state.caseId,
+    generation: state.generation,
+    erased: state.erased,
+    touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
+    parts: state.parts,
+    nextPart: state.nextPart,
+    clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
+    parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
+    row: state.row,
+  }).finish()
+}
+
+export function decodeCase(key: Uint8Array, value: Uint8Array): CaseState {
+  const row = CaseRow.decode(value)
+  return {
+    key,
+    caseId: row.caseId,
+    generation: row.generation,
+    erased: row.erased,
+    touched: new Map(row.touched.map(({ log, seq }) => [toHex(log), seq])),
+    parts: row.parts,
+    nextPart: row.nextPart,
+    clocks: new Map(row.clocks.map(({ client, clock }) => [client, clock])),
+    parked: row.parked.map((parked) => ({ ...parked, log: toHex(parked.log) })),
+    row: row.row,
+  }
+}
+
+/** A case being changed within one batch: the new state, and the parts' bytes that come and go with it. */
+export class CaseDraft {
+  readonly state: CaseState
+  private readonly added = new Map<number, Uint8Array>()
+  private readonly removed: number[] = []
+  /** Raw updates merged by this draft, for a document that is open. */
+  readonly merged: Uint8Array[] = []
+  /** The whole content was dropped (erased, or a newer generation began). */
+  dropped = false
+  /** The row before this draft, for the counts. */
+  readonly rowBefore: string
+  /** The row came with the content and fits it: it need not be projected. */
+  rowGiven = false
+
+  constructor(
+    base: CaseState,
+    private readonly natives: Natives,
+  ) {
+    this.rowBefore = base.row
+    this.state = {
+      ...base,
+      touched: new Map(base.touched),
+      parts: [...base.parts],
+      clocks: new Map(base.clocks),
+      parked: [...base.parked],
+    }
+  }
+
+  touch(log: LogId, seq: number): void {
+    if (seq > (this.state.touched.get(log) ?? 0)) this.state.touched.set(log, seq)
+  }
+
+  /** [S2] Takes one authentic change in. */
+  apply(log: LogId, seq: number, change: LogChange): Fate {
+    this.touch(log, seq)
+    if (change.kind === KIND_TOMBSTONE) {
+      this.erase(change.generation + 1)
+      return 'erased'
+    }
+    if (change.kind !== KIND_UPDATE && change.kind !== KIND_STATE) return 'void'
+    if (!this.enterGeneration(change.generation)) return 'erased'
+    return this.takePayload(log, seq, change.payload, change.kind === KIND_STATE)
+  }
+
+  /** False if content of this generation is erased or superseded; a newer one replaces what was there. */
+  enterGeneration(generation: number): boolean {
+    if (generation < this.state.erased || generation < this.state.generation) return false
+    if (generation > this.state.generation) {
+      this.dropContent()
+      this.state.generation = generation
+    }
+    return true
+  }
+
+  erase(below: number): void {
+    if (below <= this.state.erased) return
+    this.state.erased = below
+    if (this.state.generation < below) {
+      this.dropContent()
+      this.state.generation = below
+    }
+  }
+
+  /** Content of the current generation: merged, or parked until its base is here, or void. */
+  takePayload(log: LogId, seq: number, payload: Uint8Array, isState: boolean): Fate {
+    const fate = this.tryMerge(payload, isState)
+    if (fate === 'parked') {
+      const held = this.state.parked.some((parked) => equalBytes(parked.payload, payload))
+      if (!held && this.state.parked.length < MAX_PARKED) this.state.parked.push({ log, seq, payload })
+    } else if (fate === 'merged') this.retryParked()
+    return fate
+  }
+
+  private retryParked(): void {
+    for (let again = this.state.parked.length > 0; again; ) {
+      again = false
+      this.state.parked = this.state.parked.filter(({ payload }) => {
+        if (this.tryMerge(payload, true) === 'parked') return true
+        again = true
+        return false
+      })
+    }
+  }
+
+  private tryMerge(payload: Uint8Array, isState: boolean): Fate {
+    const update = decodePayload(this.natives, payload, isState ? MAX_STATE_BYTES : MAX_CHANGE_BYTES)
+    if (!update) return 'void'
+    const contents = inspectUpdate(update)
+    if ('error' in contents) return 'void'
+    if (!fits(contents, this.state.clocks)) return 'parked'
+    if (contents.clients.length === 0 && contents.deletes.size === 0) return 'merged'
+    this.addPart(payload)
+    this.noteClocks(contents)
+    this.merged.push(update)
+    return 'merged'
+  }
+
+  noteClocks(contents: UpdateContents): void {
+    advance(contents, this.state.clocks)
+  }
+
+  addPart(payload: Uint8Array): void {
+    const number = this.state.nextPart++
+    this.state.parts.push({ number, bytes: payload.length })
+    this.added.set(number, payload)
+  }
+
+  private dropContent(): void {
+    this.dropped = true
+    for (const { number } of this.state.parts) this.dropPart(number)
+    this.state.parts = []
+    this.state.clocks = new Map()
+    this.state.parked = []
+    this.state.row = ''
+    this.merged.length = 0
+  }
+
+  private dropPart(number: number): void {
+    if (!this.added.delete(number)) this.removed.push(number)
+  }
+
+  /** All parts' coded bytes, those of this draft included. */
+  async parts(db: SealedDb): Promise<Uint8Array[]> {
+    const stored = this.state.parts.filter(({ number }) => !this.added.has(number))
+    const values = await db.getMany(stored.map(({ number }) => keys.part(this.state.key, number)))
+    const byNumber = new Map<number, Uint8Array>(this.added)
+    stored.forEach(({ number }, at) => {
+      const value = values[at]
+      if (!value) throw new MissingPartError(this.state.key)
+      byNumber.set(number, value)
+    })
+    return this.state.parts.map(({ number }) => byNumber.get(number)!)
+  }
+
+  /** Merges parts before they become many: the tail by merging updates, everything through a document. */
+  async compact(db: SealedDb): Promise<void> {
+    const [first, ...tail] = this.state.parts
+    if (!first || tail.length < COMPACT_PARTS) return
+    const updates = decodeParts(this.natives, await this.parts(db))
+    const tailBytes = tail.reduce((sum, part) => sum + part.bytes, 0)
+    const whole = tailBytes > Math.max(COMPACT_TAIL_BYTES, first.bytes / 2)
+    const kept = whole ? [] : [first]
+    const merged = whole ? mergeThroughDoc(updates) : Y.mergeUpdates(updates.slice(1))
+    for (const { number } of whole ? this.state.parts : tail) this.dropPart(number)
+    this.state.parts = kept
+    this.addPart(encodePayload(this.natives, merged))
+  }
+
+  writes(): Write[] {
+    const { key } = this.state
+    return [
+      { key: keys.case(key), value: encodeCase(this.state) },
+      ...[...this.added].map(([number, value]) => ({ key: keys.part(key, number), value })),
+      ...this.removed.map((number) => ({ key: keys.part(key, number), value: undefined })),
+    ]
+  }
+}
+
+/** A part that a case counts on is gone: the case is damaged. */
+export class MissingPartError extends Error {
+  override readonly name = 'MissingPartError'
+  constructor(readonly key: Uint8Array) {
+    super('a part of a case is missing')
+  }
+}
+
+/** Coded parts → raw updates. Throws if one doesn't decode: they were checked before they were stored. */
+export function decodeParts(natives: Natives, parts: Uint8Array[]): Uint8Array[] {
+  return parts.map((part) => {
+    const update = decodePayload(natives, part, MAX_STATE_BYTES)
+    if (!update) throw new Error('a stored part does not decode')
+    return update
+  })
+}
+
+/** One update with the content of all; equal content, fewer structs than mergeUpdates. */
+export function mergeThroughDoc(updates: Uint8Array[]): Uint8Array {
+  const doc = docOf(updates)
+  const merged = Y.encodeStateAsUpdate(doc)
+  doc.destroy()
+  return merged
+}
+
+export function docOf(updates: Uint8Array[]): Y.Doc {
+  const doc = new Y.Doc()
+  doc.transact(() => {
+    for (const update of updates) Y.applyUpdate(doc, update)
+  })
+  return doc
+}

@@ -1,0 +1,186 @@
+/**
+ * Documents that are open: one Y.Doc per case, kept while somebody edits it or it was used a moment ago.
+ * Local edits become changes at once; what follows gathers while a write is under way. Edits that come in
+ * from elsewhere reach the document through the same batch that stores them.
+ */
+import * as Y from 'yjs'
+import { KIND_UPDATE } from '../protocol/log.js'
+import { decodeParts } from './case-content.js'
+import type { AppendOutcome, Replica } from './replica.js'
+import { keys } from './keyspace.js'
+
+/** Origin of updates that come from the store; they are not appended again. */
+const STORED = Symbol('stored')
+const IDLE_DOCUMENTS = 16
+
+interface OpenDoc {
+  doc: Y.Doc
+  users: number
+}
+
+interface PendingEdit {
+  caseId: string
+  updates: Uint8Array[]
+  settle: ((outcome: AppendOutcome) => void)[]
+  fail: ((error: unknown) => void)[]
+}
+
+export class Documents {
+  private readonly docs = new Map<string, OpenDoc>()
+  private readonly loading = new Map<string, Promise<OpenDoc>>()
+  private pending: PendingEdit[] = []
+  private draining: Promise<void> | undefined
+  private lastEdit: Promise<AppendOutcome> | undefined
+
+  constructor(private readonly replica: Replica) {}
+
+  /** The case's document, kept until `release`. A case that isn't there gives an empty document. */
+  async open(caseId: string): Promise<Y.Doc> {
+    const entry = await this.load(caseId)
+    entry.users++
+    return entry.doc
+  }
+
+  isOpen(caseId: string): boolean {
+    return this.docs.has(caseId)
+  }
+
+  release(caseId: string): void {
+    const entry = this.docs.get(caseId)
+    if (entry && entry.users > 0) entry.users--
+    this.evict()
+  }
+
+  /**
+   * One edit of a case by its own device, in one transaction. Returns once it is written.
+   * An edit that must be refused (too large) leaves neither the store nor the document changed.
+   */
+  async edit<T>(caseId: string, change: (doc: Y.Doc) => T): Promise<{ result: T; outcome: AppendOutcome }> {
+    const doc = await this.open(caseId)
+    try {
+      this.lastEdit = undefined
+      const result = doc.transact(() => change(doc))
+      const outcome = this.lastEdit ? await (this.lastEdit as Promise<AppendOutcome>) : { ok: true as const }
+      return { result, outcome }
+    } finally {
+      this.release(caseId)
+    }
+  }
+
+  /** An update typed in the window. */
+  async applyEdit(caseId: string, update: Uint8Array): Promise<AppendOutcome> {
+    return (await this.edit(caseId, (doc) => Y.applyUpdate(doc, update, 'window'))).outcome
+  }
+
+  /** Brings an open document up to a draft that is about to be stored. */
+  catchUp(caseId: string, updates: Uint8Array[], dropped: boolean): Y.Doc | undefined {
+    const entry = this.docs.get(caseId)
+    if (!entry) return undefined
+    if (dropped) {
+      this.discard(caseId)
+      return undefined
+    }
+    entry.doc.transact(() => {
+      for (const update of updates) Y.applyUpdate(entry.doc, update, STORED)
+    }, STORED)
+    return entry.doc
+  }
+
+  /** Everything typed so far is written. */
+  async settle(): Promise<void> {
+    while (this.draining) await this.draining
+  }
+
+  private async load(caseId: string): Promise<OpenDoc> {
+    const known = this.docs.get(caseId)
+    if (known) {
+      this.docs.delete(caseId)
+      this.docs.set(caseId, known)
+      return known
+    }
+    let loading = this.loading.get(caseId)
+    if (!loading) {
+      // Alone with the writer: no change may slip between reading the parts and following new ones.
+      loading = this.replica.exclusive(() => this.build(caseId)).finally(() => this.loading.delete(caseId))
+      this.loading.set(caseId, loading)
+    }
+    return loading
+  }
+
+  private async build(caseId: string): Promise<OpenDoc> {
+    const doc = new Y.Doc()
+    doc.clientID = this.replica.options.newClientId()
+    for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
+    const entry: OpenDoc = { doc, users: 0 }
+    doc.on('update', (update: Uint8Array, origin: unknown) => {
+      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update)
+    })
+    this.docs.set(caseId, entry)
+    this.evict()
+    return entry
+  }
+
+  private enqueue(caseId: string, update: Uint8Array): Promise<AppendOutcome> {
+    let last = this.pending[this.pending.length - 1]
+    if (last?.caseId !== caseId) {
+      last = { caseId, updates: [], settle: [], fail: [] }
+      this.pending.push(last)
+    }
+    const edit = last
+    edit.updates.push(update)
+    const written = new Promise<AppendOutcome>((settle, fail) => {
+      edit.settle.push(settle)
+      edit.fail.push(fail)
+    })
+    this.draining ??= this.drain().finally(() => {
+      this.draining = undefined
+    })
+    return written
+  }
+
+  private async drain(): Promise<void> {
+    while (this.pending.length > 0) {
+      // A turn of the event loop: what one transaction or one frame brings goes together.
+      await Promise.resolve()
+      const edits = this.pending
+      this.pending = []
+      for (const edit of edits) {
+        const update = edit.updates.length === 1 ? edit.updates[0]! : Y.mergeUpdates(edit.updates)
+        try {
+          const outcome = await this.replica.append([{ caseId: edit.caseId, kind: KIND_UPDATE, update }])
+          if (!outcome.ok) this.discard(edit.caseId)
+          for (const settle of edit.settle) settle(outcome)
+        } catch (error) {
+          this.discard(edit.caseId)
+          for (const fail of edit.fail) fail(error)
+        }
+      }
+    }
+  }
+
+  private discard(caseId: string): void {
+    const entry = this.docs.get(caseId)
+    if (!entry) return
+    this.docs.delete(caseId)
+    entry.doc.destroy()
+  }
+
+  private evict(): void {
+    if (this.docs.size <= IDLE_DOCUMENTS) return
+    for (const [caseId, entry] of this.docs) {
+      if (entry.users > 0 || this.pending.some((edit) => edit.caseId === caseId)) continue
+      this.docs.delete(caseId)
+      entry.doc.destroy()
+      if (this.docs.size <= IDLE_DOCUMENTS) return
+    }
+  }
+}
+
+/** The raw updates that make up a case, in the order of its parts. Throws DamagedError or MissingPartError. */
+export async function readUpdates(replica: Replica, caseId: string): Promise<Uint8Array[]> {
+  const state = await replica.caseState(replica.keyOf(caseId))
+  if (!state) return []
+  const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
+  if (parts.some((part) => part === undefined)) throw new Error('a part of the case is missing')
+  return decodeParts(replica.natives, parts as Uint8Array[])
+}

@@ -1,0 +1,49 @@
+/** Fingerprints of content as it truly is: computed from the stored bytes, never from anything cached. */
+import { contentText } from '../cases/project.js'
+import { concat, utf8 } from '../protocol/bytes.js'
+import { decodeParts, docOf } from './case-content.js'
+import { keys } from './keyspace.js'
+import { casesFrom, noteDamaged } from './reading.js'
+import type { Replica } from './replica.js'
+
+export const FINGERPRINT_BYTES = 16
+/** One case key and its fingerprint. */
+export const PAIR_BYTES = 32
+const PAIRS_PER_MESSAGE = 1000
+
+export interface FingerprintedCase {
+  key: Uint8Array
+  caseId: string
+  fingerprint: Uint8Array
+}
+
+/** All cases in key order. One that can't be read has an empty fingerprint, so it differs from everything. */
+export async function* fingerprints(replica: Replica): AsyncGenerator<FingerprintedCase> {
+  for await (const { key, caseId, parts } of casesFrom(replica, new Uint8Array(0))) {
+    if (parts.length === 0) continue
+    try {
+      const values = await replica.db.getMany(parts.map(({ number }) => keys.part(key, number)))
+      if (values.some((value) => value === undefined)) throw new Error('a part is missing')
+      const doc = docOf(decodeParts(replica.natives, values as Uint8Array[]))
+      const text = contentText(doc)
+      doc.destroy()
+      yield { key, caseId, fingerprint: replica.natives.sha256(utf8(text)).subarray(0, FINGERPRINT_BYTES) }
+    } catch {
+      noteDamaged(replica, key)
+      yield { key, caseId, fingerprint: new Uint8Array(FINGERPRINT_BYTES) }
+    }
+  }
+}
+
+/** The same as messages: pairs of key and fingerprint, the last message marked. */
+export async function* fingerprintPairs(replica: Replica): AsyncGenerator<{ pairs: Uint8Array; last: boolean }> {
+  let pairs: Uint8Array[] = []
+  for await (const { key, fingerprint } of fingerprints(replica)) {
+    pairs.push(key, fingerprint)
+    if (pairs.length >= 2 * PAIRS_PER_MESSAGE) {
+      yield { pairs: concat(pairs), last: false }
+      pairs = []
+    }
+  }
+  yield { pairs: concat(pairs), last: true }
+}

@@ -1,0 +1,206 @@
+/**
+ * The one healing tool for every kind of damage: cut and restate. Every holder can heal; none needs the author.
+ *
+ *  [H1] cut(log, k): from now on that log ends at k, everywhere;
+ *  [H2] restate(case): the case's whole state, appended to my own log;
+ *  [H3] what a case holds beyond my frontier is restated before "in sync" is reported.
+ */
+import { equalBytes, toHex } from '../protocol/bytes.js'
+import { highestCommon } from '../protocol/frontier.js'
+import { CHECK_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogId, logIdOf, type LogOpening } from '../protocol/log.js'
+import { decodePayload } from '../protocol/payload.js'
+import { CaseDraft, type CaseState, decodeParts, mergeThroughDoc } from './case-content.js'
+import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
+import { logWrite, type StoredLog } from './logs.js'
+import { casesFrom } from './reading.js'
+import { DoubtRow, MetaRow } from './records.gen.js'
+import type { LocalChange, Replica } from './replica.js'
+import type { Write } from './sealed-db.js'
+
+/** A claim that content was taken on but the frontier has not confirmed. */
+export interface Doubt {
+  log: LogId
+  base: number
+  seq: number
+  check: Uint8Array
+}
+
+export async function readDoubts(replica: Replica): Promise<Doubt[]> {
+  const doubts: Doubt[] = []
+  for await (const { value } of replica.db.rows(rangeOf('d'))) {
+    const row = DoubtRow.decode(value)
+    doubts.push({ ...row, log: toHex(row.log) })
+  }
+  return doubts
+}
+
+/** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
+export async function settleDoubts(replica: Replica): Promise<Doubt[]> {
+  const contradicted: Doubt[] = []
+  const gone: Write[] = []
+  for (const doubt of await readDoubts(replica)) {
+    const log = replica.logs.get(doubt.log)
+    if (!log || log.seq < doubt.seq) continue
+    const check = await replica.logs.checkAt(doubt.log, doubt.seq)
+    if (check && check.every((byte, at) => byte === doubt.check[at])) gone.push({ key: keys.doubt(doubt.log), value: undefined })
+    else contradicted.push(doubt)
+  }
+  if (gone.length > 0) await replica.db.write(gone)
+  return contradicted
+}
+
+/**
+ * [H1] Ends a log at `seq` with `check` there (8 bytes; anything for seq 0). Cases that hold more of it are
+ * restated first; then the claim falls. Repeating it, or a later cut, changes nothing.
+ */
+export function cutLog(replica: Replica, id: LogId, seq: number, check: Uint8Array, opening?: LogOpening): Promise<boolean> {
+  return replica.exclusive(async () => {
+    const log = replica.logs.get(id) ?? (opening && replica.freshLogs([opening]).get(id))
+    if (!log || (log.cut && log.cut.seq <= seq)) return false
+    const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
+    if (id === replica.currentLog) replica.leaveLog()
+    await restateWhere(replica, (state) => (state.touched.get(id) ?? 0) > seq, (state) => {
+      if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
+    })
+    const writes: Write[] = [{ key: keys.doubt(id), value: undefined }, { key: keys.transfer(), value: undefined }]
+    let next: StoredLog = { ...log, cut }
+    if (log.seq > seq) {
+      for (let gone = Math.max(seq, log.retainedFrom) + 1; gone <= log.seq; gone++) {
+        writes.push({ key: keys.change(id, gone), value: undefined })
+      }
+      writes.push(...(await trimChecks(replica, log, seq)))
+      const retainedFrom = Math.min(log.retainedFrom, seq)
+      next = { ...next, seq, check: cut.check, head: new Uint8Array(0), signature: new Uint8Array(0), retainedFrom }
+    }
+    // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
+    const meta = { ...replica.meta, unclaimed: true }
+    writes.push(logWrite(next), { key: keys.meta(), value: MetaRow.encode(meta).finish() })
+    await replica.db.write(writes)
+    replica.meta = meta
+    replica.logs.set(next)
+    replica.events.healed?.('fork')
+    return true
+  })
+}
+
+/** Cuts that a peer told of. True if any was new here. */
+export async function learnCuts(
+  replica: Replica,
+  cuts: { log: LogId; seq: number; check: Uint8Array }[],
+  openings: LogOpening[],
+): Promise<boolean> {
+  let changed = false
+  for (const { log, seq, check } of cuts) {
+    const opening = openings.find((candidate) => logIdOf(replica.natives, candidate) === log)
+    if (await cutLog(replica, log, seq, check, opening)) changed = true
+  }
+  return changed
+}
+
+/** A peer's checks of a log that it found contradicted: cut where both last agree. False if nothing differs. */
+export async function cutByChecks(replica: Replica, id: LogId, theirs: Uint8Array): Promise<boolean> {
+  const log = replica.logs.get(id)
+  if (!log) return false
+  const mine = await replica.logs.checks(id, 0, log.seq)
+  const common = highestCommon(mine, theirs)
+  const theirSeq = Math.floor(theirs.length / CHECK_BYTES)
+  const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id && doubt.seq <= theirSeq)
+  const doubted = doubts.some(({ seq, check }) => !equalBytes(check, theirs.subarray((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES)))
+  if (!doubted && common >= Math.min(log.seq, theirSeq)) return false
+  const seq = Math.min(common, ...doubts.map((doubt) => doubt.base))
+  return cutLog(replica, id, seq, mine.slice((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES))
+}
+
+/** Content was taken on a claim that the frontier now contradicts: cut where that claim began. */
+export async function sweepDoubts(replica: Replica, doubts: Doubt[]): Promise<boolean> {
+  let changed = false
+  for (const { log, base } of doubts) {
+    const check = base === 0 ? undefined : await replica.logs.checkAt(log, base)
+    if (await cutLog(replica, log, check ? base : 0, check ?? new Uint8Array(CHECK_BYTES))) changed = true
+  }
+  return changed
+}
+
+/** Drops checks above `seq` from the blocks. */
+async function trimChecks(replica: Replica, log: StoredLog, seq: number): Promise<Write[]> {
+  const writes: Write[] = []
+  const first = Math.floor(seq / CHECKS_PER_BLOCK)
+  for (let block = first; block <= Math.floor(log.retainedFrom / CHECKS_PER_BLOCK); block++) {
+    const key = keys.checks(log.log, block)
+    const row = await replica.db.get(key)
+    if (!row) continue
+    const keep = Math.max(0, seq - block * CHECKS_PER_BLOCK) * CHECK_BYTES
+    if (keep < row.length) writes.push(keep === 0 ? { key, value: undefined } : { key, value: row.slice(0, keep) })
+  }
+  return writes
+}
+
+/**
+ * [H3] When nobody has more to give: whatever is held beyond the frontier is put into my own log.
+ * Returns how many cases were restated.
+ */
+export function restateUnclaimed(replica: Replica): Promise<number> {
+  return replica.exclusive(async () => {
+    if (!replica.meta.unclaimed) return 0
+    const beyond = (state: CaseState) => [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
+    const count = await restateWhere(replica, beyond, (state) => {
+      for (const [log, seq] of state.touched) {
+        const held = replica.logs.get(log)?.seq ?? 0
+        if (seq > held) state.touched.set(log, held)
+      }
+    })
+    const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
+    for (const doubt of await readDoubts(replica)) writes.push({ key: keys.doubt(doubt.log), value: undefined })
+    const meta = { ...replica.meta, unclaimed: false }
+    writes.push({ key: keys.meta(), value: MetaRow.encode(meta).finish() })
+    await replica.db.write(writes)
+    replica.meta = meta
+    return count
+  })
+}
+
+/** [H2] Restates the cases that match, then lets `lower` take back what their touched vectors claimed. */
+async function restateWhere(
+  replica: Replica,
+  match: (state: CaseState) => boolean,
+  lower: (state: CaseState) => void,
+): Promise<number> {
+  const found: Uint8Array[] = []
+  for await (const state of casesFrom(replica, new Uint8Array(0))) if (match(state)) found.push(state.key)
+  for (const key of found) {
+    const changes = await restatement(replica, key)
+    if (changes.length > 0) await replica.appendNow(changes)
+    const state = await replica.caseState(key)
+    if (!state) continue
+    const draft = new CaseDraft(state, replica.natives)
+    lower(draft.state)
+    draft.rowGiven = true
+    await replica.commitCases([draft], [], replica.meta)
+  }
+  return found.length
+}
+
+/** The changes that carry a case's whole content: its tombstone, its state, and what waits in it. */
+async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChange[]> {
+  const state = await replica.caseState(key)
+  if (!state) return []
+  const changes: LocalChange[] = []
+  const { caseId } = state
+  if (state.erased > 0 && state.parts.length === 0) {
+    changes.push({ caseId, kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: state.erased - 1 })
+  }
+  if (state.parts.length > 0) {
+    const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
+    const update = mergeThroughDoc(decodeParts(replica.natives, parts.filter((part) => part !== undefined)))
+    changes.push({ caseId, kind: KIND_STATE, update })
+  }
+  for (const { payload } of state.parked) {
+    const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)
+    if (update) changes.push({ caseId, kind: KIND_UPDATE, update })
+  }
+  return changes
+}
+
+/** Cases that failed their check, to be asked for. */
+export const damagedKeys = (replica: Replica): Uint8Array[] => [...replica.damaged.values()]

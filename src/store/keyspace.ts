@@ -1,0 +1,30 @@
+/** The level keys: one prefix byte, then fixed-width parts, so that ranges are contiguous and ordered. */
+import { concat, fromHex, u32 } from '../protocol/bytes.js'
+import type { LogId } from '../protocol/log.js'
+
+const prefix = (letter: string, ...parts: Uint8Array[]) =>
+  concat([Uint8Array.of(letter.charCodeAt(0)), ...parts])
+
+/** How many 8-byte checks share one row. */
+export const CHECKS_PER_BLOCK = 256
+
+export const keys = {
+  meta: () => prefix('m'),
+  roster: () => prefix('g'),
+  transfer: () => prefix('x'),
+  log: (log: LogId) => prefix('f', fromHex(log)),
+  change: (log: LogId, seq: number) => prefix('l', fromHex(log), u32(seq)),
+  checks: (log: LogId, block: number) => prefix('h', fromHex(log), u32(block)),
+  case: (key: Uint8Array) => prefix('c', key),
+  part: (key: Uint8Array, number: number) => prefix('p', key, u32(number)),
+  doubt: (log: LogId) => prefix('d', fromHex(log)),
+  statement: (device: Uint8Array) => prefix('s', device),
+  /** Small things a device keeps about itself and its peers, by name. */
+  note: (name: Uint8Array) => prefix('n', name),
+}
+
+/** All keys of one kind. */
+export function rangeOf(letter: 'f' | 'c' | 'd' | 's' | 'n'): { gte: Uint8Array; lt: Uint8Array } {
+  const code = letter.charCodeAt(0)
+  return { gte: Uint8Array.of(code), lt: Uint8Array.of(code + 1) }
+}

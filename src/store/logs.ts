@@ -1,0 +1,190 @@
+/**
+ * The logs a device holds: one small row each in memory, retained changes and checks on disk.
+ * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
+ */
+import { concat, fromHex, toHex } from '../protocol/bytes.js'
+import type { HeldLog } from '../protocol/frontier.js'
+import { CHECK_BYTES } from '../protocol/limits.js'
+import type { LogId, LogOpening } from '../protocol/log.js'
+import { checkOf, logIdOf, openingHead } from '../protocol/log.js'
+import type { Natives } from '../protocol/natives.js'
+import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
+import { ChangeRow, LogRow } from './records.gen.js'
+import type { SealedDb, Write } from './sealed-db.js'
+
+/** A held log with what only its holder needs. Immutable: a change makes a new value. */
+export interface StoredLog extends HeldLog {
+  /** Full head at seq; empty after a cut below what was held. */
+  head: Uint8Array
+  signature: Uint8Array
+  retainedFrom: number
+}
+
+/** A change as retained, with the author's signature if a run ended here. */
+export interface RetainedChange {
+  seq: number
+  row: ChangeRow
+}
+
+export class LogTable {
+  private readonly logs = new Map<LogId, StoredLog>()
+
+  constructor(
+    private readonly db: SealedDb,
+    private readonly natives: Natives,
+  ) {}
+
+  async load(): Promise<void> {
+    for await (const { value } of this.db.rows(rangeOf('f'))) {
+      const log = rowToLog(this.natives, LogRow.decode(value))
+      this.logs.set(log.log, log)
+    }
+  }
+
+  get(id: LogId): StoredLog | undefined {
+    return this.logs.get(id)
+  }
+
+  all(): IterableIterator<StoredLog> {
+    return this.logs.values()
+  }
+
+  /** Takes over a log's new value, after the batch that holds its row was written. */
+  set(log: StoredLog): void {
+    this.logs.set(log.log, log)
+  }
+
+  /** A log nobody has told me of yet, with nothing held. */
+  fresh(opening: LogOpening): StoredLog {
+    const head = openingHead(this.natives, opening)
+    return {
+      ...opening,
+      log: logIdOf(this.natives, opening),
+      seq: 0,
+      check: checkOf(head),
+      head,
+      signature: new Uint8Array(0),
+      cut: undefined,
+      retainedFrom: 0,
+    }
+  }
+
+  /** The check of change `seq`, 1 ≤ seq ≤ held; undefined if it isn't known. */
+  async checkAt(log: LogId, seq: number): Promise<Uint8Array | undefined> {
+    const held = this.logs.get(log)
+    if (!held || seq < 1 || seq > held.seq) return undefined
+    if (seq === held.seq) return held.check
+    if (seq > held.retainedFrom) {
+      const row = await this.db.get(keys.change(log, seq))
+      return row && ChangeRow.decode(row).check
+    }
+    const block = await this.db.get(keys.checks(log, blockOf(seq)))
+    const at = offsetOf(seq)
+    const check = block?.subarray(at, at + CHECK_BYTES)
+    return check?.length === CHECK_BYTES && check.some((byte) => byte !== 0) ? check : undefined
+  }
+
+  /** Checks of (from..to], 8 bytes each, zeros where unknown. */
+  async checks(log: LogId, from: number, to: number): Promise<Uint8Array> {
+    const out = new Uint8Array(Math.max(0, to - from) * CHECK_BYTES)
+    const held = this.logs.get(log)
+    if (!held) return out
+    const put = (seq: number, check: Uint8Array) => {
+      if (seq > from && seq <= to) out.set(check, (seq - from - 1) * CHECK_BYTES)
+    }
+    const lastPruned = Math.min(to, held.retainedFrom)
+    for (let block = blockOf(from + 1); block <= blockOf(lastPruned) && lastPruned > from; block++) {
+      const row = await this.db.get(keys.checks(log, block))
+      if (!row) continue
+      for (let at = 0; at + CHECK_BYTES <= row.length; at += CHECK_BYTES) {
+        put(block * CHECKS_PER_BLOCK + at / CHECK_BYTES + 1, row.subarray(at, at + CHECK_BYTES))
+      }
+    }
+    for await (const { seq, row } of this.retained(log, Math.max(from, held.retainedFrom), to)) put(seq, row.check)
+    return out
+  }
+
+  /** Retained changes of (from..to] in order. */
+  async *retained(log: LogId, from: number, to: number): AsyncGenerator<RetainedChange> {
+    if (to <= from) return
+    let seq = from
+    const range = { gte: keys.change(log, from + 1), lt: keys.change(log, to + 1) }
+    for await (const { value } of this.db.rows(range)) yield { seq: ++seq, row: ChangeRow.decode(value) }
+  }
+
+  /** Writes that put `checks` of (from..] into the blocks, reading what shares a block with them. */
+  async checkWrites(log: LogId, from: number, checks: Uint8Array): Promise<Write[]> {
+    const writes: Write[] = []
+    const to = from + checks.length / CHECK_BYTES
+    for (let block = blockOf(from + 1); block <= blockOf(to) && to > from; block++) {
+      const first = block * CHECKS_PER_BLOCK + 1
+      const key = keys.checks(log, block)
+      const old = first <= from ? ((await this.db.get(key)) ?? new Uint8Array(0)) : new Uint8Array(0)
+      const last = Math.min(to, first + CHECKS_PER_BLOCK - 1)
+      const value = new Uint8Array((last - first + 1) * CHECK_BYTES)
+      value.set(old.subarray(0, Math.min(old.length, Math.max(0, from - first + 1) * CHECK_BYTES)))
+      const start = Math.max(first, from + 1)
+      value.set(
+        checks.subarray((start - from - 1) * CHECK_BYTES, (last - from) * CHECK_BYTES),
+        (start - first) * CHECK_BYTES,
+      )
+      writes.push({ key, value })
+    }
+    return writes
+  }
+
+  /** Writes that drop the payloads up to `upTo` and keep their checks, and the log's new value. */
+  async pruneWrites(log: StoredLog, upTo: number): Promise<{ writes: Write[]; log: StoredLog }> {
+    const to = Math.min(upTo, log.seq)
+    if (to <= log.retainedFrom) return { writes: [], log }
+    const checks: Uint8Array[] = []
+    const writes: Write[] = []
+    for await (const { seq, row } of this.retained(log.log, log.retainedFrom, to)) {
+      checks.push(row.check)
+      writes.push({ key: keys.change(log.log, seq), value: undefined })
+    }
+    const pruned = { ...log, retainedFrom: to }
+    writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat(checks))), logWrite(pruned))
+    return { writes, log: pruned }
+  }
+}
+
+const blockOf = (seq: number) => Math.floor((seq - 1) / CHECKS_PER_BLOCK)
+const offsetOf = (seq: number) => ((seq - 1) % CHECKS_PER_BLOCK) * CHECK_BYTES
+
+/** The write that stores a log's row. */
+export function logWrite(log: StoredLog): Write {
+  const value = LogRow.encode({
+    device: log.device,
+    random: log.random,
+    predecessor: log.predecessor,
+    seq: log.seq,
+    head: log.head,
+    check: log.check,
+    signature: log.signature,
+    cutSeq: log.cut?.seq,
+    cutCheck: log.cut?.check ?? new Uint8Array(0),
+    retainedFrom: log.retainedFrom,
+    number: 0,
+  }).finish()
+  return { key: keys.log(log.log), value }
+}
+
+function rowToLog(natives: Natives, row: LogRow): StoredLog {
+  return {
+    log: logIdOf(natives, row),
+    device: row.device,
+    random: row.random,
+    predecessor: row.predecessor,
+    seq: row.seq,
+    head: row.head,
+    check: row.check,
+    signature: row.signature,
+    cut: row.cutSeq === undefined ? undefined : { seq: row.cutSeq, check: row.cutCheck },
+    retainedFrom: row.retainedFrom,
+  }
+}
+
+/** Hex of an opening's predecessor, '' for none. */
+export const predecessorOf = (log: HeldLog) => (log.predecessor.length === 0 ? '' : toHex(log.predecessor))
+export const logBytes = (log: LogId) => fromHex(log)

@@ -1,0 +1,177 @@
+/** What a device serves to others: retained changes in the order of their integration, and whole cases. */
+import { fromHex, toHex } from '../protocol/bytes.js'
+import type { ChangeRun } from '../protocol/door.js'
+import { CASE_KEY_BYTES } from '../protocol/limits.js'
+import type { LogId, LogOpening } from '../protocol/log.js'
+import type { Item } from '../protocol/sync.gen.js'
+import { type CaseState, decodeCase } from './case-content.js'
+import { keys } from './keyspace.js'
+import type { RetainedChange, StoredLog } from './logs.js'
+import type { Replica } from './replica.js'
+
+export interface ReadChanges {
+  runs: ChangeRun[]
+  openings: LogOpening[]
+  /** Where each log stands after these runs. */
+  reached: Map<LogId, number>
+  /** Nothing was left out for size. */
+  done: boolean
+  /** Logs whose changes from there on are no longer retained: the reader needs whole states. */
+  pruned: LogId[]
+}
+
+/** Changes after `from`, whole runs in order of integration, about `limitBytes` of them. */
+export async function readChanges(
+  replica: Replica,
+  from: Map<LogId, number>,
+  limitBytes: number,
+): Promise<ReadChanges> {
+  const out: ReadChanges = { runs: [], openings: [], reached: new Map(), done: true, pruned: [] }
+  const sources: { log: StoredLog; rows: AsyncGenerator<RetainedChange>; next: RetainedChange | undefined }[] = []
+  for (const [id, seq] of from) {
+    const log = replica.logs.get(id)
+    if (!log || seq >= log.seq) continue
+    if (seq < log.retainedFrom) {
+      out.pruned.push(id)
+      continue
+    }
+    const rows = replica.logs.retained(id, seq, log.seq)
+    sources.push({ log, rows, next: (await rows.next()).value ?? undefined })
+  }
+  let bytes = 0
+  const opened = new Set<LogId>()
+  for (;;) {
+    let first: (typeof sources)[number] | undefined
+    for (const source of sources) {
+      if (source.next && (!first?.next || source.next.row.order < first.next.row.order)) first = source
+    }
+    if (!first?.next) break
+    if (bytes >= limitBytes) {
+      out.done = false
+      break
+    }
+    const { log } = first
+    const run: ChangeRun = { log: log.log, from: first.next.seq - 1, changes: [], signature: new Uint8Array(0) }
+    let item: RetainedChange | undefined = first.next
+    while (item) {
+      run.changes.push(item.row)
+      bytes += item.row.payload.length + 64
+      run.signature = item.row.signature
+      item = (await first.rows.next()).value ?? undefined
+      if (run.signature.length > 0) break
+    }
+    first.next = item
+    out.runs.push(run)
+    out.reached.set(log.log, run.from + run.changes.length)
+    if (!opened.has(log.log)) {
+      opened.add(log.log)
+      out.openings.push(log)
+    }
+  }
+  for (const source of sources) await source.rows.return(undefined)
+  return out
+}
+
+/** The key range behind `after` (empty: from the beginning). */
+function casesAfter(after: Uint8Array): { gt: Uint8Array; lt: Uint8Array } {
+  return { gt: after.length === 0 ? Uint8Array.of(0x63) : keys.case(after), lt: Uint8Array.of(0x64) }
+}
+
+/** All cases behind `after` in key order; a damaged row is noted and left out. */
+export async function* casesFrom(replica: Replica, after: Uint8Array): AsyncGenerator<CaseState> {
+  const onDamaged = (key: Uint8Array) => noteDamaged(replica, key.slice(1))
+  for await (const { key, value } of replica.db.rows(casesAfter(after), onDamaged)) {
+    yield decodeCase(key.slice(1, 1 + CASE_KEY_BYTES), value)
+  }
+}
+
+export function noteDamaged(replica: Replica, key: Uint8Array): void {
+  replica.damaged.set(toHex(key), key)
+}
+
+/** Has the case seen anything of any log that lies beyond this frontier? */
+export function touchedBeyond(state: CaseState, frontier: Map<LogId, number>): boolean {
+  for (const [log, seq] of state.touched) if (seq > (frontier.get(log) ?? 0)) return true
+  return false
+}
+
+export interface ReadItems {
+  items: Item[]
+  /** Key of the last case looked at; the next call goes on behind it. */
+  after: Uint8Array
+  done: boolean
+}
+
+/** Cases behind `after` that lie beyond `frontier`, each with its parts as stored, about `limitBytes` of them. */
+export async function readItems(
+  replica: Replica,
+  after: Uint8Array,
+  frontier: Map<LogId, number>,
+  limitBytes: number,
+): Promise<ReadItems> {
+  // Alone with the writer, so that each case's touched vector and parts belong together.
+  return replica.exclusive(async () => {
+    const out: ReadItems = { items: [], after, done: true }
+    const wanted: CaseState[] = []
+    let bytes = 0
+    for await (const state of casesFrom(replica, after)) {
+      if (bytes >= limitBytes) {
+        out.done = false
+        break
+      }
+      out.after = state.key
+      if (!touchedBeyond(state, frontier)) continue
+      wanted.push(state)
+      bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
+    }
+    out.items = await itemsOf(replica, wanted)
+    return out
+  })
+}
+
+/** Whole cases by key, for a peer that asked or for one that is behind this very case. */
+export function readCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
+  return replica.exclusive(async () => {
+    const states: CaseState[] = []
+    for (const key of wanted) {
+      const state = await replica.caseState(key).catch(() => undefined)
+      if (state) states.push(state)
+    }
+    return itemsOf(replica, states)
+  })
+}
+
+async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
+  const partKeys = states.flatMap((state) => state.parts.map(({ number }) => keys.part(state.key, number)))
+  const values = await readParts(replica, partKeys)
+  const items: Item[] = []
+  let at = 0
+  for (const state of states) {
+    const parts = values.slice(at, at + state.parts.length)
+    at += state.parts.length
+    if (parts.some((part) => part === undefined)) {
+      noteDamaged(replica, state.key)
+      continue
+    }
+    items.push({
+      key: state.key,
+      caseId: state.caseId,
+      generation: state.generation,
+      erased: state.erased,
+      touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
+      parts: parts as Uint8Array[],
+      parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
+      row: new TextEncoder().encode(state.row),
+    })
+  }
+  return items
+}
+
+/** Values of parts; a damaged one counts as missing. */
+async function readParts(replica: Replica, partKeys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+  try {
+    return await replica.db.getMany(partKeys)
+  } catch {
+    return Promise.all(partKeys.map((key) => replica.db.get(key).catch(() => undefined)))
+  }
+}

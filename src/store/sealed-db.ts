@@ -1,0 +1,155 @@
+/**
+ * A database whose every value is sealed under the device's data key, with its level key as associated
+ * data: a value that was changed, moved or swapped doesn't open, so no flipped bit passes silently.
+ */
+import type { AbstractLevel } from 'abstract-level'
+import { concat } from '../protocol/bytes.js'
+import type { Natives } from '../protocol/natives.js'
+
+export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
+
+export type Write = { key: Uint8Array; value: Uint8Array } | { key: Uint8Array; value: undefined }
+
+/** A value that is there but doesn't open. */
+export class DamagedError extends Error {
+  override readonly name = 'DamagedError'
+  constructor(readonly key: Uint8Array) {
+    super('a stored value is damaged')
+  }
+}
+
+/** The disk refused; nothing of the batch may be relied on. `full` when it is out of space. */
+export class WriteFailedError extends Error {
+  override readonly name = 'WriteFailedError'
+  readonly full: boolean
+  constructor(override readonly cause: unknown) {
+    super('the store could not be written')
+    const text = `${cause} ${(cause as { cause?: unknown })?.cause ?? ''}`
+    this.full = /ENOSPC|No space left|EDQUOT|Disk quota/i.test(text)
+  }
+}
+
+const NONCE_BYTES = 24
+const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
+
+export interface SealedDbOptions {
+  db: Database
+  natives: Natives
+  dataKey: Uint8Array
+  random: (bytes: number) => Uint8Array
+}
+
+export class SealedDb {
+  /** Something was written since the last flush. */
+  private dirty = false
+  private flushing: Promise<void> | undefined
+  private failure: WriteFailedError | undefined
+
+  constructor(private readonly options: SealedDbOptions) {}
+
+  /** Set after a failed write: a failed batch may come back at the next opening, so nothing more is written. */
+  get failed(): WriteFailedError | undefined {
+    return this.failure
+  }
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    const stored = (await this.options.db.get(key, VIEW)) as Uint8Array | undefined
+    return stored === undefined ? undefined : this.unseal(key, stored)
+  }
+
+  async getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    const stored = (await this.options.db.getMany(keys, VIEW)) as (Uint8Array | undefined)[]
+    return stored.map((value, at) => (value === undefined ? undefined : this.unseal(keys[at]!, value)))
+  }
+
+  /** Rows in key order, in batches. A damaged row is reported to `onDamaged` and left out; without it, thrown. */
+  async *rows(
+    range: { gte?: Uint8Array; gt?: Uint8Array; lt: Uint8Array; limit?: number },
+    onDamaged?: (key: Uint8Array) => void,
+  ): AsyncGenerator<{ key: Uint8Array; value: Uint8Array }> {
+    const iterator = this.options.db.iterator({ ...VIEW, ...range })
+    try {
+      for (;;) {
+        const entries = (await iterator.nextv(100)) as [Uint8Array, Uint8Array][]
+        if (entries.length === 0) return
+        for (const [key, stored] of entries) {
+          let value: Uint8Array
+          try {
+            value = this.unseal(key, stored)
+          } catch (error) {
+            if (!onDamaged || !(error instanceof DamagedError)) throw error
+            onDamaged(key)
+            continue
+          }
+          yield { key, value }
+        }
+      }
+    } finally {
+      await iterator.close()
+    }
+  }
+
+  /** One atomic batch. Not durable until `flush`. */
+  async write(writes: Write[]): Promise<void> {
+    if (writes.length === 0) return
+    if (this.failure) throw this.failure
+    this.dirty = true
+    await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
+  }
+
+  /** Everything written so far survives a power cut once this returns. Concurrent calls share one flush. */
+  async flush(marker: Write): Promise<void> {
+    while (this.flushing) await this.flushing
+    if (!this.dirty) return
+    if (this.failure) throw this.failure
+    this.dirty = false
+    this.flushing = this.attempt(() => this.options.db.batch(this.sealAll([marker]), { ...VIEW, sync: true } as object))
+    try {
+      await this.flushing
+    } finally {
+      this.flushing = undefined
+    }
+  }
+
+  get isDirty(): boolean {
+    return this.dirty || this.flushing !== undefined
+  }
+
+  async clear(range: { gte: Uint8Array; lt: Uint8Array }): Promise<void> {
+    if (this.failure) throw this.failure
+    this.dirty = true
+    await this.attempt(() => this.options.db.clear({ ...range, keyEncoding: 'view' } as object))
+  }
+
+  private async attempt(run: () => Promise<void>): Promise<void> {
+    try {
+      await run()
+    } catch (error) {
+      this.failure = new WriteFailedError(error)
+      throw this.failure
+    }
+  }
+
+  private sealAll(writes: Write[]) {
+    return writes.map(({ key, value }) =>
+      value === undefined
+        ? { type: 'del' as const, key }
+        : { type: 'put' as const, key, value: this.seal(key, value) },
+    )
+  }
+
+  private seal(key: Uint8Array, value: Uint8Array): Uint8Array {
+    const nonce = this.options.random(NONCE_BYTES)
+    return concat([nonce, this.options.natives.seal(this.options.dataKey, nonce, value, key)])
+  }
+
+  private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {
+    const { natives, dataKey } = this.options
+    const value =
+      stored.length >= NONCE_BYTES
+        ? natives.open(dataKey, stored.subarray(0, NONCE_BYTES), stored.subarray(NONCE_BYTES), key)
+        : undefined
+    if (!value) throw new DamagedError(key)
+    return value
+  }
+}

@@ -1,0 +1,145 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import {
+  encodeFrame,
+  encodeFrames,
+  FrameDecoder,
+  type Lane,
+  MAX_FRAME_BYTES,
+  MAX_MESSAGE_BYTES,
+  type Message,
+} from '../../src/protocol/framing.js'
+
+function concat(parts: Uint8Array[]): Uint8Array {
+  return Uint8Array.from(Buffer.concat(parts))
+}
+
+function decode(decoder: FrameDecoder, chunk: Uint8Array): Message[] {
+  const result = decoder.push(chunk)
+  if ('error' in result) throw new Error(result.error.sentence)
+  return result.messages
+}
+
+function errorCode(chunks: Uint8Array[], decoder = new FrameDecoder()): string | undefined {
+  for (const chunk of chunks) {
+    const result = decoder.push(chunk)
+    if ('error' in result) return result.error.code
+  }
+  return undefined
+}
+
+const lane = fc.constantFrom<Lane>('live', 'bulk')
+const message = fc.record({ lane, bytes: fc.uint8Array({ maxLength: 400 }) })
+
+describe('framing', () => {
+  test('a frame is length, flags, content', () => {
+    expect(encodeFrame('live', Uint8Array.of(7, 8), false)).toEqual(Uint8Array.of(3, 0, 7, 8))
+    expect(encodeFrame('bulk', Uint8Array.of(), false)).toEqual(Uint8Array.of(1, 1))
+    expect(encodeFrame('bulk', new Uint8Array(200), true).subarray(0, 3)).toEqual(Uint8Array.of(0xc9, 1, 3))
+    expect(encodeFrames('bulk', Uint8Array.of(1, 2, 3), 2)).toEqual([
+      Uint8Array.of(3, 3, 1, 2),
+      Uint8Array.of(2, 1, 3),
+    ])
+  })
+
+  test('whatever the messages, fragments and pieces, the same messages come out', () => {
+    fc.assert(
+      fc.property(
+        fc.array(message, { maxLength: 8 }),
+        fc.integer({ min: 1, max: 150 }),
+        fc.array(fc.integer({ min: 1, max: 90 }), { minLength: 1, maxLength: 10 }),
+        (messages, fragmentBytes, pieces) => {
+          const wire = concat(messages.flatMap((m) => encodeFrames(m.lane, m.bytes, fragmentBytes)))
+          const decoder = new FrameDecoder()
+          const received: Message[] = []
+          for (let at = 0, i = 0; at < wire.byteLength; i++) {
+            const size = pieces[i % pieces.length] as number
+            received.push(...decode(decoder, wire.subarray(at, at + size)))
+            at += size
+          }
+          expect(received).toEqual(messages)
+          expect(decoder.idle).toBe(true)
+        },
+      ),
+    )
+  })
+
+  test('live messages between the fragments of a bulk message do not disturb it', () => {
+    const bulk = Uint8Array.from({ length: 1000 }, (_, i) => i)
+    const live = Uint8Array.of(1, 2, 3)
+    const frames = encodeFrames('bulk', bulk, 100).flatMap((f) => [f, ...encodeFrames('live', live, 2)])
+    const received = decode(new FrameDecoder(), concat(frames))
+    expect(received.filter((m) => m.lane === 'live')).toHaveLength(10)
+    expect(received.filter((m) => m.lane === 'bulk').map((m) => m.bytes)).toEqual([bulk])
+  })
+
+  test('one byte at a time', () => {
+    const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => i * 7)
+    const decoder = new FrameDecoder()
+    const received: Message[] = []
+    for (const byte of concat(encodeFrames('bulk', bytes, 16_384))) {
+      received.push(...decode(decoder, Uint8Array.of(byte)))
+    }
+    expect(received).toEqual([{ lane: 'bulk', bytes }])
+  })
+
+  test('the largest frame and the largest message pass; one byte more does not', () => {
+    const frame = new Uint8Array(MAX_FRAME_BYTES - 1)
+    expect(decode(new FrameDecoder(), encodeFrame('live', frame, false))).toHaveLength(1)
+    expect(() => encodeFrame('live', new Uint8Array(MAX_FRAME_BYTES), false)).toThrow(RangeError)
+    const whole = new Uint8Array(MAX_MESSAGE_BYTES)
+    const decoder = new FrameDecoder()
+    const received = encodeFrames('bulk', whole, 1 << 20).flatMap((f) => decode(decoder, f))
+    expect(received[0]?.bytes.byteLength).toBe(MAX_MESSAGE_BYTES)
+    expect(() => encodeFrames('bulk', new Uint8Array(MAX_MESSAGE_BYTES + 1), 1 << 20)).toThrow(RangeError)
+  })
+
+  test('an oversized frame is refused by its length, before its content', () => {
+    // 4 MiB + 1 as varint
+    expect(errorCode([Uint8Array.of(0x81, 0x80, 0x80, 0x02)])).toBe('frame-too-large')
+    expect(errorCode([Uint8Array.of(0xff, 0xff, 0xff, 0x7f)])).toBe('frame-too-large')
+  })
+
+  test('an oversized message is refused, in whatever fragments it comes', () => {
+    const decoder = new FrameDecoder({ maxMessageBytes: 10 })
+    const part = encodeFrame('live', new Uint8Array(4), true)
+    expect(errorCode([part, part], decoder)).toBeUndefined()
+    expect(errorCode([part], decoder)).toBe('message-too-large')
+    const other = new FrameDecoder({ maxMessageBytes: 10 })
+    expect(errorCode([encodeFrame('bulk', new Uint8Array(11), false)], other)).toBe('message-too-large')
+  })
+
+  test('nothing endless: zero lengths, long lengths, empty fragments and unknown flags are refused', () => {
+    expect(errorCode([Uint8Array.of(0)])).toBe('bad-frame')
+    expect(errorCode([Uint8Array.of(0x80, 0x00)])).toBe('bad-frame')
+    expect(errorCode([Uint8Array.of(0x80, 0x80, 0x80, 0x80)])).toBe('bad-frame')
+    expect(errorCode([Uint8Array.of(1, 2)])).toBe('bad-frame')
+    expect(errorCode([Uint8Array.of(1, 4)])).toBe('bad-frame')
+    expect(errorCode([Uint8Array.of(2, 0x80)])).toBe('bad-frame')
+  })
+
+  test('an error is final', () => {
+    const decoder = new FrameDecoder()
+    expect(errorCode([Uint8Array.of(0)], decoder)).toBe('bad-frame')
+    expect(errorCode([encodeFrame('live', Uint8Array.of(1), false)], decoder)).toBe('bad-frame')
+  })
+
+  test('random bytes never throw', () => {
+    fc.assert(
+      fc.property(fc.array(fc.uint8Array({ maxLength: 64 }), { maxLength: 20 }), (chunks) => {
+        const decoder = new FrameDecoder({ maxMessageBytes: 256 })
+        for (const chunk of chunks) decoder.push(chunk)
+      }),
+    )
+  })
+
+  test('a million fragments of one byte take linear time', () => {
+    const wire = new Uint8Array(3 * 1_000_000)
+    for (let at = 0; at < wire.length; at += 3) wire.set([2, 2, 9], at)
+    wire[wire.length - 2] = 0
+    const started = performance.now()
+    const received = decode(new FrameDecoder(), wire)
+    expect(received[0]?.bytes.byteLength).toBe(1_000_000)
+    expect(performance.now() - started).toBeLessThan(3_000)
+  })
+})

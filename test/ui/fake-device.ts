@@ -1,0 +1,437 @@
+/** A device with cases in memory, for trying the window without a store and without a network. */
+import * as Y from 'yjs'
+import type { DeviceApi } from '../../src/node/api.js'
+import { Refused } from '../../src/node/api.js'
+import type { CaseListRow, DeviceEvent, InviteState, Status } from '../../src/node/contract.js'
+
+type Fields = Record<string, string>
+interface Consultation extends Fields {
+  id: string
+}
+interface FakeCase {
+  id: string
+  patient: Fields
+  drawer: string
+  archived: boolean
+  deleted: boolean
+  lateEdits: boolean
+  conflicts: { field: string; value: string; others: string[] }[]
+  consultations: Consultation[]
+  prescriptions: Consultation[]
+  doc: Y.Doc
+}
+
+const first = 'Zofia Łucja Małgorzata Bożena Paweł Michał Żaneta Anna Jan Piotr Józef Ewa Adam Łukasz'.split(' ')
+const last = 'Kowalska Nowak Wiśniewska Wójcik Kamiński Zieliński Dąbrowski Mazur Źrebiec Żółć Ławniczak'.split(' ')
+const drawers = ['Patients', 'Patients', 'Patients', 'Colleagues', 'Study', 'Seminars', 'Other', 'Żłobek']
+const notes = [
+  'Headache since the morning, worse from light and noise, better lying still in a dark room. ',
+  'Sleep restless, wakes about three. Thirst for cold water in small sips.\n\n',
+  'Mood: tearful when alone, better in company and in the open air. ',
+  'Follow up in four weeks. Repeat only if the improvement stops.\n',
+]
+
+/** Hands events to everyone who listens. */
+class Feed<T> {
+  readonly #listeners = new Set<(event: T) => void>()
+
+  send(event: T): void {
+    for (const listener of this.#listeners) listener(event)
+  }
+
+  async *follow(signal?: AbortSignal): AsyncGenerator<T> {
+    const queue: T[] = []
+    let wake = () => {}
+    const listener = (event: T) => {
+      queue.push(event)
+      wake()
+    }
+    this.#listeners.add(listener)
+    const aborted = () => wake()
+    signal?.addEventListener('abort', aborted)
+    try {
+      while (!signal?.aborted) {
+        const event = queue.shift()
+        if (event !== undefined) yield event
+        else
+          await new Promise<void>((resume) => {
+            wake = resume
+          })
+      }
+    } finally {
+      this.#listeners.delete(listener)
+    }
+  }
+}
+
+export interface FakeOptions {
+  cases?: number
+  practice?: boolean
+  settings?: Record<string, string>
+}
+
+export class FakeDevice {
+  readonly byId = new Map<string, FakeCase>()
+  readonly settings: Record<string, string>
+  readonly calls: string[] = []
+  practiceName: string | null
+  devices: Status['devices']
+  mailbox: Status['state'] = 'off'
+  inviteState: InviteState = noInvite
+  /** Thrown by the next field write, say for a full disk. */
+  refuseWrites: Refused | null = null
+  readonly #events = new Feed<DeviceEvent>()
+  #nextId = 0
+
+  constructor({ cases = 0, practice = true, settings = {} }: FakeOptions = {}) {
+    this.settings = { language: 'en', theme: 'light', ...settings }
+    this.practiceName = practice ? 'Praktyka Lipowa' : null
+    this.devices = [device({ id: 'self', name: 'Office', self: true })]
+    for (let index = 0; index < cases; index++) this.#generate(index)
+  }
+
+  /** What another device typed arrives. */
+  remoteType(id: string, consultation: string, at: number, text: string): void {
+    const theirs = new Y.Doc()
+    const mine = this.#case(id).doc
+    Y.applyUpdate(theirs, Y.encodeStateAsUpdate(mine))
+    theirs.getText(`text:consultations/${consultation}/text`).insert(at, text)
+    Y.applyUpdate(mine, Y.encodeStateAsUpdate(theirs))
+    this.changed([id])
+  }
+
+  changed(ids: string[] | null): void {
+    this.#events.send({ type: 'cases', ids })
+  }
+
+  statusChanged(): void {
+    this.#events.send({ type: 'status' })
+  }
+
+  setInvite(state: Partial<InviteState>): void {
+    this.inviteState = { ...this.inviteState, ...state }
+    this.#events.send({ type: 'invite' })
+  }
+
+  notesOf(id: string, consultation: string): string {
+    return this.#case(id).doc.getText(`text:consultations/${consultation}/text`).toString()
+  }
+
+  readonly api: DeviceApi = {
+    status: async () => this.#status(),
+    events: (signal) => this.#events.follow(signal),
+    practice: {
+      create: async ({ name, device: deviceName }) => {
+        this.practiceName = name
+        this.devices[0]!.name = deviceName
+        return { practice: 'practice', device: 'self' }
+      },
+      code: async () => ({ code: 'ABCDEF-GHJKMN-PQRSTV', invitation: 'kartoteka:ABCDEF' }),
+      join: async ({ pin }) => {
+        if (pin !== 'lipa-1234') throw new Refused('wrong-pin', 'The PIN doesn’t match, or that isn’t your device. 3 tries left.')
+        this.practiceName = 'Praktyka Lipowa'
+        return { practice: 'practice', device: 'self' }
+      },
+      checkPin: async ({ pin }) =>
+        pin.length < 6
+          ? { ok: false, sentence: 'A Cloud PIN has at least six characters.' }
+          : { ok: true, sentence: null },
+    },
+    device: {
+      list: async () => this.devices.map((one) => ({ ...one, collectsMail: false, removed: false })),
+      rename: async ({ id, name }) => {
+        const found = this.devices.find((one) => one.id === id)
+        if (found) found.name = name
+        this.statusChanged()
+        return { ok: true }
+      },
+      address: async () => ({ ok: true }),
+      invite: async () => {
+        const expiresAt = Date.now() + 10 * 60_000
+        this.inviteState = { ...noInvite, open: true, closed: null, expiresAt, triesLeft: 5 }
+        const invitation = 'kartoteka:ABCDEF-GHJKMN-PQRSTV@/ip4/192.168.1.20/tcp/41234/p2p/12D3KooWExampleExample'
+        return { code: 'ABCDEF-GHJKMN-PQRSTV', invitation, expiresAt, triesLeft: 5 }
+      },
+      inviteState: async () => this.inviteState,
+      answer: async ({ add }) => {
+        const asking = this.inviteState.asking
+        if (add && asking) {
+          this.devices.push(device({ id: asking.id, name: asking.name, connected: true, path: 'lan' }))
+          this.setInvite({ open: false, asking: null, added: [asking], closed: 'used' })
+          this.statusChanged()
+        } else this.setInvite({ asking: null })
+        return { ok: true }
+      },
+      closeInvite: async () => {
+        this.setInvite({ open: false, closed: 'cancelled' })
+        return { ok: true }
+      },
+    },
+    cases: {
+      list: async ({ deleted }) =>
+        [...this.byId.values()].filter((one) => deleted || !one.deleted).map(rowOf),
+      show: async ({ id }) => ({ json: JSON.stringify(this.#shown(this.#case(id))) }),
+      create: async ({ json }) => {
+        const given = JSON.parse(json ?? '{}') as { drawer?: string }
+        const made = this.#put(`new-${this.#nextId++}`, {}, given.drawer ?? '')
+        this.changed([made.id])
+        return { id: made.id }
+      },
+      set: async ({ id, fields }) => {
+        if (this.refuseWrites) throw this.refuseWrites
+        this.calls.push(`set ${fields.map(([field]) => field).join(' ')}`)
+        const found = this.#case(id)
+        for (const [field, value] of fields) setField(found, field, value)
+        this.changed([id])
+        return { ok: true }
+      },
+      choose: async ({ id, field, json }) => {
+        const found = this.#case(id)
+        setField(found, field, JSON.parse(json) as string)
+        found.conflicts = found.conflicts.filter((conflict) => conflict.field !== field)
+        this.changed([id])
+        return { ok: true }
+      },
+      add: async ({ id, kind, json }) => {
+        const list = kind === 'consultation' ? 'consultations' : 'prescriptions'
+        const record = { ...(JSON.parse(json) as Fields), id: `r${this.#nextId++}` }
+        this.#case(id)[list].push(record)
+        this.changed([id])
+        return { id: record.id }
+      },
+      remove: async ({ id, list, record }) => {
+        const found = this.#case(id)
+        if (list === 'consultations' || list === 'prescriptions')
+          found[list] = found[list].filter((one) => one.id !== record)
+        this.changed([id])
+        return { ok: true }
+      },
+      type: async () => ({ ok: true }),
+      archive: async ({ ids }) => this.#mark(ids, { archived: true }),
+      unarchive: async ({ ids }) => this.#mark(ids, { archived: false }),
+      delete: async ({ ids }) => this.#mark(ids, { deleted: true }),
+      restore: async ({ ids }) => this.#mark(ids, { deleted: false, lateEdits: false }),
+      import: async ({ lines }) => {
+        const report = { added: 0, merged: 0, unchanged: 0, errors: [] as { line: number; reason: string }[] }
+        for (const { line, text } of lines) {
+          try {
+            const { id, patient } = JSON.parse(text) as { id: string; patient: Fields }
+            if (this.byId.has(id)) report.unchanged++
+            else {
+              this.#put(id, patient, '')
+              report.added++
+            }
+          } catch {
+            report.errors.push({ line, reason: 'This line is not JSON.' })
+          }
+        }
+        this.changed(null)
+        return report
+      },
+      export: async ({ after }) => {
+        const all = [...this.byId.values()].filter((one) => !one.deleted).sort((a, b) => (a.id < b.id ? -1 : 1))
+        const from = after === undefined ? 0 : all.findIndex((one) => one.id === after) + 1
+        const page = all.slice(from, from + 1000)
+        const lines = page.map(({ id, patient }) => JSON.stringify({ id, patient }))
+        return { lines, last: page.at(-1)?.id ?? null, more: from + page.length < all.length }
+      },
+    },
+    search: async () => [],
+    doc: {
+      open: ({ id }, signal) => this.#openDoc(id, signal),
+      update: async ({ id, update }) => {
+        this.calls.push('update')
+        Y.applyUpdate(this.#case(id).doc, Buffer.from(update, 'base64'))
+        this.changed([id])
+        return { ok: true }
+      },
+    },
+    sync: async () => ({ sent: 3, received: 1 }),
+    wait: async () => ({ met: true, status: this.#status() }),
+    verify: async () => ({ identical: true, devices: [] }),
+    log: async () => [],
+    doctor: async () => [],
+    config: {
+      get: async () => this.settings,
+      set: async ({ key, value }) => {
+        this.settings[key] = value
+        return { ok: true }
+      },
+    },
+    flush: async () => ({ ok: true }),
+  }
+
+  #status(): Status {
+    const all = [...this.byId.values()]
+    return {
+      practice: this.practiceName === null ? null : { id: 'practice', name: this.practiceName },
+      device: { id: 'self', name: this.devices[0]?.name ?? '' },
+      version: '0.1.0',
+      cases: {
+        total: all.length,
+        archived: all.filter((one) => one.archived).length,
+        deleted: all.filter((one) => one.deleted).length,
+      },
+      state: this.mailbox,
+      devices: this.devices.map((one) => ({ ...one })),
+      mailbox: {
+        configured: this.mailbox !== 'off',
+        connected: this.mailbox === 'connected',
+        relays: [],
+        pendingOut: 0,
+        pendingIn: 0,
+      },
+      transfer: null,
+      store: { bytes: 0 },
+      problems: [],
+    }
+  }
+
+  #case(id: string): FakeCase {
+    const found = this.byId.get(id)
+    if (!found) throw new Refused('no-case', 'There is no such case on this device.')
+    return found
+  }
+
+  async #mark(ids: string[], change: Partial<FakeCase>): Promise<{ ok: true }> {
+    for (const id of ids) Object.assign(this.#case(id), change)
+    this.changed(ids)
+    return { ok: true }
+  }
+
+  async *#openDoc(id: string, signal?: AbortSignal): AsyncGenerator<{ update: string }> {
+    const { doc } = this.#case(id)
+    const feed = new Feed<Uint8Array>()
+    const updated = (update: Uint8Array) => feed.send(update)
+    doc.on('update', updated)
+    const following = feed.follow(signal)
+    try {
+      const next = following.next()
+      yield { update: base64(Y.encodeStateAsUpdate(doc)) }
+      for (let step = await next; !step.done; step = await following.next()) yield { update: base64(step.value) }
+    } finally {
+      doc.off('update', updated)
+    }
+  }
+
+  #shown(found: FakeCase) {
+    const { doc, ...rest } = found
+    const heldBy = this.devices.filter((one) => one.self || one.upToDate).map((one) => one.id)
+    const consultations = found.consultations.map((one) => ({
+      ...one,
+      text: doc.getText(`text:consultations/${one.id}/text`).toString(),
+    }))
+    return { ...rest, consultations, heldBy }
+  }
+
+  #put(id: string, patient: Fields, drawer: string): FakeCase {
+    const made: FakeCase = {
+      id,
+      patient,
+      drawer,
+      archived: false,
+      deleted: false,
+      lateEdits: false,
+      conflicts: [],
+      consultations: [],
+      prescriptions: [],
+      doc: new Y.Doc(),
+    }
+    this.byId.set(id, made)
+    return made
+  }
+
+  #generate(index: number): void {
+    const pick = <T>(list: readonly T[], salt: number) => list[(index * 7919 + salt * 104729) % list.length]!
+    const made = this.#put(
+      `case-${String(index).padStart(6, '0')}`,
+      {
+        firstName: pick(first, 1),
+        lastName: pick(last, 2),
+        birthDate: `${1940 + ((index * 13) % 80)}-0${1 + (index % 9)}-1${index % 10}`,
+        sex: index % 2 ? 'F' : 'M',
+        phone: `+48 600 ${100 + (index % 900)} 222`,
+        email: `p${index}@example.pl`,
+        address: `ul. Lipowa ${1 + (index % 90)}, 90-001 Łódź`,
+      },
+      pick(drawers, 3),
+    )
+    made.archived = index % 11 === 5
+    made.deleted = index % 97 === 50
+    made.lateEdits = made.deleted && index % 2 === 0
+    for (let visit = 0; visit < 1 + (index % 4); visit++) {
+      const id = `c${visit}`
+      made.consultations.push({
+        id,
+        date: `20${20 + visit}-0${1 + (index % 9)}-0${1 + visit}`,
+        kind: visit ? 'follow-up' : 'first',
+      })
+      const text = made.doc.getText(`text:consultations/${id}/text`)
+      text.insert(0, [0, 1, 2, 3].map((part) => notes[(index + visit + part) % notes.length]).join(''))
+      text.format(0, 8, { bold: true })
+    }
+    if (index % 2 === 0)
+      made.prescriptions.push(
+        { id: 'p0', date: '2023-05-02', remedy: 'Lachesis muta', potency: '200C', dose: 'once', note: '' },
+        { id: 'p1', date: '2024-01-15', remedy: 'Natrum muriaticum', potency: '30C', dose: 'daily', note: '' },
+      )
+  }
+}
+
+const noInvite: InviteState = {
+  open: false,
+  asking: null,
+  added: [],
+  triesLeft: 5,
+  expiresAt: null,
+  closed: null,
+}
+
+export function device(part: Partial<Status['devices'][number]>): Status['devices'][number] {
+  return {
+    id: 'device',
+    name: 'Laptop',
+    self: false,
+    path: 'none',
+    connected: false,
+    lastSeen: null,
+    upToDate: true,
+    behind: 0,
+    ...part,
+  }
+}
+
+function setField(found: FakeCase, field: string, value: string): void {
+  if (field === 'drawer') {
+    found.drawer = value
+    return
+  }
+  const [list, ...rest] = field.split('.')
+  const name = rest.at(-1) ?? ''
+  if (list === 'patient') found.patient[name] = value
+  else if (list === 'consultations' || list === 'prescriptions') {
+    const record = found[list].find((one) => one.id === rest[0])
+    if (record) record[name] = value
+  }
+}
+
+function rowOf(found: FakeCase): CaseListRow {
+  const { firstName = '', lastName = '', birthDate = '' } = found.patient
+  return {
+    id: found.id,
+    name: [firstName, lastName].filter(Boolean).join(' '),
+    firstName,
+    lastName,
+    birthYear: birthDate ? Number(birthDate.slice(0, 4)) : null,
+    drawer: found.drawer || null,
+    archived: found.archived,
+    deleted: found.deleted,
+    lateEdits: found.lateEdits,
+    conflicts: found.conflicts.length,
+    lastConsultation: found.consultations.reduce((latest, one) => ((one.date ?? '') > latest ? (one.date ?? '') : latest), '') || null,
+  }
+}
+
+function base64(bytes: Uint8Array): string {
+  return Buffer.from(bytes).toString('base64')
+}

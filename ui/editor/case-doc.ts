@@ -1,0 +1,148 @@
+/**
+ * One open case: a Y.Doc with a fresh client id, kept in step with the device. What is typed goes out
+ * at once, one call at a time, what gathers meanwhile as one update; what the device didn't confirm is
+ * kept and sent again after a reconnect. Opening a case writes nothing.
+ */
+import * as Y from 'yjs'
+import { type Client, type DeviceLink, onEachConnection, refusalOf } from '../state/client.js'
+import { createStore } from '../state/store.js'
+import { fromBase64, toBase64 } from './base64.js'
+
+/** A refused update (say, the disk is full) is offered again after this. */
+const retryMs = 3000
+
+export interface CaseDocState {
+  loaded: boolean
+  /** Something typed is not yet confirmed by the device. */
+  unsaved: boolean
+  /** Why the device refused, in its words. */
+  problem: { code: string; sentence: string } | null
+}
+
+const fromDevice = Symbol('from the device')
+
+export class CaseDoc {
+  readonly doc = new Y.Doc()
+  readonly state = createStore<CaseDocState>({ loaded: false, unsaved: false, problem: null })
+  readonly #id: string
+  readonly #link: DeviceLink
+  readonly #stopFollowing: () => void
+  #listening: AbortController | null = null
+  #queue: Uint8Array[] = []
+  #sending = false
+  #retry: ReturnType<typeof setTimeout> | undefined
+
+  constructor(id: string, link: DeviceLink) {
+    this.#id = id
+    this.#link = link
+    this.doc.on('update', this.#updated)
+    this.#stopFollowing = onEachConnection(link, (client) => void this.#follow(client))
+  }
+
+  destroy(): void {
+    this.#stopFollowing()
+    this.#listening?.abort()
+    clearTimeout(this.#retry)
+    this.doc.destroy()
+  }
+
+  async #follow(client: Client): Promise<void> {
+    this.#listening?.abort()
+    const listening = new AbortController()
+    this.#listening = listening
+    try {
+      const updates = await client.doc.open({ id: this.#id }, { signal: listening.signal })
+      for await (const { update } of updates) {
+        if (listening.signal.aborted) break
+        Y.applyUpdate(this.doc, fromBase64(update), fromDevice)
+        if (!this.state.get().loaded) this.state.update((state) => ({ ...state, loaded: true }))
+        this.#send()
+      }
+    } catch (error) {
+      const problem = refusalOf(error)
+      if (problem && !listening.signal.aborted) this.state.update((state) => ({ ...state, problem }))
+    }
+  }
+
+  #updated = (update: Uint8Array, origin: unknown): void => {
+    if (origin === fromDevice) return
+    this.#queue.push(update)
+    this.#send()
+  }
+
+  #send(): void {
+    this.#note()
+    const client = this.#link.client()
+    if (this.#sending || this.#queue.length === 0 || !client) return
+    const update = this.#queue.length === 1 ? this.#queue[0]! : Y.mergeUpdates(this.#queue)
+    this.#queue = []
+    this.#sending = true
+    client.doc.update({ id: this.#id, update: toBase64(update) }).then(
+      () => this.#sent(null),
+      (error: unknown) => {
+        this.#queue.unshift(update)
+        this.#sent(refusalOf(error))
+      },
+    )
+  }
+
+  #sent(problem: CaseDocState['problem']): void {
+    this.#sending = false
+    if (this.state.get().problem !== problem) this.state.update((state) => ({ ...state, problem }))
+    clearTimeout(this.#retry)
+    // After an interruption `#follow` sends again; here only what was refused, or gathered meanwhile.
+    if (problem) this.#retry = setTimeout(() => this.#send(), retryMs)
+    else if (this.#link.status.get().kind === 'open') this.#send()
+    this.#note()
+  }
+
+  #note(): void {
+    const unsaved = this.#sending || this.#queue.length > 0
+    if (this.state.get().unsaved !== unsaved) this.state.update((state) => ({ ...state, unsaved }))
+  }
+}
+
+/** The open cases. One that is left stays until everything typed in it is saved. */
+export class CaseDocs {
+  readonly #link: DeviceLink
+  readonly #open = new Map<string, { caseDoc: CaseDoc; users: number }>()
+
+  constructor(link: DeviceLink) {
+    this.#link = link
+  }
+
+  acquire(id: string): { caseDoc: CaseDoc; release: () => void } {
+    let entry = this.#open.get(id)
+    if (!entry) {
+      const caseDoc = new CaseDoc(id, this.#link)
+      entry = { caseDoc, users: 0 }
+      this.#open.set(id, entry)
+      const stop = caseDoc.state.subscribe(() => this.#tidy(id))
+      caseDoc.doc.on('destroy', stop)
+    }
+    entry.users++
+    const held = entry
+    let released = false
+    return {
+      caseDoc: entry.caseDoc,
+      release: () => {
+        if (released) return
+        released = true
+        held.users--
+        this.#tidy(id)
+      },
+    }
+  }
+
+  /** True while anything typed is not yet confirmed. */
+  unsaved(): boolean {
+    return [...this.#open.values()].some((entry) => entry.caseDoc.state.get().unsaved)
+  }
+
+  #tidy(id: string): void {
+    const entry = this.#open.get(id)
+    if (!entry || entry.users > 0 || entry.caseDoc.state.get().unsaved) return
+    this.#open.delete(id)
+    entry.caseDoc.destroy()
+  }
+}

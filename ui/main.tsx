@@ -1,0 +1,25 @@
+/** The window: takes the link up, then draws whatever the device says. */
+import '@mantine/core/styles.css'
+import '@mantine/notifications/styles.css'
+import 'virtual:theme.css'
+import './styles.css'
+import { createRoot } from 'react-dom/client'
+import { CaseDocs } from './editor/case-doc.js'
+import { openLink, takeCode } from './link.js'
+import { App } from './screens/app.js'
+import { DeviceData } from './state/device-data.js'
+
+const link = openLink(takeCode())
+const data = new DeviceData(link, () => link.stopping())
+const docs = new CaseDocs(link)
+
+// What was typed a moment ago goes out before the window closes; if it can't, the browser asks first.
+addEventListener('pagehide', () => data.saver.flushAll())
+addEventListener('visibilitychange', () => data.saver.flushAll())
+addEventListener('beforeunload', (event) => {
+  data.saver.flushAll()
+  if (data.saver.unsaved() || docs.unsaved()) event.preventDefault()
+})
+
+const root = document.getElementById('root')
+if (root) createRoot(root).render(<App data={data} docs={docs} />)

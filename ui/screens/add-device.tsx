@@ -1,0 +1,197 @@
+/** Adding a device: the Cloud PIN, the open window with its code, and the question "Add / Not mine". */
+import { Button } from '@mantine/core'
+import { type FormEvent, useEffect, useState } from 'react'
+import type { InviteState } from '../../src/node/contract.js'
+import { remaining } from '../lib/dates.js'
+import { connected, refusalOf } from '../state/client.js'
+import { refusalSentence } from '../words/refusals.js'
+import type { PlainKey } from '../words/words.js'
+import { useStore, useSurroundings } from './context.js'
+import { useNow } from './devices.js'
+import { CheckIcon } from './icons.js'
+import { PinField } from './new-practice.js'
+import { sayRefusal } from './notes.js'
+
+interface Opened {
+  code: string
+  invitation: string
+}
+
+export function AddDevice({ done }: { done: () => void }) {
+  const { t, data } = useSurroundings()
+  const [opened, setOpened] = useState<Opened | null>(null)
+  const close = () => {
+    if (opened)
+      data.link
+        .client()
+        ?.device.closeInvite()
+        .catch(() => {})
+    done()
+  }
+  return (
+    <section className="add-device" aria-labelledby="add-device-title">
+      <h3 id="add-device-title" className="section-title" tabIndex={-1}>
+        {t('addDevice')}
+      </h3>
+      {opened ? (
+        <OpenWindow opened={opened} again={() => setOpened(null)} close={close} done={done} />
+      ) : (
+        <AskPin opened={setOpened} cancel={done} />
+      )}
+    </section>
+  )
+}
+
+function AskPin({ opened, cancel }: { opened: (window: Opened) => void; cancel: () => void }) {
+  const { t, data } = useSurroundings()
+  const [pin, setPin] = useState('')
+  const [error, setError] = useState<string | null>(null)
+  const [busy, setBusy] = useState(false)
+  const open = async (event: FormEvent) => {
+    event.preventDefault()
+    if (!pin) return setError(t('pinNeeded'))
+    setBusy(true)
+    try {
+      data.invite.set(null)
+      const { code, invitation } = await connected(data.link).device.invite({ pin })
+      data.refreshInvite()
+      opened({ code, invitation })
+    } catch (failure) {
+      setError(refusalSentence(t, refusalOf(failure)))
+    } finally {
+      setBusy(false)
+    }
+  }
+  return (
+    <form className="stack" onSubmit={(event) => void open(event)} noValidate>
+      <p className="dim">{t('addDevicePin')}</p>
+      <PinField label={t('cloudPin')} value={pin} change={setPin} error={error} />
+      <div className="step-actions">
+        <Button variant="subtle" color="gray" onClick={cancel}>
+          {t('cancel')}
+        </Button>
+        <Button type="submit" loading={busy}>
+          {t('next')}
+        </Button>
+      </div>
+    </form>
+  )
+}
+
+const closedWords: Record<Exclude<NonNullable<InviteState['closed']>, 'used'>, PlainKey> = {
+  expired: 'inviteExpired',
+  cancelled: 'inviteCancelled',
+  tries: 'inviteTries',
+  replaced: 'inviteReplaced',
+}
+
+/** The hint of the device may be lost with a connection, so the open window is looked at now and then. */
+const lookEveryMs = 2000
+
+function OpenWindow(props: { opened: Opened; again: () => void; close: () => void; done: () => void }) {
+  const { t, data } = useSurroundings()
+  const state = useStore(data.invite)
+  useEffect(() => {
+    const timer = setInterval(() => data.refreshInvite(), lookEveryMs)
+    return () => clearInterval(timer)
+  }, [data])
+  const added = state?.added.at(-1)
+  if (added)
+    return (
+      <div className="stack">
+        <p className="success" role="status">
+          <CheckIcon /> {t('deviceAdded', { name: added.name })}
+        </p>
+        <div className="step-actions">
+          <Button
+            onClick={() => {
+              data.refreshStatus()
+              props.done()
+            }}
+          >
+            {t('done')}
+          </Button>
+        </div>
+      </div>
+    )
+  if (state && !state.open)
+    return (
+      <div className="stack">
+        <p role="status">{t(closedWords[state.closed === 'used' ? 'cancelled' : (state.closed ?? 'cancelled')])}</p>
+        <div className="step-actions">
+          <Button variant="subtle" color="gray" onClick={props.done}>
+            {t('close')}
+          </Button>
+          <Button onClick={props.again}>{t('inviteAgain')}</Button>
+        </div>
+      </div>
+    )
+  if (state?.asking) return <Asking name={state.asking.name} />
+  return <Waiting opened={props.opened} state={state} close={props.close} />
+}
+
+function Asking({ name }: { name: string }) {
+  const { t, data } = useSurroundings()
+  const [busy, setBusy] = useState(false)
+  const answer = async (add: boolean) => {
+    setBusy(true)
+    try {
+      await connected(data.link).device.answer({ add })
+      data.refreshInvite()
+    } catch (error) {
+      sayRefusal(t, error)
+      setBusy(false)
+    }
+  }
+  return (
+    <div className="stack asking" role="alert">
+      <p className="asking-title">{t('wantsToJoin', { name })}</p>
+      <p className="dim">{t('wantsToJoinText')}</p>
+      <div className="step-actions">
+        <Button variant="default" disabled={busy} onClick={() => void answer(false)}>
+          {t('notMine')}
+        </Button>
+        <Button loading={busy} onClick={() => void answer(true)}>
+          {t('addIt')}
+        </Button>
+      </div>
+    </div>
+  )
+}
+
+function Waiting({ opened, state, close }: { opened: Opened; state: InviteState | null; close: () => void }) {
+  const { t } = useSurroundings()
+  const now = useNow(1000)
+  const [copied, setCopied] = useState(false)
+  const copy = async () => {
+    await navigator.clipboard.writeText(opened.invitation)
+    setCopied(true)
+  }
+  return (
+    <div className="stack">
+      <p>{t('addDeviceOn')}</p>
+      <p className="dim">{t('addDeviceSame')}</p>
+      <output className="code" aria-label={t('practiceCode')}>
+        {opened.code}
+      </output>
+      <div className="invitation">
+        <p className="small dim" id="invitation-name">
+          {t('invitationText')}
+        </p>
+        <p className="invitation-text">{opened.invitation}</p>
+        <Button size="compact-sm" variant="light" onClick={() => void copy().catch(() => {})}>
+          {copied ? t('copied') : t('copy')}
+        </Button>
+      </div>
+      <p className="dim invite-state">
+        {state?.expiresAt && <span>{t('timeLeft', { time: remaining(state.expiresAt - now, t) })}</span>}
+        {state && <span>{t.count('triesLeft', state.triesLeft)}</span>}
+      </p>
+      <div className="step-actions">
+        <Button variant="default" onClick={close}>
+          {t('cancel')}
+        </Button>
+      </div>
+    </div>
+  )
+}

@@ -1,0 +1,75 @@
+/** Export: every case as a canonical line, handed over as one file. */
+import { Button } from '@mantine/core'
+import { useState } from 'react'
+import { today } from '../lib/dates.js'
+import { connected, refusalOf } from '../state/client.js'
+import { refusalSentence } from '../words/refusals.js'
+import { useStore, useSurroundings } from './context.js'
+
+export function ExportPanel({ done }: { done: () => void }) {
+  const { t, data } = useSurroundings()
+  const practice = useStore(data.status, (status) => status?.practice?.name ?? '')
+  const [state, setState] = useState<{ count: number; finished: boolean; problem: string | null } | null>(null)
+  const run = async () => {
+    const parts: string[] = []
+    let count = 0
+    try {
+      setState({ count, finished: false, problem: null })
+      for (let after: string | null = null, more = true; more; ) {
+        const page = await connected(data.link).cases.export(after === null ? {} : { after })
+        for (const line of page.lines) parts.push(line, '\n')
+        count += page.lines.length
+        after = page.last
+        more = page.more && page.last !== null
+        setState({ count, finished: false, problem: null })
+      }
+      if (count > 0) download(new Blob(parts, { type: 'application/x-ndjson' }), fileName(practice))
+      setState({ count, finished: true, problem: null })
+    } catch (error) {
+      setState({ count, finished: true, problem: refusalSentence(t, refusalOf(error)) })
+    }
+  }
+  return (
+    <div className="stack">
+      <p className="dim">{t('exportWarning')}</p>
+      <p role="status">
+        {state &&
+          !state.problem &&
+          (state.finished
+            ? state.count
+              ? t.count('exportDone', state.count)
+              : t('exportEmpty')
+            : t.count('exportRunning', state.count))}
+      </p>
+      {state?.problem && (
+        <p className="field-error" role="alert">
+          {state.problem}
+        </p>
+      )}
+      <div className="step-actions">
+        {state?.finished && !state.problem ? (
+          <Button onClick={done}>{t('done')}</Button>
+        ) : (
+          <Button loading={state !== null && !state.finished} onClick={() => void run()}>
+            {t('exportItem').replace('…', '')}
+          </Button>
+        )}
+      </div>
+    </div>
+  )
+}
+
+function download(blob: Blob, name: string): void {
+  const address = URL.createObjectURL(blob)
+  const anchor = document.createElement('a')
+  anchor.href = address
+  anchor.download = name
+  anchor.click()
+  // The browser has taken the file over by then.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000)
+}
+
+function fileName(practice: string): string {
+  const safe = practice.replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '')
+  return `${safe || 'kartoteka'}-${today()}.jsonl`
+}

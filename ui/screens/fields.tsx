@@ -1,0 +1,206 @@
+/** The fields of a case: saved as one types, with the other device's value one click away. */
+import { Button, NativeSelect, TextInput } from '@mantine/core'
+import { createContext, type ReactNode, type Ref, useContext, useState } from 'react'
+import { type CaseView, type Conflict, type Json, readableValue } from '../lib/case-view.js'
+import { parseDate } from '../lib/dates.js'
+import { connected } from '../state/client.js'
+import { refusalSentence } from '../words/refusals.js'
+import { useStore, useSurroundings } from './context.js'
+import { sayRefusal } from './notes.js'
+
+const Edited = createContext<CaseView | null>(null)
+
+/** The case that the fields inside belong to. */
+export function EditedCase({ view, children }: { view: CaseView; children: ReactNode }) {
+  return <Edited value={view}>{children}</Edited>
+}
+
+export function useEditedCase(): CaseView {
+  const view = useContext(Edited)
+  if (!view) throw new Error('A field stands outside of a case.')
+  return view
+}
+
+export interface FieldProps {
+  /** Dotted path, as `cases.set` takes it. */
+  field: string
+  label: string
+  stored: string
+  ref?: Ref<HTMLInputElement>
+  type?: 'text' | 'tel' | 'email'
+  className?: string
+}
+
+/** What is shown and how it is saved: typed and unconfirmed first, else as stored. */
+function useField(field: string, stored: string) {
+  const { t, data } = useSurroundings()
+  const view = useEditedCase()
+  const typed = useStore(data.saver.pending, (cases) => cases.get(view.id)?.values.get(field))
+  const problem = useStore(data.saver.pending, (cases) =>
+    cases.get(view.id)?.values.has(field) ? cases.get(view.id)?.problem : null,
+  )
+  return {
+    value: typed ?? stored,
+    readOnly: view.deleted,
+    error: problem ? refusalSentence(t, problem) : null,
+    type: (value: string) => data.saver.type(view.id, field, value),
+    save: () => void data.saver.flush(view.id),
+  }
+}
+
+export function TextField({ field, label, stored, ref, type = 'text', className }: FieldProps) {
+  const { value, readOnly, error, ...edit } = useField(field, stored)
+  return (
+    <div className={className}>
+      <TextInput
+        ref={ref}
+        label={label}
+        type={type}
+        value={value}
+        readOnly={readOnly}
+        error={error}
+        onChange={(event) => edit.type(event.currentTarget.value)}
+        onBlur={edit.save}
+        autoComplete="off"
+        spellCheck={false}
+      />
+      <OtherValue field={field} />
+    </div>
+  )
+}
+
+/** A whole date is saved as it is typed; a part of one, or another notation, on leaving the field. */
+export function DateField({ field, label, stored, className }: FieldProps) {
+  const { t } = useSurroundings()
+  const { value, readOnly, error, ...edit } = useField(field, stored)
+  const [draft, setDraft] = useState<string | null>(null)
+  const change = (typed: string) => {
+    setDraft(typed)
+    const date = parseDate(typed)
+    if (date === '' || (date !== null && date === typed && date.length === 10)) edit.type(date)
+  }
+  const leave = () => {
+    const date = draft === null ? null : parseDate(draft)
+    if (date !== null) {
+      if (date !== value) edit.type(date)
+      setDraft(null)
+    }
+    edit.save()
+  }
+  const wrong = draft !== null && parseDate(draft) === null && draft.length >= 10
+  return (
+    <div className={className}>
+      <TextInput
+        label={label}
+        value={draft ?? value}
+        placeholder="1980-05-24"
+        readOnly={readOnly}
+        error={error ?? (wrong ? t('dateHint') : null)}
+        onChange={(event) => change(event.currentTarget.value)}
+        onBlur={leave}
+        onKeyDown={(event) => {
+          if (event.key === 'Enter') leave()
+        }}
+        inputMode="numeric"
+        autoComplete="off"
+        spellCheck={false}
+      />
+      <OtherValue field={field} />
+    </div>
+  )
+}
+
+export interface ChoiceFieldProps extends FieldProps {
+  options: readonly { value: string; label: string }[]
+  /** Takes a choice that isn't a value; true if it did. */
+  special?: (value: string) => boolean
+}
+
+export function ChoiceField({ field, label, stored, className, options, special }: ChoiceFieldProps) {
+  const { value, readOnly, error, ...edit } = useField(field, stored)
+  const known = options.some((option) => option.value === value)
+  return (
+    <div className={className}>
+      <NativeSelect
+        label={label}
+        value={value}
+        disabled={readOnly}
+        error={error}
+        data={known ? [...options] : [{ value, label: value }, ...options]}
+        onChange={(event) => {
+          const chosen = event.currentTarget.value
+          if (special?.(chosen)) return
+          edit.type(chosen)
+          edit.save()
+        }}
+      />
+      <OtherValue field={field} />
+    </div>
+  )
+}
+
+/** "Other value": what another device wrote at the same time. One click takes it, one keeps this. */
+function OtherValue({ field }: { field: string }) {
+  const view = useEditedCase()
+  const conflict = view.conflicts.find((one) => one.field === field)
+  return conflict ? <ConflictLine conflict={conflict} /> : null
+}
+
+function ConflictLine({ conflict }: { conflict: Conflict }) {
+  const { t, data } = useSurroundings()
+  const view = useEditedCase()
+  const choose = async (value: Json) => {
+    try {
+      await connected(data.link).cases.choose({
+        id: view.id,
+        field: conflict.field,
+        json: JSON.stringify(value),
+      })
+      data.refreshCase()
+      data.refreshList()
+    } catch (error) {
+      sayRefusal(t, error)
+    }
+  }
+  return (
+    <p className="other-value">
+      <span className="other-value-word">{t('otherValue')}</span>
+      {conflict.others.map((other) => {
+        const text = readableValue(other) || t('otherValueEmpty')
+        return (
+          <Button
+            key={JSON.stringify(other)}
+            size="compact-xs"
+            variant="light"
+            className="other-value-choice"
+            onClick={() => void choose(other)}
+          >
+            {t('useOther', { value: text })}
+          </Button>
+        )
+      })}
+      <Button size="compact-xs" variant="subtle" color="gray" onClick={() => void choose(conflict.value)}>
+        {t('keepThis')}
+      </Button>
+    </p>
+  )
+}
+
+/** Conflicts of what this screen has no field for: nothing is hidden. */
+export function OtherConflicts() {
+  const view = useEditedCase()
+  const shown = /^(patient\.(firstName|lastName|birthDate|sex|phone|email|address)|drawer)$|^(consultations|prescriptions)\..+\.(date|kind|remedy|potency|dose|note)$/
+  const hidden = view.conflicts.filter((conflict) => !shown.test(conflict.field))
+  if (hidden.length === 0) return null
+  return (
+    <section className="card">
+      {hidden.map((conflict) => (
+        <div key={conflict.field} className="hidden-conflict">
+          <span className="dim">{conflict.field}: </span>
+          {readableValue(conflict.value)}
+          <ConflictLine conflict={conflict} />
+        </div>
+      ))}
+    </section>
+  )
+}

@@ -1,0 +1,124 @@
+/** Join my other devices: this device's name, where the others are, the Cloud PIN. */
+import { TextInput } from '@mantine/core'
+import { useState } from 'react'
+import { connected, refusalOf } from '../state/client.js'
+import { refusalSentence } from '../words/refusals.js'
+import { useStore, useSurroundings } from './context.js'
+import { ChevronIcon } from './icons.js'
+import { PinField } from './new-practice.js'
+import { Step } from './step.js'
+
+const steps = 3
+
+export function JoinPractice({ back }: { back: () => void }) {
+  const { t, data } = useSurroundings()
+  const suggested = useStore(data.status, (status) => status?.device.name ?? '')
+  const [step, setStep] = useState(1)
+  const [device, setDevice] = useState(suggested)
+  const [code, setCode] = useState('')
+  const [relay, setRelay] = useState('')
+  const [address, setAddress] = useState('')
+  const [pin, setPin] = useState('')
+  const [error, setError] = useState<string | null>(null)
+  const [busy, setBusy] = useState(false)
+
+  const move = (to: number) => {
+    setError(null)
+    if (to === 0) back()
+    else setStep(to)
+  }
+  const join = async () => {
+    if (!pin) return setError(t('pinNeeded'))
+    setBusy(true)
+    setError(null)
+    try {
+      await connected(data.link).practice.join({
+        ...(code.trim() ? { code: code.trim() } : {}),
+        relays: listOf(relay),
+        addresses: listOf(address),
+        device: device.trim(),
+        pin,
+      })
+      data.refreshStatus()
+      data.refreshList()
+    } catch (failure) {
+      setError(refusalSentence(t, refusalOf(failure)))
+    } finally {
+      setBusy(false)
+    }
+  }
+
+  const common = { step, of: steps, back: () => move(step - 1) }
+  if (step === 1)
+    return (
+      <Step
+        {...common}
+        question={t('deviceNameQuestion')}
+        action={t('next')}
+        go={() => (device.trim() ? move(2) : setError(t('nameNeeded')))}
+      >
+        <TextInput
+          label={t('deviceName')}
+          description={t('deviceNameHint')}
+          value={device}
+          onChange={(event) => setDevice(event.currentTarget.value)}
+          error={error}
+        />
+      </Step>
+    )
+  if (step === 2)
+    return (
+      <Step
+        {...common}
+        question={t('joinWhere')}
+        text={t('joinWhereText')}
+        action={t('next')}
+        go={() => move(3)}
+      >
+        <TextInput
+          label={t('practiceCode')}
+          description={t('practiceCodeHint')}
+          value={code}
+          onChange={(event) => setCode(event.currentTarget.value)}
+          spellCheck={false}
+          autoComplete="off"
+        />
+        <details className="more" open={Boolean(relay || address)}>
+          <summary>
+            <ChevronIcon /> {t('moreWays')}
+          </summary>
+          <TextInput
+            label={t('relayAddress')}
+            value={relay}
+            onChange={(event) => setRelay(event.currentTarget.value)}
+            spellCheck={false}
+            autoComplete="off"
+          />
+          <TextInput
+            label={t('otherAddress')}
+            value={address}
+            onChange={(event) => setAddress(event.currentTarget.value)}
+            spellCheck={false}
+            autoComplete="off"
+          />
+        </details>
+      </Step>
+    )
+  return (
+    <Step
+      {...common}
+      question={t('joinPin')}
+      text={t('joinPinHint')}
+      action={t('join')}
+      go={() => void join()}
+      busy={busy}
+      busyText={t('joining')}
+    >
+      <PinField label={t('cloudPin')} value={pin} change={setPin} error={error} />
+    </Step>
+  )
+}
+
+function listOf(typed: string): string[] {
+  return typed.split(/[\s,]+/).filter(Boolean)
+}

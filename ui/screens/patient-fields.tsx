@@ -1,0 +1,98 @@
+/** Who the patient is, and in which drawer the case lies. */
+import { Button, TextInput } from '@mantine/core'
+import { useEffect, useRef, useState } from 'react'
+import { useSurroundings } from './context.js'
+import { ChoiceField, DateField, TextField, useEditedCase } from './fields.js'
+import { drawerName } from './sidebar.js'
+
+const newDrawer = '\u0000new'
+
+export function PatientFields({ fresh, drawers }: { fresh: boolean; drawers: readonly string[] }) {
+  const { t } = useSurroundings()
+  const { patient } = useEditedCase()
+  const firstField = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    if (fresh) firstField.current?.focus()
+  }, [fresh])
+  const field = (name: string) => ({ field: `patient.${name}`, stored: patient[name] ?? '' })
+  return (
+    <section className="card" aria-label={t('patient')}>
+      <div className="field-grid">
+        <TextField ref={firstField} label={t('firstName')} {...field('firstName')} />
+        <TextField label={t('lastName')} {...field('lastName')} />
+        <DateField label={t('birthDate')} {...field('birthDate')} />
+        <ChoiceField
+          label={t('sex')}
+          {...field('sex')}
+          options={[
+            { value: '', label: t('sexNone') },
+            { value: 'F', label: t('sexF') },
+            { value: 'M', label: t('sexM') },
+            { value: 'X', label: t('sexX') },
+          ]}
+        />
+        <TextField label={t('phone')} type="tel" {...field('phone')} />
+        <TextField label={t('email')} type="email" {...field('email')} />
+        <TextField className="field-wide" label={t('address')} {...field('address')} />
+        <DrawerField drawers={drawers} />
+      </div>
+    </section>
+  )
+}
+
+function DrawerField({ drawers }: { drawers: readonly string[] }) {
+  const { t, data } = useSurroundings()
+  const view = useEditedCase()
+  const [naming, setNaming] = useState(false)
+  const [name, setName] = useState('')
+  const put = () => {
+    const chosen = name.trim()
+    setNaming(false)
+    setName('')
+    if (!chosen) return
+    data.saver.type(view.id, 'drawer', chosen)
+    void data.saver.flush(view.id)
+  }
+  if (naming)
+    return (
+      <form
+        className="field-wide new-drawer"
+        onSubmit={(event) => {
+          event.preventDefault()
+          put()
+        }}
+      >
+        <TextInput
+          className="grow"
+          label={t('newDrawerName')}
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+          onKeyDown={(event) => {
+            if (event.key === 'Escape') setNaming(false)
+          }}
+          ref={(input) => input?.focus()}
+        />
+        <Button type="submit" variant="default">
+          {t('add')}
+        </Button>
+      </form>
+    )
+  return (
+    <ChoiceField
+      className="field-wide"
+      label={t('drawer')}
+      field="drawer"
+      stored={view.drawer}
+      options={[
+        { value: '', label: t('drawerNone') },
+        ...drawers.map((stored) => ({ value: stored, label: drawerName(t, stored) })),
+        { value: newDrawer, label: t('newDrawer') },
+      ]}
+      special={(value) => {
+        if (value !== newDrawer) return false
+        setNaming(true)
+        return true
+      }}
+    />
+  )
+}

@@ -1,0 +1,87 @@
+/** A list of records of which one is open at a time; adding and removing are the same for all lists. */
+import { Button } from '@mantine/core'
+import { type ReactNode, useState } from 'react'
+import { connected } from '../state/client.js'
+import type { PlainKey } from '../words/words.js'
+import { useSurroundings } from './context.js'
+import { useEditedCase } from './fields.js'
+import { ChevronIcon, TrashIcon } from './icons.js'
+import { sayRefusal } from './notes.js'
+
+interface RecordItemProps {
+  open: boolean
+  toggle: () => void
+  title: ReactNode
+  detail: ReactNode
+  aside: ReactNode
+  children: ReactNode
+}
+
+export function RecordItem(props: RecordItemProps) {
+  return (
+    <li className="record" data-open={props.open || undefined}>
+      <button type="button" className="record-head" aria-expanded={props.open} onClick={props.toggle}>
+        <ChevronIcon />
+        <span className="record-title">{props.title}</span>
+        <span className="record-detail dim">{props.detail}</span>
+        <span className="record-aside dim">{props.aside}</span>
+      </button>
+      {props.open && <div className="record-body">{props.children}</div>}
+    </li>
+  )
+}
+
+type List = 'consultations' | 'prescriptions'
+
+/** Adds a record and opens it. */
+export function useAddRecord(kind: 'consultation' | 'prescription', opened: (id: string) => void) {
+  const { t, data } = useSurroundings()
+  const view = useEditedCase()
+  return async (json: Record<string, string>) => {
+    try {
+      const { id } = await connected(data.link).cases.add({ id: view.id, kind, json: JSON.stringify(json) })
+      opened(id)
+      data.refreshCase()
+    } catch (error) {
+      sayRefusal(t, error)
+    }
+  }
+}
+
+export function RemoveRecord(props: { list: List; record: string; name: PlainKey; ask: PlainKey }) {
+  const { t, data } = useSurroundings()
+  const view = useEditedCase()
+  const [asking, setAsking] = useState(false)
+  const remove = async () => {
+    try {
+      await connected(data.link).cases.remove({ id: view.id, list: props.list, record: props.record })
+      data.refreshCase()
+    } catch (error) {
+      sayRefusal(t, error)
+    }
+  }
+  if (view.deleted) return null
+  if (asking)
+    return (
+      <span className="ask">
+        {t(props.ask)}
+        <Button size="compact-sm" variant="light" onClick={() => void remove()}>
+          {t('removeYes')}
+        </Button>
+        <Button size="compact-sm" variant="subtle" color="gray" onClick={() => setAsking(false)}>
+          {t('cancel')}
+        </Button>
+      </span>
+    )
+  return (
+    <button
+      type="button"
+      className="icon-button"
+      aria-label={t(props.name)}
+      title={t(props.name)}
+      onClick={() => setAsking(true)}
+    >
+      <TrashIcon />
+    </button>
+  )
+}

@@ -1,0 +1,58 @@
+/** One step of a short path: one question, its field, and the way on. */
+import { Button } from '@mantine/core'
+import { type FormEvent, type ReactNode, useEffect, useId, useRef } from 'react'
+import { useWords } from './context.js'
+import { BackIcon } from './icons.js'
+
+export interface StepProps {
+  step: number
+  of: number
+  question: string
+  text?: string
+  /** The button that goes on: Next, Create or Join. */
+  action: string
+  other?: ReactNode
+  busy?: boolean
+  busyText?: string
+  children: ReactNode
+  back: () => void
+  go: () => void
+}
+
+export function Step(props: StepProps) {
+  const t = useWords()
+  const titleId = useId()
+  const form = useRef<HTMLFormElement>(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each new step begins in its first field
+  useEffect(() => {
+    form.current?.querySelector('input')?.focus()
+  }, [props.step])
+  const submit = (event: FormEvent) => {
+    event.preventDefault()
+    if (!props.busy) props.go()
+  }
+  return (
+    <form ref={form} className="sheet" onSubmit={submit} noValidate aria-labelledby={titleId}>
+      <div className="step-top">
+        <button type="button" className="icon-button" aria-label={t('back')} onClick={props.back}>
+          <BackIcon />
+        </button>
+        <span className="dim step-count">{t('stepOf', { step: props.step, of: props.of })}</span>
+      </div>
+      <h1 id={titleId} className="sheet-title">
+        {props.question}
+      </h1>
+      {props.text && <p className="dim">{props.text}</p>}
+      <div className="step-fields">{props.children}</div>
+      <div className="step-actions">
+        {props.other}
+        <Button type="submit" loading={props.busy ?? false}>
+          {props.action}
+        </Button>
+      </div>
+      <p className="dim step-status" role="status">
+        {props.busy ? props.busyText : ''}
+      </p>
+    </form>
+  )
+}

@@ -1,0 +1,124 @@
+/** The Case module: drawers, list and case; on a narrow window one of them at a time. */
+import { useMediaQuery } from '@mantine/hooks'
+import { useMemo, useRef, useState } from 'react'
+import { connected } from '../state/client.js'
+import { countViews, drawerOfView, drawersOf, filterRows, rowsOfView, type View } from '../lib/list.js'
+import { CaseList, type CaseListHandle } from './case-list.js'
+import { CaseScreen } from './case-screen.js'
+import { useStore, useSurroundings } from './context.js'
+import { Header, type Panel } from './header.js'
+import { CardsIcon } from './icons.js'
+import { ConnectionNote } from './link-screens.js'
+import { sayRefusal } from './notes.js'
+import { Panels } from './panels.js'
+import { Sidebar, ViewSelect } from './sidebar.js'
+
+const narrowWindow = '(max-width: 46em)'
+const noSidebar = '(max-width: 68em)'
+
+export function CasesWindow() {
+  const { t, data } = useSurroundings()
+  const rows = useStore(data.rows)
+  const openId = useStore(data.openCase, (open) => open?.id ?? null)
+  const narrow = useMediaQuery(narrowWindow) ?? false
+  const compact = useMediaQuery(noSidebar) ?? false
+  const [view, setView] = useState<View>('all')
+  const [query, setQuery] = useState('')
+  const [pane, setPane] = useState<'list' | 'case'>('list')
+  const [panel, setPanel] = useState<Panel | null>(null)
+  const [freshCase, setFreshCase] = useState<string | null>(null)
+  const list = useRef<CaseListHandle>(null)
+  const ofView = useMemo(() => rowsOfView(rows ?? [], view), [rows, view])
+  const shown = useMemo(() => filterRows(ofView, query), [ofView, query])
+  const counts = useMemo(() => countViews(rows ?? []), [rows])
+  const drawers = useMemo(() => drawersOf(rows ?? []), [rows])
+
+  const open = (id: string, move: boolean) => {
+    data.show(id)
+    if (!move) return
+    setPane('case')
+    focusSoon('case-title')
+  }
+  const newCase = async () => {
+    const drawer = drawerOfView(view)
+    try {
+      const { id } = await connected(data.link).cases.create(drawer ? { json: JSON.stringify({ drawer }) } : {})
+      setQuery('')
+      if (view === 'archived' || view === 'deleted') setView('all')
+      setFreshCase(id)
+      data.show(id)
+      data.refreshList()
+      setPane('case')
+    } catch (error) {
+      sayRefusal(t, error)
+    }
+  }
+  const backToList = () => {
+    setPane('list')
+    requestAnimationFrame(() => list.current?.focus())
+  }
+  const choose = (next: View) => {
+    setView(next)
+    setQuery('')
+  }
+
+  const sidebar = { view, counts, drawers, choose }
+  return (
+    <div className="window" data-pane={pane}>
+      <a className="skip" href="#cases" onClick={() => list.current?.focus()}>
+        {t('skipToCases')}
+      </a>
+      <Header openPanel={setPanel} newCase={() => void newCase()} />
+      <ConnectionNote />
+      <main className="panes">
+        <h1 className="visually-hidden">{t('cases')}</h1>
+        {!compact && <Sidebar {...sidebar} />}
+        {!(narrow && pane === 'case') && (
+          <CaseList
+            ref={list}
+            rows={rows === null ? null : shown}
+            view={view}
+            query={query}
+            setQuery={setQuery}
+            openId={openId}
+            followsCursor={!narrow}
+            open={open}
+            newCase={() => void newCase()}
+            top={compact ? <ViewSelect {...sidebar} /> : null}
+          />
+        )}
+        {!(narrow && pane === 'list') && (
+          <section className="case-pane" aria-label={t('menuCase')}>
+            {openId === null ? (
+              <NoCase />
+            ) : (
+              <CaseScreen
+                key={openId}
+                id={openId}
+                fresh={freshCase === openId}
+                drawers={drawers}
+                back={narrow ? backToList : null}
+              />
+            )}
+          </section>
+        )}
+      </main>
+      <Panels panel={panel} close={() => setPanel(null)} />
+    </div>
+  )
+}
+
+function NoCase() {
+  const { t } = useSurroundings()
+  return (
+    <div className="no-case dim">
+      <CardsIcon />
+      <p className="no-case-title">{t('chooseCase')}</p>
+      <p>{t('chooseCaseText')}</p>
+    </div>
+  )
+}
+
+function focusSoon(id: string): void {
+  requestAnimationFrame(() => document.getElementById(id)?.focus())
+}
