@@ -1,0 +1,62 @@
+import { afterEach, expect, it } from 'vitest'
+import { createUpdate } from '../../src/cases/create.js'
+import { setFields, typeText } from '../../src/cases/edit.js'
+import { nodeNatives } from '../../src/node/natives.js'
+import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { type SimDevice, World } from '../support/world.js'
+
+let world: World
+afterEach(() => world.stop())
+
+const sample = (at: number) => ({
+  id: `case-${at}`,
+  patient: { firstName: 'Łucja', lastName: `Nowak ${at}` },
+  consultations: [{ id: 'c0', date: '2024-01-02', text: 'ból głowy od rana '.repeat(20) }],
+})
+
+async function importCases(device: SimDevice, count: number): Promise<void> {
+  const changes = Array.from({ length: count }, (_, at) => ({
+    caseId: `case-${at}`,
+    kind: KIND_UPDATE,
+    update: createUpdate(sample(at), nodeNatives.sha256),
+  }))
+  expect(await device.replica.append(changes)).toEqual({ ok: true })
+}
+
+it('brings a first device’s cases to an empty one as whole states, and both know that they are equal', async () => {
+  world = new World(1)
+  const a = await world.add('a')
+  const b = await world.add('b')
+  await importCases(a, 100)
+  const { sessionA } = world.connect(a, b)
+  await world.quiesce()
+  expect(b.failures).toEqual([])
+  expect(a.failures).toEqual([])
+  expect(await b.lines()).toEqual(await a.lines())
+  expect((await a.lines()).length).toBe(100)
+  const round = a.driver.round(sessionA)
+  await world.quiesce()
+  expect(await round).toMatchObject({ equal: true, complete: true })
+})
+
+it('merges what both typed while apart, and sends a live change at once', async () => {
+  world = new World(2)
+  const a = await world.add('a')
+  const b = await world.add('b')
+  await importCases(a, 3)
+  let wire = world.connect(a, b)
+  await world.quiesce()
+  world.cut(wire)
+  await a.edit('case-1', (doc) => typeText(doc, 'c0', 3, 0, 'AAA'))
+  await b.edit('case-1', (doc) => typeText(doc, 'c0', 3, 0, 'BBB'))
+  await b.edit('case-2', (doc) => setFields(doc, [['patient.phone', '123']]))
+  wire = world.connect(a, b)
+  await world.quiesce()
+  const lines = await a.lines()
+  expect(await b.lines()).toEqual(lines)
+  expect(lines.join()).toMatch(/AAABBB|BBBAAA/)
+  expect(lines.join()).toContain('"phone":"123"')
+  await a.edit('case-0', (doc) => typeText(doc, 'c0', 0, 0, 'live '))
+  await world.quiesce()
+  expect((await b.lines()).join()).toContain('live ból')
+})

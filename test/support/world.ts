@@ -1,0 +1,237 @@
+/**
+ * A world of devices that run the shipping core, store and driver over links and timers of our own: nothing
+ * moves unless the test says so, and every choice comes from one seed.
+ */
+import { ed25519 } from '@noble/curves/ed25519.js'
+import type * as Y from 'yjs'
+import { exportLine } from '../../src/cases/project.js'
+import { Driver, type Link, type PeerSession, type Timers } from '../../src/node/driver.js'
+import { nodeNatives } from '../../src/node/natives.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import { decodeParts, docOf } from '../../src/store/case-content.js'
+import { keys } from '../../src/store/keyspace.js'
+import { casesFrom } from '../../src/store/reading.js'
+import { Replica } from '../../src/store/replica.js'
+import { SealedDb } from '../../src/store/sealed-db.js'
+import { Statements } from '../../src/store/statements.js'
+import { Disk } from './disk.js'
+import { type Random, seeded } from './random.js'
+
+interface Timer {
+  at: number
+  run: () => void
+  live: boolean
+}
+
+/** Virtual time: timers fire when the world lets it pass. */
+export class Clock implements Timers {
+  now = 0
+  private timers: Timer[] = []
+
+  after(ms: number, run: () => void): () => void {
+    const timer = { at: this.now + ms, run, live: true }
+    this.timers.push(timer)
+    return () => {
+      timer.live = false
+    }
+  }
+
+  /** Fires everything due within `ms`, in order. */
+  pass(ms: number): void {
+    const until = this.now + ms
+    for (;;) {
+      this.timers = this.timers.filter((timer) => timer.live)
+      const next = this.timers.filter((timer) => timer.at <= until).sort((a, b) => a.at - b.at)[0]
+      if (!next) break
+      next.live = false
+      this.now = next.at
+      next.run()
+    }
+    this.now = until
+  }
+}
+
+export interface Wire {
+  a: SimDevice
+  b: SimDevice
+  toA: { lane: 'live' | 'bulk'; bytes: Uint8Array }[]
+  toB: { lane: 'live' | 'bulk'; bytes: Uint8Array }[]
+  sessionA: PeerSession
+  sessionB: PeerSession
+  open: boolean
+}
+
+export class SimDevice {
+  disk = new Disk()
+  replica!: Replica
+  statements!: Statements
+  driver!: Driver
+  binding = 'machine'
+  dataKey: Uint8Array
+  failures: unknown[] = []
+  alive = true
+
+  constructor(
+    readonly world: World,
+    readonly name: string,
+    readonly secret: Uint8Array,
+    readonly ed: Uint8Array,
+  ) {
+    this.dataKey = world.random.bytes(32)
+  }
+
+  async boot(): Promise<void> {
+    const { world } = this
+    const db = new SealedDb({
+      db: this.disk.db,
+      natives: nodeNatives,
+      dataKey: this.dataKey,
+      random: (length) => world.random.bytes(length),
+    })
+    this.replica = await Replica.open({
+      db,
+      natives: nodeNatives,
+      random: (length) => world.random.bytes(length),
+      now: () => world.clock.now,
+      newClientId: () => world.random.int(1, 2 ** 48),
+      practice: world.practice,
+      indexKey: world.indexKey,
+      device: { ed: this.ed, secret: this.secret },
+      isMember: (ed) => world.isMember(ed),
+      hasOthers: () => world.members.size > 1,
+      binding: this.binding,
+    })
+    this.statements = new Statements(this.replica)
+    await this.statements.load()
+    this.driver = new Driver({
+      replica: this.replica,
+      statements: this.statements,
+      timers: world.clock,
+      roster: {
+        head: () => new Uint8Array(32),
+        entries: () => [],
+        isMember: (ed) => world.isMember(ed),
+        apply: async () => false,
+        others: () => [...world.members.values()].filter((ed) => toHex(ed) !== toHex(this.ed)),
+      },
+      events: { failed: (error) => this.failures.push(error) },
+    })
+  }
+
+  async edit<T>(caseId: string, change: (doc: Y.Doc) => T): Promise<T> {
+    const { result, outcome } = await this.replica.docs.edit(caseId, change)
+    if (!outcome.ok) throw new Error(outcome.code)
+    return result
+  }
+
+  /** Canonical lines of everything held, deleted cases included, read from the stored bytes. */
+  async lines(): Promise<string[]> {
+    const lines: string[] = []
+    for await (const state of casesFrom(this.replica, new Uint8Array(0))) {
+      if (state.parts.length === 0) continue
+      const parts = await this.replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
+      const doc = docOf(decodeParts(nodeNatives, parts as Uint8Array[]))
+      lines.push(`${exportLine(doc, state.caseId)}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`)
+    }
+    return lines.sort()
+  }
+}
+
+export class World {
+  readonly random: Random
+  readonly clock = new Clock()
+  readonly practice: Uint8Array
+  readonly indexKey: Uint8Array
+  readonly members = new Map<string, Uint8Array>()
+  readonly devices: SimDevice[] = []
+  readonly wires: Wire[] = []
+  delivered = 0
+
+  constructor(readonly seed: number) {
+    this.random = seeded(seed)
+    this.practice = this.random.bytes(32)
+    this.indexKey = this.random.bytes(32)
+  }
+
+  isMember(ed: Uint8Array): boolean {
+    return this.members.has(toHex(ed))
+  }
+
+  async add(name: string): Promise<SimDevice> {
+    const secret = this.random.bytes(32)
+    const device = new SimDevice(this, name, secret, ed25519.getPublicKey(secret))
+    this.members.set(toHex(device.ed), device.ed)
+    this.devices.push(device)
+    await device.boot()
+    return device
+  }
+
+  connect(a: SimDevice, b: SimDevice): Wire {
+    const wire = { a, b, toA: [], toB: [], open: true } as unknown as Wire
+    const link = (from: SimDevice, to: SimDevice, queue: () => Wire['toA']): Link => ({
+      publicKey: to.ed,
+      send: (lane, bytes) => {
+        if (wire.open) queue().push({ lane, bytes })
+      },
+      close: () => this.cut(wire, from),
+    })
+    this.wires.push(wire)
+    wire.sessionA = a.driver.connect(link(a, b, () => wire.toB))
+    wire.sessionB = b.driver.connect(link(b, a, () => wire.toA))
+    return wire
+  }
+
+  /** The connection breaks; what was on its way is gone. */
+  cut(wire: Wire, by?: SimDevice): void {
+    if (!wire.open) return
+    wire.open = false
+    wire.toA = []
+    wire.toB = []
+    const at = this.wires.indexOf(wire)
+    if (at >= 0) this.wires.splice(at, 1)
+    if (by !== wire.a) wire.a.driver.disconnect(wire.sessionA, 'lost')
+    if (by !== wire.b) wire.b.driver.disconnect(wire.sessionB, 'lost')
+  }
+
+  /** One message to one side: live ones may overtake bulk ones, never each other. */
+  deliver(wire: Wire, toA: boolean): boolean {
+    const queue = toA ? wire.toA : wire.toB
+    const live = queue.findIndex(({ lane }) => lane === 'live')
+    const at = live >= 0 && this.random() < 0.5 ? live : queue.findIndex(({ lane }) => lane === queue[0]?.lane)
+    const message = queue[at]
+    if (!message) return false
+    queue.splice(at, 1)
+    this.delivered++
+    if (toA) void wire.a.driver.receive(wire.sessionA, message.bytes)
+    else void wire.b.driver.receive(wire.sessionB, message.bytes)
+    return true
+  }
+
+  /** Lets all promises of one step run: memory-level needs no more than turns of the event loop. */
+  async settle(turns = 6): Promise<void> {
+    for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve))
+  }
+
+  /** Delivers everything until nothing is on its way. */
+  async quiesce(limit = 100_000): Promise<void> {
+    for (let step = 0; step < limit; ) {
+      let moved = false
+      for (const wire of [...this.wires]) {
+        for (const toA of [true, false]) {
+          while (this.deliver(wire, toA)) {
+            moved = true
+            step++
+          }
+        }
+      }
+      await this.settle()
+      if (!moved && this.wires.every((wire) => wire.toA.length === 0 && wire.toB.length === 0)) return
+    }
+    throw new Error(`seed ${this.seed}: messages never end`)
+  }
+
+  async stop(): Promise<void> {
+    for (const wire of [...this.wires]) this.cut(wire)
+    for (const device of this.devices) if (device.alive) await device.driver.stop()
+  }
+}
