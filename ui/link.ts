@@ -68,5 +68,11 @@ export function openLink(code: string | null): WindowLink {
   }
 
   if (code) void exchange(code)
-  return { status, client: () => client, stopping: () => void (stopping = true) }
+  return {
+    status,
+    client: () => client,
+    stopping() {
+      stopping = true
+    },
+  }
 }

@@ -1,6 +1,11 @@
 /** Builds the window into dist/ui: no inline scripts or styles, nothing from elsewhere. */
 import { fileURLToPath } from 'node:url'
-import { convertCssVariables, DEFAULT_THEME, defaultCssVariablesResolver, mergeMantineTheme } from '@mantine/core'
+import {
+  convertCssVariables,
+  DEFAULT_THEME,
+  defaultCssVariablesResolver,
+  mergeMantineTheme,
+} from '@mantine/core'
 import react from '@vitejs/plugin-react'
 import { defineConfig, type Plugin } from 'vite'
 import { theme } from './theme.js'

@@ -57,6 +57,8 @@ export function build() {
   const before = fingerprint()
   say('Building …')
   rmSync(BUILD_STAMP, { force: true })
+  // The compiler's own notes would make it skip what somebody has removed.
+  if (!existsSync(program)) rmSync(join(root, 'dist/.tsbuildinfo'), { force: true })
   runNode([join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')])
   if (existsSync(join(root, 'ui/index.html'))) {
     const vite = join(root, 'node_modules/vite/bin/vite.js')

@@ -3,7 +3,7 @@
  * back as events. It knows neither libp2p nor the clock: links and timers are handed in, so that the
  * simulator runs it as it ships.
  */
-import { toHex } from '../protocol/bytes.js'
+import { fromHex, toHex } from '../protocol/bytes.js'
 import { type LogClaim } from '../protocol/frontier.js'
 import { CHUNK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
@@ -51,6 +51,8 @@ export interface DriverEvents {
   status?: () => void
   closed?: (peer: string, code: CloseCode | 'lost' | 'stopped') => void
   failed?: (error: unknown) => void
+  /** Where a peer says that it can be reached. */
+  addresses?: (peer: string, addresses: string[]) => void
 }
 
 /** Statements and pruning wait until things have been quiet for this long. */
@@ -101,7 +103,8 @@ export class Driver {
   readonly sessions = new Map<string, PeerSession>()
   /** What each peer is known to hold durably, by its own newest word. */
   readonly held = new Map<string, Map<LogId, number>>()
-  progress: TransferProgress | undefined
+  private progress: TransferProgress | undefined
+  private lastTransfer: TransferProgress | undefined
   sentChanges = 0
   receivedChanges = 0
   private receiver: PeerSession | undefined
@@ -154,8 +157,7 @@ export class Driver {
     for (const { resolve } of session.asked.values()) resolve(undefined)
     if (this.sessions.get(session.peer) === session) this.sessions.delete(session.peer)
     if (this.receiver === session) {
-      this.receiver = undefined
-      this.progress = undefined
+      this.endProgress()
       this.askRounds()
     }
     if (code !== 'lost') session.link.close(code)
@@ -186,6 +188,17 @@ export class Driver {
     })
   }
 
+  /** Tells a peer where this device can be reached. */
+  tellAddresses(session: PeerSession, addresses: string[]): void {
+    this.step(session, { type: 'addresses', addresses })
+  }
+
+  /** Something is under way: a transfer, messages waiting for the store, or a flush. */
+  get isBusy(): boolean {
+    if (this.receiver || this.flushing || this.settling) return true
+    return [...this.sessions.values()].some((session) => session.pendingBytes > 0 || session.machine.isSending)
+  }
+
   askRounds(): void {
     for (const session of this.sessions.values()) void this.round(session)
   }
@@ -204,6 +217,11 @@ export class Driver {
     for (const session of [...this.sessions.values()]) {
       this.step(session, { type: 'rosterApplied', member: this.options.roster.isMember(session.link.publicKey) })
     }
+  }
+
+  /** The current transfer of whole states, or the last one since this process began. */
+  get transfer(): TransferProgress | undefined {
+    return this.progress ?? this.lastTransfer
   }
 
   get isReceiving(): boolean {
@@ -228,7 +246,7 @@ export class Driver {
     const { replica, statements, roster } = this.options
     switch (effect.type) {
       case 'send':
-        if (effect.kind === 'changes') this.sentChanges++
+        this.sentChanges += effect.changes
         return session.link.send(effect.lane, effect.bytes)
       case 'summarise':
         return this.inOrder(session, async () => this.step(session, { type: 'summary', summary: await this.summary() }))
@@ -247,7 +265,7 @@ export class Driver {
           const log = replica.logs.get(effect.log)
           if (!log) return
           const checks = await replica.logs.checks(effect.log, 0, log.seq)
-          const value = { log: Uint8Array.from(Buffer.from(effect.log, 'hex')), checks }
+          const value = { log: fromHex(effect.log), checks }
           session.link.send('live', encodeFrame({ $case: 'fork', value }))
         })
       case 'cutByChecks':
@@ -259,7 +277,7 @@ export class Driver {
       case 'apply':
         return this.inOrder(session, async () => {
           const outcome = await replica.admit(effect.openings, effect.runs, session.link.publicKey)
-          this.receivedChanges += outcome.advanced.length
+          if (outcome.advanced.length > 0) this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
           this.due(session, outcome.advanced, effect.bytes)
           this.step(session, { type: 'applied', ...outcome })
         })
@@ -309,7 +327,7 @@ export class Driver {
         return this.inOrder(session, async () => {
           const advanced = (await session.incoming?.end(effect.missing)) ?? []
           session.incoming = undefined
-          this.receiver = undefined
+          this.endProgress()
           this.due(session, advanced, 0)
           this.doubtful = true
           this.step(session, { type: 'transferEnded' })
@@ -348,6 +366,8 @@ export class Driver {
         this.wantDamaged(session)
         return this.maybeSettle()
       }
+      case 'addresses':
+        return this.options.events?.addresses?.(session.peer, effect.addresses)
       case 'answerAsk':
         return this.aside(session, async () => {
           for await (const { pairs, last } of fingerprintPairs(replica)) {
@@ -513,6 +533,12 @@ export class Driver {
       const claims = [...replica.logs.all()].filter((log) => log.seq > 0)
       this.step(next, { type: 'takeReady', transfer, after: stored?.cursor ?? new Uint8Array(0), claims })
     })
+  }
+
+  private endProgress(): void {
+    this.receiver = undefined
+    this.lastTransfer = this.progress
+    this.progress = undefined
   }
 
   private wantDamaged(session: PeerSession): void {

@@ -29,7 +29,7 @@ export const MAX_NAME_BYTES = 128
 const NAME_PADDING_BYTES = 64
 const SETTINGS_PADDING_BYTES = 256
 
-/** An epoch as it is derived: its key, its number, its practice (zeros nowhere: not used before there is one). */
+/** What the keys of an epoch are derived from. */
 export interface EpochKey {
   practice: Uint8Array
   number: number

@@ -48,3 +48,6 @@ export const COMPRESS_FROM_BYTES = 96
 export const COMPACT_PARTS = 32
 /** Below this the tail is merged alone; above it, and above half the first part, everything is. */
 export const COMPACT_TAIL_BYTES = 8 * 1024
+
+/** Addresses that a peer may announce. */
+export const MAX_ADDRESSES = 16

@@ -102,8 +102,8 @@ export function currentMembers(roster: Roster): Member[] {
 
 /**
  * The roster after `entries`, each fully verified. Entries that it already holds are passed over, so a
- * whole chain may be given. On an error nothing is applied; 'fork' means a valid start that is not ours
- * (see roster-fork.ts), 'gap' that entries in between are missing.
+ * whole chain may be given. On an error nothing is applied; 'fork' means an entry of another branch (verify
+ * that branch as a whole and see roster-fork.ts), 'gap' that entries in between are missing.
  */
 export function applyEntries(
   natives: Natives,

@@ -56,13 +56,14 @@ export type SyncEvent =
   | { type: 'rosterApplied'; member: boolean }
   | { type: 'neighbours'; devices: Uint8Array[] }
   | { type: 'statements'; statements: Statement[] }
+  | { type: 'addresses'; addresses: string[] }
   | { type: 'roundAsked'; round: number }
   | { type: 'timer'; name: TimerName }
 
 export type TimerName = 'alive' | 'early' | 'forward' | 'stranger'
 
 export type SyncEffect =
-  | { type: 'send'; lane: 'live' | 'bulk'; kind: FrameKind['$case']; bytes: Uint8Array }
+  | { type: 'send'; lane: 'live' | 'bulk'; kind: FrameKind['$case']; bytes: Uint8Array; changes: number }
   /** Flush, then bring a `summary`. */
   | { type: 'summarise' }
   | { type: 'judge'; claims: LogClaim[] }
@@ -87,6 +88,7 @@ export type SyncEffect =
   | { type: 'peerHolds'; claims: LogClaim[]; all: boolean }
   /** Both words are compared: do we hold the same, and has it anything that I lack? Ends the rounds asked for. */
   | { type: 'round'; rounds: number[]; equal: boolean; complete: boolean; peerHasMore: boolean }
+  | { type: 'addresses'; addresses: string[] }
   | { type: 'answerAsk'; question: number }
   | { type: 'fingerprints'; question: number; pairs: Uint8Array; last: boolean }
   | { type: 'arm'; name: TimerName; ms: number }

@@ -28,6 +28,7 @@ export interface Frame {
     | { $case: "neighbours"; value: Neighbours }
     | { $case: "ask"; value: Ask }
     | { $case: "fingerprints"; value: Fingerprints }
+    | { $case: "addresses"; value: Addresses }
     | undefined;
 }
 
@@ -217,6 +218,11 @@ export interface Fingerprints {
   last: boolean;
 }
 
+/** Where the sender can be reached, as multiaddrs. */
+export interface Addresses {
+  addresses: string[];
+}
+
 function createBaseFrame(): Frame {
   return { kind: undefined };
 }
@@ -280,6 +286,9 @@ export const Frame: MessageFns<Frame> = {
         break;
       case "fingerprints":
         Fingerprints.encode(message.kind.value, writer.uint32(154).fork()).join();
+        break;
+      case "addresses":
+        Addresses.encode(message.kind.value, writer.uint32(162).fork()).join();
         break;
     }
     return writer;
@@ -448,6 +457,14 @@ export const Frame: MessageFns<Frame> = {
             }
 
             message.kind = { $case: "fingerprints", value: Fingerprints.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = { $case: "addresses", value: Addresses.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -2503,6 +2520,52 @@ export const Fingerprints: MessageFns<Fingerprints> = {
             }
 
             message.last = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAddresses(): Addresses {
+  return { addresses: [] };
+}
+
+export const Addresses: MessageFns<Addresses> = {
+  encode(message: Addresses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.addresses) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Addresses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAddresses();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addresses.push(reader.string());
             continue;
           }
         }

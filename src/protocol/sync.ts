@@ -11,7 +11,7 @@
  */
 import { compareBytes, equalBytes, toHex } from './bytes.js'
 import type { HeldLog, LogClaim, Verdict } from './frontier.js'
-import { OLDEST_SYNC_VERSION, SYNC_VERSION, WINDOW_BYTES } from './limits.js'
+import { MAX_ADDRESSES, OLDEST_SYNC_VERSION, SYNC_VERSION, WINDOW_BYTES } from './limits.js'
 import type { LogId, LogOpening } from './log.js'
 import type { Claims, Hello, Items } from './sync.gen.js'
 import type { CloseCode, GrownRun, Summary, SyncEffect, SyncEvent } from './sync-types.js'
@@ -172,6 +172,9 @@ export class SyncSession {
       case 'statements':
         if (this.planned) this.send('live', { $case: 'statements', value: { statements: event.statements } })
         break
+      case 'addresses':
+        if (this.member) this.send('live', { $case: 'addresses', value: { addresses: event.addresses } })
+        break
       case 'roundAsked':
         this.asked.push({ id: event.round, round: this.round + 1 })
         this.askRound()
@@ -181,6 +184,11 @@ export class SyncSession {
         break
     }
     return this.out
+  }
+
+  /** Whole states, or changes the peer has not acknowledged, are on their way. */
+  get isSending(): boolean {
+    return this.sending !== undefined || this.reading || this.inFlight() > 0
   }
 
   // ---- HELLO and planning
@@ -558,6 +566,9 @@ export class SyncSession {
       case 'neighbours':
         this.neighbours = new Set(frame.value.devices.slice(0, 1024).map(toHex))
         return
+      case 'addresses':
+        this.out.push({ type: 'addresses', addresses: frame.value.addresses.slice(0, MAX_ADDRESSES) })
+        return
       case 'ask':
         this.out.push({ type: 'answerAsk', question: frame.value.question })
         return
@@ -660,7 +671,8 @@ export class SyncSession {
   private send(lane: 'live' | 'bulk', frame: FrameKind, counted = false): void {
     const bytes = encodeFrame(frame)
     if (counted) this.sentBytes += bytes.length
-    this.out.push({ type: 'send', lane, kind: frame.$case, bytes })
+    const changes = frame.$case === 'changes' ? frame.value.runs.reduce((sum, run) => sum + run.changes.length, 0) : 0
+    this.out.push({ type: 'send', lane, kind: frame.$case, bytes, changes })
   }
 }
 

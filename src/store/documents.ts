@@ -55,13 +55,16 @@ export class Documents {
    * One edit of a case by its own device, in one transaction. Returns once it is written.
    * An edit that must be refused (too large) leaves neither the store nor the document changed.
    */
-  async edit<T>(caseId: string, change: (doc: Y.Doc) => T): Promise<{ result: T; outcome: AppendOutcome }> {
+  async edit<T>(
+    caseId: string,
+    change: (doc: Y.Doc) => T,
+  ): Promise<{ result: T; outcome: AppendOutcome; changed: boolean }> {
     const doc = await this.open(caseId)
     try {
       this.lastEdit = undefined
       const result = doc.transact(() => change(doc))
-      const outcome = this.lastEdit ? await (this.lastEdit as Promise<AppendOutcome>) : { ok: true as const }
-      return { result, outcome }
+      const written = this.lastEdit as Promise<AppendOutcome> | undefined
+      return { result, outcome: written ? await written : { ok: true }, changed: written !== undefined }
     } finally {
       this.release(caseId)
     }

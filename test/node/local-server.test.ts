@@ -402,7 +402,7 @@ describe('the peer', () => {
   it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
     'of another user is cut off before it can ask',
     async () => {
-      const script = `fetch('${own()}/').then(() => process.exit(7), () => process.exit(8))`
+      const script = `require('node:http').get('${own()}/', () => process.exit(7)).on('error', () => process.exit(8))`
       const as = (uid: number) =>
         new Promise<number | null>((resolve) => {
           spawn(process.execPath, ['-e', script], { uid, gid: uid, cwd: '/', env: {} }).on('exit', resolve)

@@ -21,8 +21,11 @@ interface FakeCase {
   doc: Y.Doc
 }
 
-const first = 'Zofia Łucja Małgorzata Bożena Paweł Michał Żaneta Anna Jan Piotr Józef Ewa Adam Łukasz'.split(' ')
-const last = 'Kowalska Nowak Wiśniewska Wójcik Kamiński Zieliński Dąbrowski Mazur Źrebiec Żółć Ławniczak'.split(' ')
+const first = 'Zofia Łucja Małgorzata Bożena Paweł Michał Żaneta Anna Jan Piotr Józef Ewa Adam Łukasz'.split(
+  ' ',
+)
+const last =
+  'Kowalska Nowak Wiśniewska Wójcik Kamiński Zieliński Dąbrowski Mazur Źrebiec Żółć Ławniczak'.split(' ')
 const drawers = ['Patients', 'Patients', 'Patients', 'Colleagues', 'Study', 'Seminars', 'Other', 'Żłobek']
 const notes = [
   'Headache since the morning, worse from light and noise, better lying still in a dark room. ',
@@ -74,6 +77,7 @@ export class FakeDevice {
   readonly byId = new Map<string, FakeCase>()
   readonly settings: Record<string, string>
   readonly calls: string[] = []
+  lastShown = ''
   practiceName: string | null
   devices: Status['devices']
   mailbox: Status['state'] = 'off'
@@ -128,7 +132,8 @@ export class FakeDevice {
       },
       code: async () => ({ code: 'ABCDEF-GHJKMN-PQRSTV', invitation: 'kartoteka:ABCDEF' }),
       join: async ({ pin }) => {
-        if (pin !== 'lipa-1234') throw new Refused('wrong-pin', 'The PIN doesn’t match, or that isn’t your device. 3 tries left.')
+        if (pin !== 'lipa-1234')
+          throw new Refused('wrong-pin', 'The PIN doesn’t match, or that isn’t your device. 3 tries left.')
         this.practiceName = 'Praktyka Lipowa'
         return { practice: 'practice', device: 'self' }
       },
@@ -149,7 +154,8 @@ export class FakeDevice {
       invite: async () => {
         const expiresAt = Date.now() + 10 * 60_000
         this.inviteState = { ...noInvite, open: true, closed: null, expiresAt, triesLeft: 5 }
-        const invitation = 'kartoteka:ABCDEF-GHJKMN-PQRSTV@/ip4/192.168.1.20/tcp/41234/p2p/12D3KooWExampleExample'
+        const invitation =
+          'kartoteka:ABCDEF-GHJKMN-PQRSTV@/ip4/192.168.1.20/tcp/41234/p2p/12D3KooWExampleExample'
         return { code: 'ABCDEF-GHJKMN-PQRSTV', invitation, expiresAt, triesLeft: 5 }
       },
       inviteState: async () => this.inviteState,
@@ -170,7 +176,10 @@ export class FakeDevice {
     cases: {
       list: async ({ deleted }) =>
         [...this.byId.values()].filter((one) => deleted || !one.deleted).map(rowOf),
-      show: async ({ id }) => ({ json: JSON.stringify(this.#shown(this.#case(id))) }),
+      show: async ({ id }) => {
+        this.lastShown = id
+        return { json: JSON.stringify(this.#shown(this.#case(id))) }
+      },
       create: async ({ json }) => {
         const given = JSON.parse(json ?? '{}') as { drawer?: string }
         const made = this.#put(`new-${this.#nextId++}`, {}, given.drawer ?? '')
@@ -229,7 +238,9 @@ export class FakeDevice {
         return report
       },
       export: async ({ after }) => {
-        const all = [...this.byId.values()].filter((one) => !one.deleted).sort((a, b) => (a.id < b.id ? -1 : 1))
+        const all = [...this.byId.values()]
+          .filter((one) => !one.deleted)
+          .sort((a, b) => (a.id < b.id ? -1 : 1))
         const from = after === undefined ? 0 : all.findIndex((one) => one.id === after) + 1
         const page = all.slice(from, from + 1000)
         const lines = page.map(({ id, patient }) => JSON.stringify({ id, patient }))
@@ -308,7 +319,8 @@ export class FakeDevice {
     try {
       const next = following.next()
       yield { update: base64(Y.encodeStateAsUpdate(doc)) }
-      for (let step = await next; !step.done; step = await following.next()) yield { update: base64(step.value) }
+      for (let step = await next; !step.done; step = await following.next())
+        yield { update: base64(step.value) }
     } finally {
       doc.off('update', updated)
     }
@@ -373,7 +385,14 @@ export class FakeDevice {
     if (index % 2 === 0)
       made.prescriptions.push(
         { id: 'p0', date: '2023-05-02', remedy: 'Lachesis muta', potency: '200C', dose: 'once', note: '' },
-        { id: 'p1', date: '2024-01-15', remedy: 'Natrum muriaticum', potency: '30C', dose: 'daily', note: '' },
+        {
+          id: 'p1',
+          date: '2024-01-15',
+          remedy: 'Natrum muriaticum',
+          potency: '30C',
+          dose: 'daily',
+          note: '',
+        },
       )
   }
 }
@@ -428,7 +447,11 @@ function rowOf(found: FakeCase): CaseListRow {
     deleted: found.deleted,
     lateEdits: found.lateEdits,
     conflicts: found.conflicts.length,
-    lastConsultation: found.consultations.reduce((latest, one) => ((one.date ?? '') > latest ? (one.date ?? '') : latest), '') || null,
+    lastConsultation:
+      found.consultations
+        .map((one) => one.date ?? '')
+        .sort()
+        .at(-1) || null,
   }
 }
 

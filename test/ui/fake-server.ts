@@ -17,7 +17,8 @@ export async function serveFake(
 ): Promise<ServedWindow<FakeDevice>> {
   const device = new FakeDevice(options)
   const server = await createLocalServer({
-    device: device.api,
+    device: { ...device.api, id: 'self', addresses: () => [] },
+    folder: windowFolder,
     onStop: () => {},
     windowFolder,
     ...(port === undefined ? {} : { port }),

@@ -12,7 +12,11 @@ export function parseDate(typed: string): string | null {
   return null
 }
 
-function compose(year: string | undefined, month: string | undefined, day: string | undefined): string | null {
+function compose(
+  year: string | undefined,
+  month: string | undefined,
+  day: string | undefined,
+): string | null {
   if (!year) return null
   if (!month) return year
   const m = Number(month)

@@ -117,7 +117,9 @@ function OpenWindow(props: { opened: Opened; again: () => void; close: () => voi
   if (state && !state.open)
     return (
       <div className="stack">
-        <p role="status">{t(closedWords[state.closed === 'used' ? 'cancelled' : (state.closed ?? 'cancelled')])}</p>
+        <p role="status">
+          {t(closedWords[state.closed === 'used' ? 'cancelled' : (state.closed ?? 'cancelled')])}
+        </p>
         <div className="step-actions">
           <Button variant="subtle" color="gray" onClick={props.done}>
             {t('close')}

@@ -104,23 +104,18 @@ export function CaseList(props: CaseListProps) {
     if (event.ctrlKey || event.metaKey || event.altKey) return
     const page = Math.max(1, Math.floor((scroller.current?.clientHeight ?? 0) / rowHeight) - 1)
     const now = performance.now()
-    const moves: Record<string, () => void> = {
-      ArrowDown: () => moveTo(cursor + 1),
-      ArrowUp: () => moveTo(cursor < 0 ? 0 : cursor - 1),
-      Home: () => moveTo(0),
-      End: () => moveTo(rows.length - 1),
-      PageDown: () => moveTo(cursor + page),
-      PageUp: () => moveTo(cursor - page),
-      Enter: () => openNow(cursor < 0 ? 0 : cursor),
-    }
-    const move = moves[event.key]
-    if (move) {
+    const target = targetOf(event.key, cursor, page, rows.length)
+    if (target !== null) {
       event.preventDefault()
-      return move()
+      return moveTo(target)
+    }
+    if (event.key === 'Enter') {
+      event.preventDefault()
+      return openNow(Math.max(cursor, 0))
     }
     if ([...event.key].length !== 1) return
     event.preventDefault()
-    if (event.key === ' ' && !typeAhead.current.isTyping(now)) return openNow(cursor < 0 ? 0 : cursor)
+    if (event.key === ' ' && !typeAhead.current.isTyping(now)) return openNow(Math.max(cursor, 0))
     const found = typeAhead.current.type(event.key, rows, cursor, now)
     if (found >= 0) moveTo(found)
   }
@@ -128,7 +123,7 @@ export function CaseList(props: CaseListProps) {
     if (event.key === 'ArrowDown' && rows.length > 0) {
       event.preventDefault()
       listbox.current?.focus()
-      moveTo(cursor < 0 ? 0 : cursor)
+      moveTo(Math.max(cursor, 0))
     } else if (event.key === 'Enter') openNow(0)
     else if (event.key === 'Escape' && query) {
       event.preventDefault()
@@ -139,30 +134,29 @@ export function CaseList(props: CaseListProps) {
   return (
     <section className="list-pane">
       <div className="list-top">
-        {props.top}
         <div className="list-tools">
-          <TextInput
-            className="grow"
-            type="search"
-            role="searchbox"
-            aria-label={t('searchCases')}
-            placeholder={t('searchCases')}
-            leftSection={<SearchIcon />}
-            rightSection={
-              query ? (
-                <CloseButton size="sm" aria-label={t('clearSearch')} onClick={() => setQuery('')} />
-              ) : null
-            }
-            value={query}
-            onChange={(event) => setQuery(event.currentTarget.value)}
-            onKeyDown={searchKeyDown}
-            spellCheck={false}
-            autoComplete="off"
-          />
+          {props.top}
           <Button className="new-case" leftSection={<PlusIcon />} onClick={props.newCase}>
             {t('newCase')}
           </Button>
         </div>
+        <TextInput
+          type="search"
+          role="searchbox"
+          aria-label={t('searchCases')}
+          placeholder={t('searchCases')}
+          leftSection={<SearchIcon />}
+          rightSection={
+            query ? (
+              <CloseButton size="sm" aria-label={t('clearSearch')} onClick={() => setQuery('')} />
+            ) : null
+          }
+          value={query}
+          onChange={(event) => setQuery(event.currentTarget.value)}
+          onKeyDown={searchKeyDown}
+          spellCheck={false}
+          autoComplete="off"
+        />
         <p className="visually-hidden" role="status">
           {props.rows && query ? t.count('caseCount', rows.length) : ''}
         </p>
@@ -202,9 +196,28 @@ export function CaseList(props: CaseListProps) {
           })}
         </div>
       </div>
-      <p className="list-foot dim">{props.rows ? t.count('caseCount', rows.length) : ''}</p>
     </section>
   )
+}
+
+/** Where a key moves the cursor; null if it is no key of movement. */
+function targetOf(key: string, cursor: number, page: number, count: number): number | null {
+  switch (key) {
+    case 'ArrowDown':
+      return cursor + 1
+    case 'ArrowUp':
+      return Math.max(0, cursor - 1)
+    case 'PageDown':
+      return cursor + page
+    case 'PageUp':
+      return Math.max(0, cursor - page)
+    case 'Home':
+      return 0
+    case 'End':
+      return count - 1
+    default:
+      return null
+  }
 }
 
 function optionId(index: number): string {
@@ -224,9 +237,9 @@ interface RowProps {
 
 const Row = memo(
   function Row({ row, index, of, start, selected, atCursor, t, click }: RowProps) {
-    const consultation = row.lastConsultation
-      ? t('lastConsultation', { date: readableDate(row.lastConsultation, t.language) })
-      : t('noConsultation')
+    const marked = row.conflicts > 0 || (row.deleted && row.lateEdits)
+    const date = row.lastConsultation ? readableDate(row.lastConsultation, t.language) : null
+    const consultation = date === null ? t('noConsultation') : marked ? date : t('lastConsultation', { date })
     return (
       // biome-ignore lint/a11y/useFocusableInteractive: the listbox holds the focus and names its option
       // biome-ignore lint/a11y/useKeyWithClickEvents: the listbox hears the keys

@@ -2,8 +2,8 @@
 import { Button } from '@mantine/core'
 import { useEffect, useRef, useState } from 'react'
 import type { CaseDoc } from '../editor/case-doc.js'
-import { ageInYears, readableDate } from '../lib/dates.js'
 import type { CaseView } from '../lib/case-view.js'
+import { ageInYears, readableDate } from '../lib/dates.js'
 import { connected } from '../state/client.js'
 import { CaseActions } from './case-actions.js'
 import { Consultations } from './consultations.js'
@@ -31,7 +31,9 @@ export function CaseScreen({ id, fresh, drawers, back }: CaseScreenProps) {
   const caseDoc = useCaseDoc(id)
   const pending = useStore(data.saver.pending, (cases) => cases.get(id)?.values)
   const patientField = (name: string) => pending?.get(`patient.${name}`) ?? view?.patient[name] ?? ''
-  const name = view ? [patientField('firstName'), patientField('lastName')].filter(Boolean).join(' ') : rowName
+  const name = view
+    ? [patientField('firstName'), patientField('lastName')].filter(Boolean).join(' ')
+    : rowName
   return (
     <article className="case" aria-labelledby="case-title">
       <header className="case-top">
@@ -68,12 +70,12 @@ function CaseBody(props: {
     <EditedCase view={view}>
       <Banners view={view} />
       <div className="case-body">
-        <div className="case-side">
+        <div className="case-patient">
           <PatientFields fresh={props.fresh} drawers={props.drawers} />
-          <Prescriptions />
           <OtherConflicts />
         </div>
         <Consultations caseDoc={caseDoc} />
+        <Prescriptions />
       </div>
     </EditedCase>
   )

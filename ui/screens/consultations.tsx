@@ -31,7 +31,7 @@ export function Consultations({ caseDoc }: { caseDoc: CaseDoc | null }) {
           {t('consultations')}
         </h3>
         <Button
-          size="compact-md"
+          size="compact-sm"
           variant="light"
           leftSection={<PlusIcon />}
           disabled={view.deleted}

@@ -45,7 +45,9 @@ export function DevicesPanel() {
               <>
                 <div className="device-text">
                   <span className="device-name">{device.name}</span>
-                  <span className="dim">{device.self ? t('thisDevice') : <Reached device={device} now={now} />}</span>
+                  <span className="dim">
+                    {device.self ? t('thisDevice') : <Reached device={device} now={now} />}
+                  </span>
                 </div>
                 {!device.self && (
                   <span className="device-state" data-behind={!device.upToDate || undefined}>

@@ -9,7 +9,9 @@ import { useStore, useSurroundings } from './context.js'
 export function ExportPanel({ done }: { done: () => void }) {
   const { t, data } = useSurroundings()
   const practice = useStore(data.status, (status) => status?.practice?.name ?? '')
-  const [state, setState] = useState<{ count: number; finished: boolean; problem: string | null } | null>(null)
+  const [state, setState] = useState<{ count: number; finished: boolean; problem: string | null } | null>(
+    null,
+  )
   const run = async () => {
     const parts: string[] = []
     let count = 0

@@ -189,7 +189,8 @@ function ConflictLine({ conflict }: { conflict: Conflict }) {
 /** Conflicts of what this screen has no field for: nothing is hidden. */
 export function OtherConflicts() {
   const view = useEditedCase()
-  const shown = /^(patient\.(firstName|lastName|birthDate|sex|phone|email|address)|drawer)$|^(consultations|prescriptions)\..+\.(date|kind|remedy|potency|dose|note)$/
+  const shown =
+    /^(patient\.(firstName|lastName|birthDate|sex|phone|email|address)|drawer)$|^(consultations|prescriptions)\..+\.(date|kind|remedy|potency|dose|note)$/
   const hidden = view.conflicts.filter((conflict) => !shown.test(conflict.field))
   if (hidden.length === 0) return null
   return (

@@ -70,7 +70,13 @@ function MailboxButton({ sync, busy }: { sync: () => void; busy: boolean }) {
   const name = t(mailboxWords[shown])
   return (
     <Tooltip label={name} openDelay={400}>
-      <button type="button" className="header-button mailbox" data-state={shown} aria-label={name} onClick={sync}>
+      <button
+        type="button"
+        className="header-button mailbox"
+        data-state={shown}
+        aria-label={name}
+        onClick={sync}
+      >
         {shown === 'connected' ? <CloudIcon /> : shown === 'syncing' ? <CloudBusyIcon /> : <CloudOffIcon />}
       </button>
     </Tooltip>

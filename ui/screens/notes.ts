@@ -8,7 +8,13 @@ import type { Words } from '../words/words.js'
 export function say(t: Words, message: ReactNode, id?: string): void {
   const closeButtonProps = { 'aria-label': t('close') }
   if (id) notifications.hide(id)
-  notifications.show({ ...(id ? { id } : {}), message, closeButtonProps, withBorder: true, className: 'note' })
+  notifications.show({
+    ...(id ? { id } : {}),
+    message,
+    closeButtonProps,
+    withBorder: true,
+    className: 'note',
+  })
 }
 
 export function sayRefusal(t: Words, error: unknown): void {

@@ -11,7 +11,9 @@ export function Panels({ panel, close }: { panel: Panel | null; close: () => voi
   const { t } = useSurroundings()
   const common = {
     onClose: close,
+    // The page itself never scrolls, and locking it would need a style tag.
     lockScroll: false,
+    overlayProps: { backgroundOpacity: 0.32 },
     closeButtonProps: { 'aria-label': t('close') },
     transitionProps: { duration: 120 },
   }

@@ -31,8 +31,8 @@ export function PatientFields({ fresh, drawers }: { fresh: boolean; drawers: rea
             { value: 'X', label: t('sexX') },
           ]}
         />
-        <TextField label={t('phone')} type="tel" {...field('phone')} />
-        <TextField label={t('email')} type="email" {...field('email')} />
+        <TextField className="field-long" label={t('phone')} type="tel" {...field('phone')} />
+        <TextField className="field-long" label={t('email')} type="email" {...field('email')} />
         <TextField className="field-wide" label={t('address')} {...field('address')} />
         <DrawerField drawers={drawers} />
       </div>

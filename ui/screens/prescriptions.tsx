@@ -14,13 +14,13 @@ export function Prescriptions() {
   const [openId, setOpenId] = useState<string | null>(null)
   const add = useAddRecord('prescription', setOpenId)
   return (
-    <section aria-labelledby="prescriptions-title">
+    <section className="prescriptions" aria-labelledby="prescriptions-title">
       <div className="section-top">
         <h3 id="prescriptions-title" className="section-title">
           {t('prescriptions')}
         </h3>
         <Button
-          size="compact-md"
+          size="compact-sm"
           variant="light"
           leftSection={<PlusIcon />}
           disabled={view.deleted}
@@ -32,7 +32,10 @@ export function Prescriptions() {
       {view.prescriptions.length === 0 && <p className="dim empty-section">{t('noPrescriptions')}</p>}
       <ul className="records">
         {newestFirst(view.prescriptions).map(({ id, fields }) => {
-          const field = (name: string) => ({ field: `prescriptions.${id}.${name}`, stored: fields[name] ?? '' })
+          const field = (name: string) => ({
+            field: `prescriptions.${id}.${name}`,
+            stored: fields[name] ?? '',
+          })
           return (
             <RecordItem
               key={id}

@@ -5,11 +5,7 @@ import { useStore, useSurroundings } from './context.js'
 
 const nothingTyped = createStore({ loaded: false, unsaved: false, problem: null })
 
-export function SaveState(props: {
-  id: string
-  caseDoc: CaseDoc | null
-  heldBy: readonly string[] | null
-}) {
+export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: readonly string[] | null }) {
   const { t, data } = useSurroundings()
   const typing = useStore(data.saver.pending, (cases) => cases.has(props.id))
   const writing = useStore(props.caseDoc?.state ?? nothingTyped, (state) => state.unsaved)

@@ -1,7 +1,7 @@
 /** Drawers and views: a column of choices, or one select on a smaller window. */
 import { NativeSelect } from '@mantine/core'
 import type { ReactNode } from 'react'
-import { drawerView, standardDrawers, type View } from '../lib/list.js'
+import { drawerOfView, drawerView, standardDrawers, type View } from '../lib/list.js'
 import type { PlainKey, Words } from '../words/words.js'
 import { useWords } from './context.js'
 import { ArchiveIcon, CardsIcon, DrawerIcon, TrashIcon } from './icons.js'
@@ -55,6 +55,7 @@ export function ViewSelect({ view, counts, drawers, choose }: SidebarProps) {
   }
   return (
     <NativeSelect
+      className="grow"
       aria-label={t('show')}
       value={view}
       onChange={(event) => choose(event.currentTarget.value as View)}
@@ -66,6 +67,13 @@ export function ViewSelect({ view, counts, drawers, choose }: SidebarProps) {
       ]}
     />
   )
+}
+
+export function viewName(t: Words, view: View): string {
+  if (view === 'archived') return t('archivedView')
+  if (view === 'deleted') return t('recentlyDeleted')
+  const drawer = drawerOfView(view)
+  return drawer === null ? t('allCases') : drawerName(t, drawer)
 }
 
 const drawerWords: Record<(typeof standardDrawers)[number], PlainKey> = {

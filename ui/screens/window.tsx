@@ -1,8 +1,8 @@
 /** The Case module: drawers, list and case; on a narrow window one of them at a time. */
 import { useMediaQuery } from '@mantine/hooks'
 import { useMemo, useRef, useState } from 'react'
-import { connected } from '../state/client.js'
 import { countViews, drawerOfView, drawersOf, filterRows, rowsOfView, type View } from '../lib/list.js'
+import { connected } from '../state/client.js'
 import { CaseList, type CaseListHandle } from './case-list.js'
 import { CaseScreen } from './case-screen.js'
 import { useStore, useSurroundings } from './context.js'
@@ -11,7 +11,7 @@ import { CardsIcon } from './icons.js'
 import { ConnectionNote } from './link-screens.js'
 import { sayRefusal } from './notes.js'
 import { Panels } from './panels.js'
-import { Sidebar, ViewSelect } from './sidebar.js'
+import { Sidebar, ViewSelect, viewName } from './sidebar.js'
 
 const narrowWindow = '(max-width: 46em)'
 const noSidebar = '(max-width: 68em)'
@@ -42,7 +42,9 @@ export function CasesWindow() {
   const newCase = async () => {
     const drawer = drawerOfView(view)
     try {
-      const { id } = await connected(data.link).cases.create(drawer ? { json: JSON.stringify({ drawer }) } : {})
+      const { id } = await connected(data.link).cases.create(
+        drawer ? { json: JSON.stringify({ drawer }) } : {},
+      )
       setQuery('')
       if (view === 'archived' || view === 'deleted') setView('all')
       setFreshCase(id)
@@ -65,9 +67,9 @@ export function CasesWindow() {
   const sidebar = { view, counts, drawers, choose }
   return (
     <div className="window" data-pane={pane}>
-      <a className="skip" href="#cases" onClick={() => list.current?.focus()}>
+      <button type="button" className="skip" onClick={() => list.current?.focus()}>
         {t('skipToCases')}
-      </a>
+      </button>
       <Header openPanel={setPanel} newCase={() => void newCase()} />
       <ConnectionNote />
       <main className="panes">
@@ -84,7 +86,13 @@ export function CasesWindow() {
             followsCursor={!narrow}
             open={open}
             newCase={() => void newCase()}
-            top={compact ? <ViewSelect {...sidebar} /> : null}
+            top={
+              compact ? (
+                <ViewSelect {...sidebar} />
+              ) : (
+                <ListTitle name={viewName(t, view)} count={rows === null ? null : shown.length} />
+              )
+            }
           />
         )}
         {!(narrow && pane === 'list') && (
@@ -104,6 +112,16 @@ export function CasesWindow() {
         )}
       </main>
       <Panels panel={panel} close={() => setPanel(null)} />
+    </div>
+  )
+}
+
+function ListTitle({ name, count }: { name: string; count: number | null }) {
+  const { t } = useSurroundings()
+  return (
+    <div className="list-title">
+      <h2>{name}</h2>
+      <p className="dim small">{count === null ? '' : t.count('caseCount', count)}</p>
     </div>
   )
 }

@@ -133,7 +133,8 @@ export const en = {
   restore: 'Restore',
   archivedBanner: 'This case is archived.',
   deletedBanner: 'This case is deleted. It stands in Recently deleted until it is restored.',
-  lateEditsBanner: 'It was edited on another device after its deletion. Nothing of that is lost: restore it to see everything.',
+  lateEditsBanner:
+    'It was edited on another device after its deletion. Nothing of that is lost: restore it to see everything.',
   archivedNote: 'Archived.',
   unarchivedNote: 'Back in its drawer.',
   deletedNote: 'Moved to Recently deleted.',
@@ -227,7 +228,8 @@ export const en = {
 
   // Import and export
   importTitle: 'Import cases',
-  importText: 'Choose a file of cases (JSON lines, one case a line). Cases that are here already are merged field by field.',
+  importText:
+    'Choose a file of cases (JSON lines, one case a line). Cases that are here already are merged field by field.',
   chooseFile: 'Choose a file',
   importing: 'Importing: {done} of {of}',
   importProgress: 'Import progress',
@@ -237,7 +239,8 @@ export const en = {
   importSkipped: { one: '{n} line skipped', other: '{n} lines skipped' },
   importLine: 'Line {line}',
   importReason: 'Reason',
-  importStopped: 'The import stopped here. What was imported so far stays; import the same file again to finish.',
+  importStopped:
+    'The import stopped here. What was imported so far stays; import the same file again to finish.',
   importMore: { one: 'and {n} more', other: 'and {n} more' },
   exportRunning: { one: 'Exporting: {n} case', other: 'Exporting: {n} cases' },
   exportDone: { one: '{n} case exported.', other: '{n} cases exported.' },

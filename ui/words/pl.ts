@@ -77,7 +77,7 @@ export const pl: WordsLike<PolishForms> = {
   drawers: 'Szuflady',
   views: 'Widoki',
   show: 'Pokaż',
-  allCases: 'Wszystkie sprawy',
+  allCases: 'Wszystkie',
   archivedView: 'Archiwum',
   recentlyDeleted: 'Ostatnio usunięte',
   drawerPatients: 'Pacjenci',

@@ -10,8 +10,7 @@ const polish: Readonly<Record<string, string>> = {
   'no-window': 'Żadne urządzenie nie czeka na nowe. Wybierz „Dodaj urządzenie” na włączonym urządzeniu.',
   unreachable:
     'Brak połączenia ze skrzynką w chmurze. Wszystko jest zapisane tutaj i zostanie wysłane automatycznie.',
-  'relay-changed':
-    'Pod tym adresem odpowiada inny przekaźnik. Nic nie zostało wysłane. Zapytaj operatora.',
+  'relay-changed': 'Pod tym adresem odpowiada inny przekaźnik. Nic nie zostało wysłane. Zapytaj operatora.',
   'disk-full': 'Dysk jest pełny. Dotychczasowe zmiany są bezpieczne; edycja jest wstrzymana.',
   'device-stopped': 'Program zamknął się, zanim odpowiedział.',
   internal: 'Stało się coś nieoczekiwanego. Nic nie przepadło.',

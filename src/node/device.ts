@@ -1,0 +1,169 @@
+/** The composition root of a device: folder, store, roster, sync, network, and the interface over them. */
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { nodeNatives } from './natives.js'
+import { type Device, type DeviceOptions, Refused } from './api.js'
+import type { DeviceEvent } from './contract.js'
+import { casesApi, guarded } from './device/cases.js'
+import { configApi, Doctor } from './device/doctor.js'
+import { openFolder } from './device/folder.js'
+import { loadIdentity } from './device/identity.js'
+import { Notes } from './device/notes.js'
+import { practiceApi } from './device/practice.js'
+import { Practice } from './device/practice-state.js'
+import { RosterKeeper } from './device/roster-keeper.js'
+import { statusApi } from './device/status.js'
+import { verifyDevices } from './device/verify.js'
+import { publicKeyToPeerId } from './peer-id.js'
+import { SealedDb } from '../store/sealed-db.js'
+
+const random = (length: number) => Uint8Array.from(randomBytes(length))
+
+/** Opens the folder and starts the device. Throws `Refused` with a sentence for every expected failure. */
+export async function createDevice(options: DeviceOptions): Promise<Device> {
+  const identity = await openIdentity(options.folder)
+  const folder = await openFolder(options.folder)
+  try {
+    return await compose(options, folder, identity)
+  } catch (error) {
+    await folder.close()
+    throw error
+  }
+}
+
+/** The folder must exist before its keys do; both refusals are the folder's. */
+async function openIdentity(folder: string) {
+  const { mkdir } = await import('node:fs/promises')
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    return await loadIdentity(folder)
+  } catch (error) {
+    if (error instanceof Refused) throw error
+    const code = (error as NodeJS.ErrnoException).code
+    if (code === 'ENOSPC' || code === 'EDQUOT') {
+      throw new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
+    }
+    throw new Refused('not-writable', `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`)
+  }
+}
+
+async function compose(
+  options: DeviceOptions,
+  folder: Awaited<ReturnType<typeof openFolder>>,
+  identity: Awaited<ReturnType<typeof loadIdentity>>,
+): Promise<Device> {
+  const natives = nodeNatives
+  const now = () => Date.now()
+  const db = new SealedDb({ db: folder.db, natives, dataKey: identity.dataKey, random })
+  const notes = new Notes(db, now)
+  await notes.load()
+  const keeper = new RosterKeeper(db, natives, identity, random)
+  await keeper.load()
+
+  const listeners = new Set<(event: DeviceEvent) => void>()
+  const emit = (event: DeviceEvent) => {
+    for (const listener of listeners) listener(event)
+  }
+  const practice = new Practice({
+    db,
+    natives,
+    identity,
+    keeper,
+    notes,
+    random,
+    now,
+    binding: folder.binding,
+    emit,
+    log: options.log ?? (() => {}),
+    network: options.network !== false,
+    listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
+    lan: options.lan ?? notes.get('lan') === 'true',
+  })
+  await practice.open()
+
+  const cases = casesApi({
+    replica: () => practice.replica(),
+    newId: () => randomBytes(10).toString('hex'),
+    heldBy: (state) => practice.heldBy(state),
+  })
+  const version = await programVersion()
+  const status = statusApi(practice, options.folder, version)
+  const doctor = new Doctor(practice, options.folder)
+  let closed: Promise<void> | undefined
+
+  return {
+    id: publicKeyToPeerId(identity.ed),
+    addresses: () => practice.host?.addresses() ?? [],
+    ...cases,
+    flush: async () => (practice.hasPractice ? cases.flush() : { ok: true }),
+    ...status,
+    ...practiceApi(practice),
+    verify: () => guarded(() => verifyDevices(practice)),
+    log: async () => notes.log,
+    doctor: () => doctor.run(),
+    config: configApi(notes, emit),
+    events: (signal) => follow(listeners, signal),
+    close: () => (closed ??= close()),
+  }
+
+  async function close(): Promise<void> {
+    emit({ type: 'stopping' })
+    try {
+      await practice.close()
+    } finally {
+      await folder.close()
+    }
+  }
+}
+
+/** Events as an iterable that ends when the signal aborts. Hints of one kind that wait are merged. */
+async function* follow(
+  listeners: Set<(event: DeviceEvent) => void>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<DeviceEvent> {
+  let queue: DeviceEvent[] = []
+  let wake = () => {}
+  const listener = (event: DeviceEvent) => {
+    queue = merged(queue, event)
+    wake()
+  }
+  const stop = () => wake()
+  listeners.add(listener)
+  signal?.addEventListener('abort', stop)
+  try {
+    while (!signal?.aborted) {
+      const event = queue.shift()
+      if (event) yield event
+      else {
+        await new Promise<void>((resolve) => {
+          wake = resolve
+        })
+      }
+    }
+  } finally {
+    listeners.delete(listener)
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+const MANY_IDS = 500
+
+function merged(queue: DeviceEvent[], event: DeviceEvent): DeviceEvent[] {
+  const last = queue.find((waiting) => waiting.type === event.type)
+  if (!last) return [...queue, event]
+  if (last.type === 'cases' && event.type === 'cases') {
+    const ids = last.ids && event.ids ? [...new Set([...last.ids, ...event.ids])] : null
+    last.ids = ids && ids.length <= MANY_IDS ? ids : null
+  }
+  return queue
+}
+
+/** From dist/src/node as from src/node: the nearest package above. */
+async function programVersion(): Promise<string> {
+  for (let folder = new URL('./', import.meta.url); ; folder = new URL('../', folder)) {
+    const text = await readFile(new URL('package.json', folder), 'utf8').catch(() => undefined)
+    if (text !== undefined) return String((JSON.parse(text) as { version: string }).version)
+    if (folder.href === new URL('../', folder).href) return '0'
+  }
+}
+

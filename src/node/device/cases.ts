@@ -1,0 +1,346 @@
+/** What a person does with cases: the part of the device's interface that touches content. */
+import * as Y from 'yjs'
+import { createUpdate } from '../../cases/create.js'
+import {
+  addRecord,
+  chooseValue,
+  type EditResult,
+  removeRecord,
+  restore,
+  setArchived,
+  setDeleted,
+  setFields,
+  typeText,
+} from '../../cases/edit.js'
+import { matches } from '../../cases/fold.js'
+import { checkCase, parseCase } from '../../cases/interchange.js'
+import { type CaseJson, canonicalJson, put } from '../../cases/json.js'
+import { mergeCase } from '../../cases/merge.js'
+import { conflictsOf, exportCase, exportLine } from '../../cases/project.js'
+import { KIND_UPDATE } from '../../protocol/log.js'
+import type { CaseState } from '../../store/case-content.js'
+import { docOf } from '../../store/case-content.js'
+import { parseRow } from '../../store/case-row.js'
+import { readUpdates } from '../../store/documents.js'
+import { casesFrom } from '../../store/reading.js'
+import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js'
+import { DamagedError, WriteFailedError } from '../../store/sealed-db.js'
+import { type DeviceApi, Refused } from '../api.js'
+import type { CaseListRow, ImportReport } from '../contract.js'
+
+const done = { ok: true } as const
+/** A page of an export: small enough for one message of the link. */
+const EXPORT_PAGE_CHARACTERS = 1_000_000
+const IMPORT_BATCH = 64
+
+export interface CasesContext {
+  /** The open store, or a refusal: no practice yet. */
+  replica(): Replica
+  /** A fresh id for a case or a record. */
+  newId(): string
+  /** Ids of the devices that are known to hold everything of this case. */
+  heldBy(state: CaseState): string[]
+}
+
+type CasesApi = Pick<DeviceApi, 'cases' | 'search' | 'doc' | 'flush'>
+
+export function casesApi(context: CasesContext): CasesApi {
+  let exporting: string[] = []
+
+  /** Case, opened or refused. */
+  const find = async (id: string): Promise<CaseState> => {
+    const replica = context.replica()
+    const state = await guarded(() => replica.caseState(replica.keyOf(id)))
+    if (!state || state.parts.length === 0) throw new Refused('no-case', `There is no case "${id}".`)
+    return state
+  }
+
+  const edit = async <T extends EditResult | void>(id: string, change: (doc: Y.Doc) => T): Promise<typeof done> => {
+    await find(id)
+    const { result, outcome } = await guarded(() => context.replica().docs.edit(id, change))
+    if (result && !result.ok) throw new Refused('not-accepted', result.reason)
+    refuseIfTooLarge(outcome)
+    return done
+  }
+
+  const editAll = async (ids: string[], change: (doc: Y.Doc) => void): Promise<typeof done> => {
+    for (const id of ids) await find(id)
+    for (const id of ids) await edit(id, change)
+    return done
+  }
+
+  const rows = async (): Promise<{ state: CaseState; row: CaseListRow }[]> => {
+    const list: { state: CaseState; row: CaseListRow }[] = []
+    const replica = context.replica()
+    for await (const state of casesFrom(replica, new Uint8Array(0))) {
+      const row = parseRow(state.row)
+      if (row) list.push({ state, row: { ...row, id: state.caseId } })
+    }
+    return list.sort((a, b) => collator.compare(a.row.name, b.row.name) || (a.row.id < b.row.id ? -1 : 1))
+  }
+
+  return {
+    cases: {
+      async list({ drawer, match, deleted }) {
+        return (await rows())
+          .map(({ row }) => row)
+          .filter(
+            (row) =>
+              row.deleted === deleted &&
+              (drawer === undefined || row.drawer === drawer) &&
+              (match === undefined || matches(row.name, match)),
+          )
+      },
+      async show({ id }) {
+        const state = await find(id)
+        const doc = await guarded(() => context.replica().docs.open(id))
+        try {
+          const json = exportCase(doc, id)
+          const row = parseRow(state.row)
+          put(json, 'deleted', row?.deleted ?? false)
+          put(json, 'lateEdits', row?.lateEdits ?? false)
+          put(json, 'conflicts', conflictsOf(doc) as never)
+          put(json, 'heldBy', context.heldBy(state))
+          return { json: canonicalJson(json) }
+        } finally {
+          context.replica().docs.release(id)
+        }
+      },
+      async create({ json }) {
+        const parsed = parseJson(json ?? '{}')
+        const id = typeof parsed.id === 'string' ? parsed.id : context.newId()
+        put(parsed, 'id', id)
+        const checked = checkCase(parsed)
+        if (!checked.ok) throw new Refused('not-accepted', checked.reason)
+        const replica = context.replica()
+        const held = await guarded(() => replica.caseState(replica.keyOf(id)))
+        if (held && held.parts.length > 0) throw new Refused('case-exists', `There already is a case "${id}".`)
+        const update = createUpdate(checked.value, replica.natives.sha256)
+        refuseIfTooLarge(await guarded(() => replica.append([{ caseId: id, kind: KIND_UPDATE, update }])))
+        return { id }
+      },
+      set: ({ id, fields }) => edit(id, (doc) => setFields(doc, fields)),
+      choose: ({ id, field, json }) => edit(id, (doc) => chooseValue(doc, field, JSON.parse(json))),
+      async add({ id, kind, json }) {
+        await find(id)
+        const record = parseJson(json)
+        const fresh = context.newId()
+        const { result, outcome } = await guarded(() =>
+          context.replica().docs.edit(id, (doc) => addRecord(doc, kind, record, fresh)),
+        )
+        if (!result.ok) throw new Refused('not-accepted', result.reason)
+        refuseIfTooLarge(outcome)
+        return { id: result.id }
+      },
+      remove: ({ id, list, record }) => edit(id, (doc) => removeRecord(doc, list, record)),
+      type: ({ id, consultation, at, erase, text }) => edit(id, (doc) => typeText(doc, consultation, at, erase, text)),
+      archive: ({ ids }) => editAll(ids, (doc) => setArchived(doc, true)),
+      unarchive: ({ ids }) => editAll(ids, (doc) => setArchived(doc, false)),
+      delete: ({ ids }) => editAll(ids, (doc) => setDeleted(doc, context.replica().natives.sha256)),
+      restore: ({ ids }) => editAll(ids, (doc) => restore(doc)),
+      import: ({ lines, preview }) => importLines(context.replica(), lines, preview),
+      async export({ only, after }) {
+        const replica = context.replica()
+        if (after === undefined) {
+          const list = await rows()
+          const wanted = only && new Set(only)
+          exporting = list
+            .filter(({ row }) => !row.deleted && (!wanted || wanted.has(row.id)))
+            .map(({ row }) => row.id)
+            .sort((a, b) => (a < b ? -1 : 1))
+          for (const id of only ?? []) if (!exporting.includes(id)) throw new Refused('no-case', `There is no case "${id}".`)
+        }
+        const lines: string[] = []
+        let at = after === undefined ? 0 : exporting.findIndex((id) => id > after)
+        if (at < 0) at = exporting.length
+        for (let size = 0; at < exporting.length && size < EXPORT_PAGE_CHARACTERS; at++) {
+          const id = exporting[at]!
+          const doc = docOf(await guarded(() => replica.exclusive(() => readUpdates(replica, id))))
+          const line = exportLine(doc, id)
+          doc.destroy()
+          lines.push(line)
+          size += line.length
+        }
+        return { lines, last: exporting[at - 1] ?? null, more: at < exporting.length }
+      },
+    },
+    async search({ text }) {
+      const found = (await rows()).filter(({ row }) => !row.deleted && matches(row.name, text))
+      return found.map(({ row }) => ({ id: row.id, in: 'name', snippet: row.name }))
+    },
+    doc: {
+      open: ({ id }, signal) => followDocument(context, find, id, signal),
+      async update({ id, update }) {
+        await find(id)
+        const bytes = Uint8Array.from(Buffer.from(update, 'base64'))
+        try {
+          refuseIfTooLarge(await guarded(() => context.replica().docs.applyEdit(id, bytes)))
+        } catch (error) {
+          if (error instanceof Refused) throw error
+          throw new Refused('not-accepted', 'That change could not be read. Nothing was stored.')
+        }
+        return done
+      },
+    },
+    async flush() {
+      const replica = context.replica()
+      await guarded(async () => {
+        await replica.docs.settle()
+        await replica.flush()
+      })
+      return done
+    },
+  }
+}
+
+const collator = new Intl.Collator('pl', { sensitivity: 'base', numeric: true })
+
+function parseJson(text: string): CaseJson {
+  try {
+    const value: unknown = JSON.parse(text)
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as CaseJson
+  } catch {
+    // Falls through to the same sentence.
+  }
+  throw new Refused('not-accepted', 'That is not a JSON object.')
+}
+
+function refuseIfTooLarge(outcome: AppendOutcome): void {
+  if (outcome.ok) return
+  const sentence =
+    outcome.code === 'too-large'
+      ? 'A single change may hold up to 16 MB. Nothing was changed.'
+      : 'This case is full: a case may hold up to 20 MB. Nothing was changed.'
+  throw new Refused(outcome.code, sentence)
+}
+
+/** Failures of the store as sentences. */
+export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    if (error instanceof WriteFailedError) throw writeRefusal(error)
+    if (error instanceof DamagedError) {
+      throw new Refused('store-damaged', 'The stored data of this case is damaged. Another device can bring it back.')
+    }
+    throw error
+  }
+}
+
+export function writeRefusal(error: WriteFailedError): Refused {
+  return error.full
+    ? new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
+    : new Refused('disk-failed', 'The disk refused to store. Everything so far is safe; editing is paused.')
+}
+
+/** Imports lines: new cases as they are, known ones merged field by field, deleted ones left deleted. */
+async function importLines(
+  replica: Replica,
+  lines: { line: number; text: string }[],
+  preview: boolean,
+): Promise<ImportReport> {
+  const report: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: [] }
+  let batch: { line: number; change: LocalChange }[] = []
+  const flush = async () => {
+    const changes = batch
+    batch = []
+    if (changes.length === 0) return
+    const outcome = await guarded(() => replica.append(changes.map(({ change }) => change)))
+    if (outcome.ok) {
+      report.added += changes.length
+      return
+    }
+    // One of them is too large: find it, keep the others.
+    for (const { line, change } of changes) {
+      const single = await guarded(() => replica.append([change]))
+      if (single.ok) report.added++
+      else report.errors.push({ line, reason: 'The case is larger than 16 MB.' })
+    }
+  }
+  for (const { line, text } of lines) {
+    if (text.trim() === '') continue
+    const parsed = parseCase(text)
+    if (!parsed.ok) {
+      report.errors.push({ line, reason: parsed.reason })
+      continue
+    }
+    const id = parsed.value.id as string
+    if (batch.some(({ change }) => change.caseId === id)) await flush()
+    const state = await guarded(() => replica.caseState(replica.keyOf(id)))
+    if (!state || state.parts.length === 0) {
+      if (preview) report.added++
+      else {
+        const update = createUpdate(parsed.value, replica.natives.sha256)
+        batch.push({ line, change: { caseId: id, kind: KIND_UPDATE, update } })
+        if (batch.length >= IMPORT_BATCH) await flush()
+      }
+      continue
+    }
+    if (parseRow(state.row)?.deleted) {
+      report.unchanged++
+      continue
+    }
+    if (preview) {
+      const doc = docOf(await readUpdates(replica, id))
+      let changed = false
+      doc.on('update', () => {
+        changed = true
+      })
+      mergeCase(doc, parsed.value, replica.natives.sha256)
+      doc.destroy()
+      report[changed ? 'merged' : 'unchanged']++
+      continue
+    }
+    const { outcome, changed } = await guarded(() =>
+      replica.docs.edit(id, (doc) => mergeCase(doc, parsed.value, replica.natives.sha256)),
+    )
+    if (!outcome.ok) report.errors.push({ line, reason: 'The case would become larger than 16 MB.' })
+    else report[changed ? 'merged' : 'unchanged']++
+  }
+  await flush()
+  report.errors.sort((a, b) => a.line - b.line)
+  return report
+}
+
+/** First the whole state, then every update, until the window lets go. */
+async function* followDocument(
+  context: CasesContext,
+  find: (id: string) => Promise<CaseState>,
+  id: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<{ update: string }> {
+  await find(id)
+  const { docs } = context.replica()
+  const doc = await guarded(() => docs.open(id))
+  const queue: Uint8Array[] = [Y.encodeStateAsUpdate(doc)]
+  let ended = false
+  let wake = () => {}
+  const onUpdate = (update: Uint8Array) => {
+    queue.push(update)
+    wake()
+  }
+  const onEnd = () => {
+    ended = true
+    wake()
+  }
+  doc.on('update', onUpdate)
+  doc.on('destroy', onEnd)
+  signal?.addEventListener('abort', onEnd)
+  try {
+    for (;;) {
+      for (let update = queue.shift(); update; update = queue.shift()) {
+        yield { update: Buffer.from(update).toString('base64') }
+      }
+      if (ended || signal?.aborted) return
+      await new Promise<void>((resolve) => {
+        wake = resolve
+      })
+    }
+  } finally {
+    doc.off('update', onUpdate)
+    doc.off('destroy', onEnd)
+    signal?.removeEventListener('abort', onEnd)
+    docs.release(id)
+  }
+}
+

@@ -1,0 +1,222 @@
+/**
+ * What runs while a device runs: its host from the start; replica, driver and peers as soon as it belongs to a
+ * practice.
+ */
+import { toHex } from '../../protocol/bytes.js'
+import type { Natives } from '../../protocol/natives.js'
+import type { CaseState } from '../../store/case-content.js'
+import { Replica } from '../../store/replica.js'
+import type { SealedDb } from '../../store/sealed-db.js'
+import { Statements } from '../../store/statements.js'
+import { Refused } from '../api.js'
+import type { DeviceEvent } from '../contract.js'
+import { Driver, type Timers } from '../driver.js'
+import type { Host } from '../host.js'
+import { publicKeyToPeerId } from '../peer-id.js'
+import type { Identity } from './identity.js'
+import type { Notes } from './notes.js'
+import { Pairing } from './pairing.js'
+import { Peers } from './peers.js'
+import type { RosterKeeper, RosterState } from './roster-keeper.js'
+
+export interface PracticeOptions {
+  db: SealedDb
+  natives: Natives
+  identity: Identity
+  keeper: RosterKeeper
+  notes: Notes
+  random: (bytes: number) => Uint8Array
+  now: () => number
+  binding: string
+  emit: (event: DeviceEvent) => void
+  log: (line: string) => void
+  network: boolean
+  listen: string[] | undefined
+  lan: boolean
+}
+
+const timers: Timers = {
+  after(ms, run) {
+    const timer = setTimeout(run, ms)
+    timer.unref()
+    return () => clearTimeout(timer)
+  },
+}
+
+export class Practice {
+  host: Host | undefined
+  peers: Peers | undefined
+  driver: Driver | undefined
+  pairing!: Pairing
+  healed = new Set<string>()
+  peerProblems = new Map<string, string>()
+  private openReplica: Replica | undefined
+
+  constructor(readonly options: PracticeOptions) {}
+
+  async open(): Promise<void> {
+    if (this.options.network) this.host = await this.startHost()
+    if (this.options.keeper.current) await this.startReplica()
+    this.pairing = new Pairing(this)
+    await this.pairing.open()
+    if (this.driver) await this.startPeers()
+  }
+
+  private async startHost(): Promise<Host> {
+    const { createHost } = await import('../host.js')
+    const { identity, listen, lan, log } = this.options
+    const host = await createHost({
+      privateKey: identity.edSecret,
+      lan,
+      ...(listen ? { listen } : {}),
+      log: (level, text) => {
+        if (level === 'warn') log(text)
+      },
+    })
+    if ('code' in host) throw new Refused(host.code, host.sentence)
+    return host
+  }
+
+  /** From now on this device belongs to a practice. */
+  async begin(): Promise<void> {
+    await this.startReplica()
+    await this.startPeers()
+    this.options.emit({ type: 'status' })
+    this.options.emit({ type: 'cases', ids: null })
+  }
+
+  private async startReplica(): Promise<void> {
+    const { db, natives, identity, keeper, notes, random, now, binding, emit } = this.options
+    const { roster, opened } = this.state()
+    if (!opened.indexKey) throw new Refused('keys-damaged', 'This device lacks the key of its practice. Join again from another device.')
+    const replica = await Replica.open({
+      db,
+      natives,
+      random,
+      now,
+      newClientId: () => Number(BigInt.asUintN(48, BigInt(`0x${toHex(random(6))}`))) + 1,
+      practice: roster.practiceId,
+      indexKey: opened.indexKey,
+      device: { ed: identity.ed, secret: identity.edSecret },
+      isMember: (ed) => keeper.isMember(ed),
+      hasOthers: () => keeper.others().length > 0,
+      binding,
+    })
+    const statements = new Statements(replica)
+    await statements.load()
+    this.driver = new Driver({
+      replica,
+      statements,
+      timers,
+      roster: {
+        head: () => this.state().roster.head,
+        entries: () => [...this.state().roster.entries],
+        isMember: (ed) => keeper.isMember(ed),
+        apply: async (entries) => {
+          const changed = await keeper.apply(entries)
+          if (changed) emit({ type: 'status' })
+          return changed
+        },
+        others: () => keeper.others(),
+      },
+      events: {
+        status: () => emit({ type: 'status' }),
+        closed: (peer, code) => {
+          if (code === 'peer-too-old' || code === 'peer-too-new') this.peerProblems.set(peer, code)
+        },
+        failed: (error) => this.options.log(`sync: ${error}`),
+        addresses: (peer, addresses) => {
+          if (this.peers?.remember(peer, addresses)) void notes.savePeers()
+        },
+      },
+    })
+    replica.events.cases = (ids) => emit({ type: 'cases', ids })
+    replica.events.healed = (what) => {
+      this.healed.add(what)
+      const text =
+        what === 'old-copy'
+          ? 'This device started from an older copy. Its changes were put in order; nothing is lost.'
+          : 'Two copies of one device were found. Their changes were put in order; nothing is lost.'
+      void notes.say('fork-healed', text)
+      emit({ type: 'status' })
+    }
+    this.openReplica = replica
+  }
+
+  private async startPeers(): Promise<void> {
+    if (!this.host || !this.driver) return
+    const { identity, keeper, notes, now } = this.options
+    this.peers = new Peers({
+      host: this.host,
+      driver: this.driver,
+      ed: identity.ed,
+      others: () => keeper.others(),
+      known: notes.peers,
+      now,
+      changed: () => void notes.savePeers(),
+    })
+    await this.peers.start()
+  }
+
+  get hasPractice(): boolean {
+    return this.openReplica !== undefined
+  }
+
+  /** The open store, or a refusal. */
+  replica(): Replica {
+    if (!this.openReplica) throw noPractice()
+    return this.openReplica
+  }
+
+  state(): RosterState {
+    const state = this.options.keeper.current
+    if (!state) throw noPractice()
+    return state
+  }
+
+  /** A change of the roster that was made here: sessions and the window learn of it. */
+  rosterChanged(): void {
+    this.driver?.rosterChanged()
+    this.options.emit({ type: 'status' })
+  }
+
+  /** How many changes a device is not known to hold; undefined while nothing is known of it. */
+  behind(device: Uint8Array): number | undefined {
+    const theirs = this.driver?.frontierOf(device)
+    if (!theirs || !this.openReplica) return undefined
+    let behind = 0
+    for (const log of this.openReplica.logs.all()) behind += Math.max(0, log.seq - (theirs.get(log.log) ?? 0))
+    return behind
+  }
+
+  /** Devices that are known to hold everything of this case, this one first. */
+  heldBy(state: CaseState): string[] {
+    const { identity, keeper } = this.options
+    const others = keeper.others().filter((device) => {
+      const theirs = this.driver?.frontierOf(device)
+      return theirs !== undefined && [...state.touched].every(([log, seq]) => seq <= (theirs.get(log) ?? 0))
+    })
+    return [identity.ed, ...others].map(publicKeyToPeerId)
+  }
+
+  /** Hex of the key of a device of this practice, by its id. */
+  deviceByPeerId(id: string): Uint8Array | undefined {
+    const { members } = this.state().roster
+    return members.map(({ ed }) => ed).find((ed) => publicKeyToPeerId(ed) === id)
+  }
+
+  async close(): Promise<void> {
+    await this.pairing.close()
+    this.peers?.stop()
+    await this.driver?.whenQuiet().catch(() => {})
+    await this.driver?.stop()
+    await this.options.notes.savePeers()
+    await this.openReplica?.close()
+    await this.host?.stop()
+  }
+}
+
+export function noPractice(): Refused {
+  return new Refused('no-practice', 'There is no practice here yet. Create one, or join your other devices.')
+}
+

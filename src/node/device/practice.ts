@@ -1,0 +1,107 @@
+/** What a person does with a practice and its devices. */
+import { toHex } from '../../protocol/bytes.js'
+import { PIN_FAULT_SENTENCES, pinFault } from '../../protocol/pin.js'
+import { changeSettings, createGenesis, isName } from '../../protocol/roster-write.js'
+import { type DeviceApi, Refused } from '../api.js'
+import { guarded } from './cases.js'
+import type { Practice } from './practice-state.js'
+import { deviceStatuses } from './status.js'
+
+type PracticeApi = Pick<DeviceApi, 'practice' | 'device'>
+
+const done = { ok: true } as const
+
+export function practiceApi(practice: Practice): PracticeApi {
+  const { options } = practice
+  return {
+    practice: {
+      async create({ name, device, pin }) {
+        if (practice.hasPractice) throw new Refused('has-practice', 'This device already belongs to a practice.')
+        const [practiceName, deviceName] = [name.trim(), device.trim()]
+        if (!isName(practiceName)) throw new Refused('bad-name', 'Give the practice a name of up to 128 bytes.')
+        if (!isName(deviceName)) throw new Refused('bad-name', 'Give this device a name of up to 128 bytes.')
+        // Nothing that derives from the PIN is stored: it is only held against the rules.
+        const fault = pin === undefined ? undefined : pinFault(pin, practiceName)
+        if (fault) throw new Refused(`pin-${fault}`, PIN_FAULT_SENTENCES[fault])
+        const { natives, random, identity, keeper } = options
+        const written = createGenesis({ natives, random, device: { ...identity, name: deviceName }, practiceName })
+        if ('error' in written) throw new Refused('failed', `The practice could not be created (${written.error}).`)
+        await guarded(() => keeper.begin(written.roster))
+        await practice.begin()
+        return { practice: toHex(written.roster.practiceId), device: deviceId(practice) }
+      },
+      code: async () => practice.pairing.code(),
+      async join({ code, relays, addresses, device, pin }, signal) {
+        const roster = await practice.pairing.join({ code, addresses: [...addresses, ...relays], device, pin, signal })
+        await practice.begin()
+        return { practice: toHex(roster.practiceId), device: deviceId(practice) }
+      },
+      async checkPin({ pin, practice: name }) {
+        const fault = pinFault(pin, name)
+        return { ok: fault === undefined, sentence: fault ? PIN_FAULT_SENTENCES[fault] : null }
+      },
+    },
+    device: {
+      async list() {
+        practice.state()
+        return deviceStatuses(practice).map(({ id, name, self, lastSeen, upToDate, behind }) => ({
+          id,
+          name,
+          self,
+          lastSeen,
+          upToDate,
+          behind,
+          collectsMail: false,
+          removed: false,
+        }))
+      },
+      async rename({ id, name }) {
+        const device = findDevice(practice, id)
+        const written = await guarded(() =>
+          options.keeper.write((context) => changeSettings(context, { deviceNames: { [toHex(device)]: name.trim() } })),
+        )
+        if ('error' in written) {
+          if (written.error === 'bad-name') throw new Refused('bad-name', 'Give the device a name of up to 128 bytes.')
+          throw new Refused('failed', `The device could not be renamed (${written.error}).`)
+        }
+        practice.rosterChanged()
+        return done
+      },
+      async address({ id, addresses }) {
+        const device = findDevice(practice, id)
+        for (const address of addresses) {
+          if (!/^\/(ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+/.test(address)) {
+            throw new Refused('bad-address', `"${address}" isn't an address such as /ip4/192.168.1.20/tcp/4001.`)
+          }
+        }
+        const peer = toHex(device)
+        const known = options.notes.peers.get(peer) ?? { addresses: [], lastSeen: null }
+        known.addresses = [...new Set([...addresses, ...known.addresses])].slice(0, 8)
+        options.notes.peers.set(peer, known)
+        await guarded(() => options.notes.savePeers())
+        practice.peers?.dialAll()
+        return done
+      },
+      invite: ({ pin, minutes, yes }) => practice.pairing.invite(pin, minutes, yes),
+      inviteState: async () => practice.pairing.inviteState(),
+      async answer({ add }) {
+        practice.pairing.answer(add)
+        return done
+      },
+      async closeInvite() {
+        practice.pairing.closeInvite()
+        return done
+      },
+    },
+  }
+}
+
+function deviceId(practice: Practice): string {
+  return deviceStatuses(practice)[0]!.id
+}
+
+function findDevice(practice: Practice, id: string): Uint8Array {
+  const device = practice.deviceByPeerId(id)
+  if (!device) throw new Refused('no-device', `There is no device "${id}" in this practice.`)
+  return device
+}

@@ -1,0 +1,136 @@
+/**
+ * Keeps the roster: stores it, takes over what others know, settles branches, and writes new entries. What is
+ * stored here was verified; what it says decides who may read and write.
+ */
+import { toHex } from '../../protocol/bytes.js'
+import type { Natives } from '../../protocol/natives.js'
+import { applyEntries, currentMembers, isMember, type Roster } from '../../protocol/roster.js'
+import { resolveFork } from '../../protocol/roster-fork.js'
+import { type OpenedRoster, openRoster } from '../../protocol/roster-open.js'
+import { reissue } from '../../protocol/roster-reissue.js'
+import type { WriteContext, Written } from '../../protocol/roster-write.js'
+import { keys } from '../../store/keyspace.js'
+import { RosterRow } from '../../store/records.gen.js'
+import type { SealedDb, Write } from '../../store/sealed-db.js'
+import { Refused } from '../api.js'
+import type { Identity } from './identity.js'
+
+export interface RosterState {
+  roster: Roster
+  opened: OpenedRoster
+}
+
+export class RosterKeeper {
+  private state: RosterState | undefined
+  /** Two branches that only a person or the recovery key can settle. */
+  contested = false
+  private queue: Promise<unknown> = Promise.resolve()
+
+  constructor(
+    private readonly db: SealedDb,
+    private readonly natives: Natives,
+    private readonly identity: Identity,
+    private readonly random: (bytes: number) => Uint8Array,
+  ) {}
+
+  async load(): Promise<void> {
+    const row = await this.db.get(keys.roster())
+    if (!row) return
+    const applied = applyEntries(this.natives, undefined, RosterRow.decode(row).entries)
+    if ('error' in applied) throw new Refused('store-damaged', `The stored list of devices is damaged (${applied.error}).`)
+    this.adopt(applied.roster)
+  }
+
+  get current(): RosterState | undefined {
+    return this.state
+  }
+
+  isMember(ed: Uint8Array): boolean {
+    return this.state !== undefined && isMember(this.state.roster, ed)
+  }
+
+  /** Keys of all members but this device. */
+  others(): Uint8Array[] {
+    if (!this.state) return []
+    const own = toHex(this.identity.ed)
+    return currentMembers(this.state.roster)
+      .map(({ ed }) => ed)
+      .filter((ed) => toHex(ed) !== own)
+  }
+
+  nameOf(ed: Uint8Array): string {
+    return this.state?.opened.deviceNames.get(toHex(ed)) ?? 'Device'
+  }
+
+  /** A write of this roster, for a batch of the caller's. */
+  static write(roster: Roster): Write {
+    return { key: keys.roster(), value: RosterRow.encode({ entries: [...roster.entries] }).finish() }
+  }
+
+  /** The first roster of this device: its own practice, or one that it joined. Durable when it returns. */
+  async begin(roster: Roster): Promise<void> {
+    await this.store(roster)
+  }
+
+  /** Takes another device's chain over where it extends or wins. True if anything changed. */
+  apply(entries: Uint8Array[]): Promise<boolean> {
+    return this.exclusive(async () => {
+      if (!this.state) return false
+      const theirs = applyEntries(this.natives, undefined, entries)
+      if ('error' in theirs) return false
+      const verdict = resolveFork(this.natives, this.state.roster, theirs.roster)
+      if (verdict === 'contested') this.contested = true
+      if (verdict === 'extends') {
+        await this.store(theirs.roster)
+        return true
+      }
+      if (verdict !== 'theirs') return false
+      const loser = this.state
+      await this.store(theirs.roster)
+      const context = this.context()
+      if (context) {
+        const again = reissue(context, loser.roster, loser.opened)
+        if (again.entries.length > 0) await this.store(again.roster)
+      }
+      return true
+    })
+  }
+
+  /** Writes one entry on top of the newest. */
+  write(make: (context: WriteContext) => Written): Promise<Written> {
+    return this.exclusive(async () => {
+      const context = this.context()
+      if (!context) throw new Refused('no-practice', 'There is no practice here yet. Create one, or join your other devices.')
+      const written = make(context)
+      if (!('error' in written)) await this.store(written.roster)
+      return written
+    })
+  }
+
+  /** What writing an entry takes; undefined without a practice or without its newest key. */
+  context(): WriteContext | undefined {
+    const state = this.state
+    const epochKey = state?.opened.epochKeys.get(state.roster.epoch)
+    if (!state || !epochKey) return undefined
+    const { natives, random } = this
+    return { natives, random, roster: state.roster, author: this.identity, epochKey }
+  }
+
+  private async store(roster: Roster): Promise<void> {
+    const write = RosterKeeper.write(roster)
+    await this.db.write([write])
+    await this.db.flush(write)
+    this.adopt(roster)
+  }
+
+  private adopt(roster: Roster): void {
+    const { ed, xSecret } = this.identity
+    this.state = { roster, opened: openRoster(this.natives, roster, { ed, xSecret }) }
+  }
+
+  private exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.queue.then(work, work)
+    this.queue = run.catch(() => undefined)
+    return run
+  }
+}

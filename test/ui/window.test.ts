@@ -1,0 +1,391 @@
+/**
+ * The window in a browser, behind the real local server. `serve` decides which device stands behind
+ * it: here the fake one.
+ */
+import { existsSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Browser, chromium, type Page } from '@playwright/test'
+import axe from 'axe-core'
+import { build } from 'vite'
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { device } from './fake-device.js'
+import { serveFake } from './fake-server.js'
+
+const executablePath = process.env.KARTOTEKA_CHROMIUM ?? '/usr/bin/chromium'
+const args = [
+  '--headless',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+]
+const serve = serveFake
+type Served = Awaited<ReturnType<typeof serve>>
+
+describe.skipIf(!existsSync(executablePath))('the window', { timeout: 60_000 }, () => {
+  let browser: Browser
+  let folder: string
+  let open: { page: Page; served: Served; problems: string[] }[] = []
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'kartoteka-ui-'))
+    const configFile = fileURLToPath(new URL('../../ui/vite.config.ts', import.meta.url))
+    await build({ configFile, logLevel: 'error', build: { outDir: folder } })
+    browser = await chromium.launch({ executablePath, args })
+  }, 120_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  afterEach(async () => {
+    const all = open
+    open = []
+    for (const { page, served, problems } of all) {
+      await page.close()
+      await served.close()
+      // A style or script that the page's policy forbids, or a bug, shows here.
+      expect(problems).toEqual([])
+    }
+  })
+
+  async function start(options: Parameters<typeof serve>[1] = {}, size = { width: 1280, height: 800 }) {
+    const served = await serve(folder, options)
+    const page = await browser.newPage({ viewport: size, locale: 'en-GB' })
+    const problems: string[] = []
+    page.on('pageerror', (error) => problems.push(error.message))
+    page.on('console', (message) => {
+      if (message.type() === 'error') problems.push(message.text())
+    })
+    open.push({ page, served, problems })
+    // Stricter than the server needs to be: no inline style tags either.
+    await page.route('**/', async (route) => {
+      const response = await route.fetch()
+      const policy = response.headers()['content-security-policy']?.replace(" 'unsafe-inline'", '') ?? ''
+      await route.fulfill({ response, headers: { ...response.headers(), 'content-security-policy': policy } })
+    })
+    await page.goto(served.url())
+    return { page, device: served.device }
+  }
+
+  const cases = (page: Page) => page.getByRole('listbox', { name: 'Cases', exact: true })
+  const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
+  const field = (page: Page, name: string) => page.getByLabel(name, { exact: true })
+
+  async function openCase(page: Page, query: string) {
+    await page.getByRole('searchbox', { name: 'Search cases' }).fill(query)
+    await page.keyboard.press('Enter')
+    await field(page, 'First name').waitFor()
+  }
+
+  async function expectAccessible(page: Page) {
+    // Half-faded colours would be measured, too.
+    await page.waitForTimeout(350)
+    await page.evaluate(axe.source)
+    const violations = await page.evaluate(async () => {
+      const found = await (globalThis as unknown as { axe: typeof axe }).axe.run()
+      return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' | ')}`)
+    })
+    expect(violations).toEqual([])
+  }
+
+  describe('first start', () => {
+    test('a new practice in three steps', async () => {
+      const { page, device } = await start({ practice: false })
+      await expectAccessible(page)
+      await button(page, 'New practice').click()
+      await field(page, 'Practice name').fill('Lipowa')
+      await button(page, 'Next').click()
+      await field(page, 'Device name').fill('Office')
+      await expectAccessible(page)
+      await button(page, 'Next').click()
+      await field(page, 'Cloud PIN').fill('123')
+      await field(page, 'Repeat Cloud PIN').fill('124')
+      await button(page, 'Create').click()
+      await page.getByText('The two PINs are not the same.').waitFor()
+      await field(page, 'Repeat Cloud PIN').fill('123')
+      await button(page, 'Create').click()
+      await page.getByText('A Cloud PIN has at least six characters.').waitFor()
+      await expectAccessible(page)
+      await field(page, 'Cloud PIN').fill('lipa-1234')
+      await field(page, 'Repeat Cloud PIN').fill('lipa-1234')
+      await button(page, 'Create').click()
+      await button(page, 'New case').waitFor()
+      expect(device.practiceName).toBe('Lipowa')
+      await expectAccessible(page)
+    })
+
+    test('with the keyboard only, and no PIN yet', async () => {
+      const { page, device } = await start({ practice: false, settings: { theme: 'dark' } })
+      await button(page, 'New practice').focus()
+      await page.keyboard.press('Enter')
+      await page.keyboard.type('Lipowa')
+      await page.keyboard.press('Enter')
+      await page.getByText('What shall we call this device?').waitFor()
+      await page.keyboard.press('Enter')
+      await button(page, 'Not now').click()
+      await button(page, 'New case').waitFor()
+      expect(device.practiceName).toBe('Lipowa')
+    })
+
+    test('joining: a wrong PIN is said beside the field', async () => {
+      const { page } = await start({ practice: false })
+      await button(page, 'Join my other devices').click()
+      await field(page, 'Device name').fill('Laptop')
+      await button(page, 'Next').click()
+      await field(page, 'Practice code').fill('ABCDEF-GHJKMN-PQRSTV')
+      await page.getByText('The other device is elsewhere').click()
+      await field(page, 'Relay address').fill('/ip4/10.0.0.1/tcp/4001')
+      await expectAccessible(page)
+      await button(page, 'Next').click()
+      await field(page, 'Cloud PIN').fill('wrong-pin')
+      await button(page, 'Join').click()
+      await page.getByText('3 tries left').waitFor()
+      await field(page, 'Cloud PIN').fill('lipa-1234')
+      await button(page, 'Join').click()
+      await cases(page).waitFor({ state: 'attached' })
+    })
+
+    test('a page without a code says how to get a window', async () => {
+      const { page } = await start({ cases: 1 })
+      await cases(page).waitFor()
+      expect(page.url()).not.toContain('#')
+      await page.reload()
+      await page.getByText('kartoteka open').waitFor()
+      await expectAccessible(page)
+    })
+  })
+
+  describe('the list', () => {
+    test('10,000 cases are there within 1.5 s, and keys move in them', async () => {
+      const { page } = await start({ cases: 10_000 })
+      const began = Date.now()
+      await page.reload().catch(() => {})
+      await page.goto(open[0]!.served.url())
+      await cases(page).getByRole('option').first().waitFor()
+      expect(Date.now() - began).toBeLessThan(process.env.CI ? 6000 : 3000)
+      await cases(page).focus()
+      const active = async () => {
+        const id = await cases(page).getAttribute('aria-activedescendant')
+        return page.locator(`[id="${id}"]`)
+      }
+      await page.keyboard.press('End')
+      await expect.poll(async () => (await active()).getAttribute('aria-posinset')).toBe('8997')
+      await page.keyboard.press('Home')
+      await page.keyboard.press('ArrowDown')
+      await expect.poll(async () => (await active()).getAttribute('aria-posinset')).toBe('2')
+      await page.keyboard.type('zol')
+      await expect.poll(async () => (await active()).textContent()).toContain('Żółć')
+      await page.keyboard.press('Enter')
+      await expect.poll(() => field(page, 'Last name').inputValue()).toBe('Żółć')
+    })
+
+    test('the filter knows no diacritics; views and drawers divide', async () => {
+      const { page } = await start({ cases: 2000 })
+      await page.getByRole('searchbox', { name: 'Search cases' }).fill('lukasz zolc')
+      await expect.poll(() => cases(page).getByRole('option').first().textContent()).toContain('Łukasz Żółć')
+      await page.keyboard.press('Escape')
+      await page.getByRole('radio', { name: 'Recently deleted' }).check({ force: true })
+      await cases(page).getByText('edited after deletion').first().waitFor()
+      await page.getByRole('radio', { name: 'Study' }).check({ force: true })
+      await expectAccessible(page)
+    })
+  })
+
+  describe('a case', () => {
+    test('a new one is saved while it is typed', async () => {
+      const { page, device } = await start({ cases: 20 })
+      await button(page, 'New case').click()
+      await field(page, 'First name').waitFor()
+      await page.keyboard.type('Łucja')
+      await field(page, 'Last name').fill('Źrebiec')
+      await field(page, 'Birth date').fill('24.5.1980')
+      await field(page, 'Birth date').blur()
+      await expect
+        .poll(() => device.byId.get('new-0')?.patient)
+        .toEqual({
+          firstName: 'Łucja',
+          lastName: 'Źrebiec',
+          birthDate: '1980-05-24',
+        })
+      await cases(page).getByText('Łucja Źrebiec').waitFor()
+      await page.getByRole('heading', { name: 'Łucja Źrebiec' }).waitFor()
+    })
+
+    test('opening writes nothing; notes merge with what others type and the caret stays', async () => {
+      const { page, device } = await start({ cases: 1 })
+      await openCase(page, '')
+      const editor = page.getByRole('textbox', { name: 'Consultation notes', exact: true })
+      await expect.poll(() => editor.inputValue()).toContain('Headache')
+      expect(device.calls).toEqual([])
+      await editor.click()
+      await page.keyboard.press('Control+Home')
+      await page.keyboard.type('Mine. ')
+      device.remoteType('case-000000', 'c0', 0, 'Theirs. ')
+      await expect.poll(() => editor.inputValue()).toContain('Theirs. ')
+      await page.keyboard.type('More. ')
+      await expect.poll(() => device.notesOf('case-000000', 'c0')).toContain('Mine. More. ')
+      expect(await editor.inputValue()).toBe(device.notesOf('case-000000', 'c0'))
+      await page.keyboard.press('Control+z')
+      await expect.poll(() => device.notesOf('case-000000', 'c0')).not.toContain('More. ')
+      expect(device.notesOf('case-000000', 'c0')).toContain('Theirs. ')
+    })
+
+    test('another value is one click away', async () => {
+      const { page, device } = await start({ cases: 1 })
+      const found = device.byId.get('case-000000')!
+      found.conflicts = [{ field: 'patient.phone', value: found.patient.phone!, others: ['+48 1'] }]
+      await openCase(page, '')
+      await expectAccessible(page)
+      await button(page, 'Use “+48 1”').click()
+      await expect.poll(() => field(page, 'Phone').inputValue()).toBe('+48 1')
+      await expect.poll(() => page.getByText('other value').count()).toBe(0)
+    })
+
+    test('archive, delete, undo, restore', async () => {
+      const { page, device } = await start({ cases: 5 })
+      await openCase(page, '')
+      const id = [...device.byId.keys()].find((key) => key === device.lastShown)!
+      await button(page, 'Archive').click()
+      await button(page, 'Unarchive').waitFor()
+      await button(page, 'Undo').click()
+      await button(page, 'Archive').waitFor()
+      await button(page, 'Delete').click()
+      await expectAccessible(page)
+      await button(page, 'Restore').click()
+      await button(page, 'Delete').waitFor()
+      expect(device.byId.get(id)?.deleted).toBe(false)
+    })
+
+    test('consultations and prescriptions are added, filled and removed', async () => {
+      const { page, device } = await start({ cases: 1 })
+      await openCase(page, '')
+      await button(page, 'Add consultation').click()
+      const editor = page.getByRole('textbox', { name: 'Consultation notes', exact: true })
+      await expect.poll(() => editor.evaluate((element) => element.matches(':focus'))).toBe(true)
+      await page.keyboard.type('A new page')
+      await expect.poll(() => device.notesOf('case-000000', 'r0')).toBe('A new page')
+      await button(page, 'Add prescription').click()
+      await field(page, 'Remedy').fill('Sepia')
+      await field(page, 'Potency').fill('30C')
+      await expect
+        .poll(() => device.byId.get('case-000000')?.prescriptions.at(-1))
+        .toMatchObject({
+          remedy: 'Sepia',
+          potency: '30C',
+        })
+      await expectAccessible(page)
+      await button(page, 'Remove this consultation').click()
+      await button(page, 'Remove').click()
+      await expect.poll(() => device.byId.get('case-000000')?.consultations.length).toBe(1)
+    })
+  })
+
+  test('devices: adding one, and its new name', async () => {
+    const { page, device: served } = await start({ cases: 2, settings: { theme: 'dark' } })
+    await button(page, 'Devices').click()
+    await button(page, 'Add a device').click()
+    await field(page, 'Cloud PIN').fill('lipa-1234')
+    await button(page, 'Next').click()
+    await page.getByText('ABCDEF-GHJKMN-PQRSTV', { exact: true }).waitFor()
+    await page.getByText('5 tries left').waitFor()
+    await expectAccessible(page)
+    served.setInvite({ asking: { id: 'laptop', name: 'Laptop' } })
+    await page.getByText('“Laptop” wants to join').waitFor()
+    await expectAccessible(page)
+    await button(page, 'Add').click()
+    await page.getByText('“Laptop” was added').waitFor()
+    await button(page, 'Done').click()
+    await button(page, 'Rename Laptop').click()
+    await field(page, 'Device name').fill('Travel')
+    await button(page, 'Save').click()
+    await button(page, 'Rename Travel').waitFor()
+    await expectAccessible(page)
+  })
+
+  test('the cloud mailbox shows its state and syncs with one click', async () => {
+    const { page, device: served } = await start({ cases: 2 })
+    await button(page, 'New case').waitFor()
+    expect(await page.getByRole('button', { name: /^Cloud mailbox:/ }).count()).toBe(0)
+    served.mailbox = 'connected'
+    served.devices.push(device({ id: 'laptop', lastSeen: 0, upToDate: false, behind: 2 }))
+    served.statusChanged()
+    await page.getByRole('button', { name: 'Cloud mailbox: connected' }).click()
+    await page.getByText('3 changes sent').waitFor()
+    await button(page, 'Devices').click()
+    await page.getByText('2 changes missing').waitFor()
+  })
+
+  test('import reports what it skipped; export hands over a file', async () => {
+    const { page, device } = await start({ cases: 3 })
+    await button(page, 'Case').click()
+    await page.getByRole('menuitem', { name: 'Import…' }).click()
+    await page.locator('input[type=file]').setInputFiles({
+      name: 'cases.jsonl',
+      mimeType: 'application/json',
+      buffer: Buffer.from('{"id":"a","patient":{"lastName":"Zych"}}\nnonsense\n{"id":"b","patient":{}}\n'),
+    })
+    await page.getByText('2 cases added · 1 line skipped').waitFor()
+    await page.getByText('This line is not JSON.').waitFor()
+    await expectAccessible(page)
+    expect(device.byId.has('b')).toBe(true)
+    await page.keyboard.press('Escape')
+    await button(page, 'Case').click()
+    await page.getByRole('menuitem', { name: 'Export…' }).click()
+    const [file] = await Promise.all([page.waitForEvent('download'), button(page, 'Export').click()])
+    expect((await readFile(await file.path(), 'utf8')).split('\n')).toHaveLength(6)
+  })
+
+  test('preferences and help; Polish throughout', async () => {
+    const { page } = await start({ cases: 3 })
+    await button(page, 'Help').click()
+    await page.getByRole('menuitem', { name: 'How merging works' }).click()
+    await expectAccessible(page)
+    await page.keyboard.press('Escape')
+    await button(page, 'General').click()
+    await page.getByRole('menuitem', { name: 'Preferences…' }).click()
+    await page.getByText('dark', { exact: true }).click()
+    await expectAccessible(page)
+    await page.getByText('Polski').click()
+    await page.keyboard.press('Escape')
+    await page.getByRole('listbox', { name: 'Sprawy', exact: true }).waitFor()
+    expect(await page.locator('html').getAttribute('lang')).toBe('pl')
+    await page.getByText('3 sprawy', { exact: true }).waitFor()
+  })
+
+  test('every name stands once on its screen', async () => {
+    const { page } = await start({ cases: 3 })
+    await openCase(page, '')
+    for (const name of ['General', 'Case', 'Help', 'New case', 'Archive', 'Delete', 'Devices'])
+      expect(await button(page, name).count(), name).toBe(1)
+    for (const name of ['Add consultation', 'Add prescription'])
+      expect(await button(page, name).count(), name).toBe(1)
+    for (const name of [
+      'First name',
+      'Last name',
+      'Birth date',
+      'Consultation notes',
+      'Search cases',
+      'Cases',
+    ])
+      expect(await field(page, name).count(), name).toBe(1)
+  })
+
+  test('a narrow window shows one pane, with a way back', async () => {
+    const { page } = await start({ cases: 50 }, { width: 400, height: 740 })
+    await cases(page).getByRole('option').first().click()
+    await field(page, 'First name').waitFor()
+    expect(await cases(page).count()).toBe(0)
+    await expectAccessible(page)
+    await button(page, 'Back').click()
+    await cases(page).waitFor()
+    await expectAccessible(page)
+  })
+})
