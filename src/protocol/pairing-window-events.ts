@@ -16,7 +16,7 @@ export type WindowEvent =
   /** The device is in the durable roster. */
   | { kind: 'enrolled'; session: PairSession; roster: Roster }
   /** What `enrol` (or `count-try`) asked for couldn't be done. */
-  | { kind: 'enrol-failed'; session: PairSession }
+  | { kind: 'store-failed'; session: PairSession }
   | { kind: 'timeout'; session?: PairSession }
   | { kind: 'lost'; session: PairSession }
   /** A person closes the window. */

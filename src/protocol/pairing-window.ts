@@ -115,7 +115,7 @@ export class PairingWindow {
         return session.phase === 'asking' ? this.answered(session, event.add) : []
       case 'enrolled':
         return session.phase === 'enrolling' ? this.welcome(session, event.roster, true) : []
-      case 'enrol-failed':
+      case 'store-failed':
         session.phase = session.phase === 'enrolling' ? 'counting' : session.phase
         return this.drop('failed')
       case 'timeout':

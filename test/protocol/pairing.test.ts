@@ -12,6 +12,7 @@ import { isMember, type Roster } from '../../src/protocol/roster.js'
 import { removeDevices } from '../../src/protocol/roster-write.js'
 import { Attempt, Existing, overTheWire, run, spend, windowHex } from './pairing-helpers.js'
 import {
+  asking,
   enrol,
   genesis,
   makeDevice,
@@ -308,7 +309,7 @@ describe('ends', () => {
     const joining = attempt(laptop)
     run(existing, joining)
     existing.event({ kind: 'answered', session: 1, add: true })
-    existing.event({ kind: 'enrol-failed', session: 1 })
+    existing.event({ kind: 'store-failed', session: 1 })
     run(existing, joining)
     expect(joining.find('failed')?.error).toBe('failed')
     expect(existing.window.closed).toBe(false)

@@ -1,24 +1,30 @@
 /**
  * A disk that forgets: memory-level with a journal of what was not flushed. A crash keeps everything up to the
- * last flush and any beginning of what came after it, as LevelDB's log does.
+ * last flush and some beginning of what came after it, as LevelDB's log does. While `held`, a flush waits.
  */
 import { MemoryLevel } from 'memory-level'
 import type { Database } from '../../src/store/sealed-db.js'
 
-type Rows = Map<string, Uint8Array>
-type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array }
+export type Rows = Map<string, Uint8Array>
+export type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array }
 
 export class Disk {
   private durable: Rows = new Map()
   private journal: Operation[][] = []
+  private waiting: (() => void)[] = []
+  private generation = 0
+  /** Batches written since this disk began. */
+  private pushed = 0
+  /** Flushes wait until `release`. */
+  held = false
   db: Database
-  batches = 0
 
   constructor() {
     this.db = this.open()
   }
 
   private open(): Database {
+    const generation = ++this.generation
     const level = new MemoryLevel<Uint8Array, Uint8Array>({
       keyEncoding: 'view',
       valueEncoding: 'view',
@@ -27,27 +33,38 @@ export class Disk {
     const batch = level.batch.bind(level) as (operations: unknown, options?: unknown) => Promise<void>
     Object.assign(level, {
       batch: async (operations: Operation[], options?: { sync?: boolean }) => {
-        this.batches++
+        // A process that was killed writes no more.
+        if (generation !== this.generation) return new Promise<void>(() => {})
         await batch(operations, options)
+        if (generation !== this.generation) return new Promise<void>(() => {})
         this.journal.push(operations)
-        if (options?.sync) this.settle()
+        this.pushed++
+        if (!options?.sync) return
+        const upTo = this.pushed
+        if (this.held) await new Promise<void>((resolve) => this.waiting.push(resolve))
+        if (generation !== this.generation) return new Promise<void>(() => {})
+        this.settle(upTo - (this.pushed - this.journal.length))
       },
     })
     return level as unknown as Database
   }
 
-  private settle(): void {
-    for (const operations of this.journal.splice(0)) applyTo(this.durable, operations)
+  private settle(count: number): void {
+    for (const operations of this.journal.splice(0, Math.max(0, count))) applyTo(this.durable, operations)
   }
 
   get unflushed(): number {
     return this.journal.length
   }
 
+  /** Flushes that wait may end. */
+  release(): void {
+    for (const resolve of this.waiting.splice(0)) resolve()
+  }
+
   /** Power goes: some beginning of the unflushed batches survives. */
   async crash(kept: number): Promise<void> {
-    this.journal.length = Math.min(this.journal.length, kept)
-    this.settle()
+    this.settle(Math.min(this.journal.length, kept))
     await this.replace(this.durable)
   }
 
@@ -56,12 +73,12 @@ export class Disk {
   }
 
   async restore(rows: Rows): Promise<void> {
-    this.journal = []
     this.durable = new Map(rows)
     await this.replace(this.durable)
   }
 
   private async replace(rows: Rows): Promise<void> {
+    this.waiting = []
     this.db = this.open()
     const operations = [...rows].map(([key, value]) => ({ type: 'put' as const, key: fromKey(key), value }))
     await this.db.batch(operations as never)

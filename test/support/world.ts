@@ -145,6 +145,8 @@ export class World {
   readonly members = new Map<string, Uint8Array>()
   readonly devices: SimDevice[] = []
   readonly wires: Wire[] = []
+  /** Which device typed a token. */
+  readonly typed = new Map<string, unknown>()
   delivered = 0
 
   constructor(readonly seed: number) {
