@@ -21,5 +21,10 @@ addEventListener('beforeunload', (event) => {
   if (data.saver.unsaved() || docs.unsaved()) event.preventDefault()
 })
 
+// A fresh address put into this very tab changes only its fragment: begin anew with it.
+addEventListener('hashchange', () => {
+  if (location.hash.length > 1) location.reload()
+})
+
 const root = document.getElementById('root')
 if (root) createRoot(root).render(<App data={data} docs={docs} />)

@@ -49,7 +49,7 @@ export type SyncEvent =
   | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
   | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; cases: number }
-  | { type: 'applied'; gaps: { log: LogId; from: number }[]; forks: LogId[]; refused: string[] }
+  | { type: 'applied'; advanced: LogId[]; gaps: { log: LogId; from: number }[]; forks: LogId[]; refused: string[] }
   | { type: 'durable'; claims: LogClaim[]; cursor: Uint8Array | undefined; bytes: number }
   | { type: 'takeReady'; transfer: number; after: Uint8Array; claims: LogClaim[] }
   | { type: 'transferEnded' }

@@ -88,6 +88,8 @@ export class SyncSession {
   private neighbours = new Set<string>()
   private earlyKeys = new Map<string, Uint8Array>()
   private earlyArmed = false
+  /** What the last changes were refused for. */
+  private misfits = ''
   private forwardArmed = false
   private silent = 0
   private aliveNumber = 0
@@ -360,7 +362,12 @@ export class SyncSession {
     if (this.sending) return this.pumpStates(this.sending)
     if (this.offered) return
     const from = this.behind()
-    for (const log of from.keys()) if (this.waitsForAuthor(log)) from.delete(log)
+    for (const log of [...from.keys()]) {
+      if (!this.waitsForAuthor(log)) continue
+      from.delete(log)
+      // The author may have lost what it wrote: what it doesn't give, I do.
+      this.armForward()
+    }
     if (from.size === 0) return
     this.reading = true
     this.out.push({ type: 'readChanges', from })
@@ -596,8 +603,10 @@ export class SyncSession {
       this.needed.set(log, from)
       this.send('live', { $case: 'need', value: { log: hexToBytes(log), from } })
     }
-    // A branch that doesn't fit shows in the claims: compare again.
-    if (applied.forks.length > 0 || applied.refused.length > 0) this.askRound()
+    // A branch that doesn't fit shows in the claims: compare again, but once for what stays as it is.
+    const misfits = [...applied.forks, ...applied.refused].sort().join()
+    if (misfits !== '' && misfits !== this.misfits) this.askRound()
+    if (misfits !== '' || applied.advanced.length > 0) this.misfits = misfits
   }
 
   /** [X2] */

@@ -273,7 +273,7 @@ export class Replica {
       for (const run of runs) {
         const log = tips.get(run.log) ?? this.logs.get(run.log) ?? fresh.get(run.log)
         if (!log) {
-          outcome.refused.push('unknown log')
+          outcome.refused.push(`${run.log}: unknown log`)
           continue
         }
         const verdict = judgeRun(this.natives, this.options.practice, log, run)
@@ -287,7 +287,7 @@ export class Replica {
             outcome.forks.push(run.log)
             break
           case 'refused':
-            outcome.refused.push(verdict.reason)
+            outcome.refused.push(`${run.log}: ${verdict.reason}`)
             break
           case 'accept': {
             const taken = { ...run, changes: run.changes.slice(0, verdict.heads.length) }

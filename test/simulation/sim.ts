@@ -242,7 +242,6 @@ class Simulation {
     await this.kill(device)
     this.promised.delete(device)
     device.alive = false
-    if (this.world.random() < 0.5) this.world.members.delete(toHex(device.ed))
   }
 
   // ---- healing

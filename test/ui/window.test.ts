@@ -160,17 +160,19 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
       await page.reload()
       await page.getByText('kartoteka open').waitFor()
       await expectAccessible(page)
+      await page.goto(open[0]!.served.url())
+      await cases(page).waitFor()
     })
   })
 
   describe('the list', () => {
-    test('10,000 cases are there within 1.5 s, and keys move in them', async () => {
+    test('10,000 cases are there at once, and keys move in them', async () => {
       const { page } = await start({ cases: 10_000 })
+      await page.goto('about:blank')
       const began = Date.now()
-      await page.reload().catch(() => {})
       await page.goto(open[0]!.served.url())
       await cases(page).getByRole('option').first().waitFor()
-      expect(Date.now() - began).toBeLessThan(process.env.CI ? 6000 : 3000)
+      expect(Date.now() - began).toBeLessThan(3000)
       await cases(page).focus()
       const active = async () => {
         const id = await cases(page).getAttribute('aria-activedescendant')
@@ -205,18 +207,18 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
       await button(page, 'New case').click()
       await field(page, 'First name').waitFor()
       await page.keyboard.type('Łucja')
-      await field(page, 'Last name').fill('Źrebiec')
+      await field(page, 'Last name').fill('Ożóg')
       await field(page, 'Birth date').fill('24.5.1980')
       await field(page, 'Birth date').blur()
       await expect
         .poll(() => device.byId.get('new-0')?.patient)
         .toEqual({
           firstName: 'Łucja',
-          lastName: 'Źrebiec',
+          lastName: 'Ożóg',
           birthDate: '1980-05-24',
         })
-      await cases(page).getByText('Łucja Źrebiec').waitFor()
-      await page.getByRole('heading', { name: 'Łucja Źrebiec' }).waitFor()
+      await cases(page).getByText('Łucja Ożóg').waitFor()
+      await page.getByRole('heading', { name: 'Łucja Ożóg' }).waitFor()
     })
 
     test('opening writes nothing; notes merge with what others type and the caret stays', async () => {

@@ -53,7 +53,7 @@ export function ExportPanel({ done }: { done: () => void }) {
           <Button onClick={done}>{t('done')}</Button>
         ) : (
           <Button loading={state !== null && !state.finished} onClick={() => void run()}>
-            {t('exportItem').replace('…', '')}
+            {t('exportButton')}
           </Button>
         )}
       </div>

@@ -1,5 +1,6 @@
 /** What opens over the cases: preferences, devices, import, export, help. */
 import { Drawer, Modal, SegmentedControl } from '@mantine/core'
+import type { ReactNode } from 'react'
 import { isLanguage, tables } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
 import { DevicesPanel } from './devices.js'
@@ -9,34 +10,43 @@ import { ImportPanel } from './import.js'
 
 export function Panels({ panel, close }: { panel: Panel | null; close: () => void }) {
   const { t } = useSurroundings()
-  const common = {
-    onClose: close,
-    // The page itself never scrolls, and locking it would need a style tag.
-    lockScroll: false,
-    overlayProps: { backgroundOpacity: 0.32 },
-    closeButtonProps: { 'aria-label': t('close') },
-    transitionProps: { duration: 120 },
-  }
+  const dialog = (name: Panel, title: string, size: 'md' | 'lg', children: ReactNode) => (
+    <Modal.Root opened={panel === name} onClose={close} size={size} {...calm}>
+      <Modal.Overlay backgroundOpacity={overlayOpacity} />
+      <Modal.Content>
+        <Modal.Header role="presentation">
+          <Modal.Title>{title}</Modal.Title>
+          <Modal.CloseButton aria-label={t('close')} />
+        </Modal.Header>
+        <Modal.Body>{children}</Modal.Body>
+      </Modal.Content>
+    </Modal.Root>
+  )
   return (
     <>
-      <Modal opened={panel === 'preferences'} title={t('preferencesTitle')} {...common}>
-        <Preferences />
-      </Modal>
-      <Modal opened={panel === 'import'} title={t('importTitle')} size="lg" {...common}>
-        <ImportPanel />
-      </Modal>
-      <Modal opened={panel === 'export'} title={t('exportItem').replace('…', '')} {...common}>
-        <ExportPanel done={close} />
-      </Modal>
-      <Modal opened={panel === 'merging'} title={t('howMerging')} size="lg" {...common}>
-        <Merging />
-      </Modal>
-      <Drawer opened={panel === 'devices'} title={t('devices')} position="right" size="27rem" {...common}>
-        <DevicesPanel />
-      </Drawer>
+      {dialog('preferences', t('preferencesTitle'), 'md', <Preferences />)}
+      {dialog('import', t('importTitle'), 'lg', <ImportPanel />)}
+      {dialog('export', t('exportTitle'), 'md', <ExportPanel done={close} />)}
+      {dialog('merging', t('howMerging'), 'lg', <Merging />)}
+      <Drawer.Root opened={panel === 'devices'} onClose={close} position="right" size="27rem" {...calm}>
+        <Drawer.Overlay backgroundOpacity={overlayOpacity} />
+        <Drawer.Content>
+          <Drawer.Header role="presentation">
+            <Drawer.Title>{t('devices')}</Drawer.Title>
+            <Drawer.CloseButton aria-label={t('close')} />
+          </Drawer.Header>
+          <Drawer.Body>
+            <DevicesPanel />
+          </Drawer.Body>
+        </Drawer.Content>
+      </Drawer.Root>
     </>
   )
 }
+
+/** The page itself never scrolls, and locking it would need a style tag. */
+const calm = { lockScroll: false, transitionProps: { duration: 120 } }
+const overlayOpacity = 0.32
 
 function Preferences() {
   const { t, data } = useSurroundings()

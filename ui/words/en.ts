@@ -242,6 +242,8 @@ export const en = {
   importStopped:
     'The import stopped here. What was imported so far stays; import the same file again to finish.',
   importMore: { one: 'and {n} more', other: 'and {n} more' },
+  exportTitle: 'Export cases',
+  exportButton: 'Export',
   exportRunning: { one: 'Exporting: {n} case', other: 'Exporting: {n} cases' },
   exportDone: { one: '{n} case exported.', other: '{n} cases exported.' },
   exportEmpty: 'There are no cases to export.',

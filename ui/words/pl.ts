@@ -275,6 +275,8 @@ export const pl: WordsLike<PolishForms> = {
     many: 'i jeszcze {n}',
     other: 'i jeszcze {n}',
   },
+  exportTitle: 'Eksport spraw',
+  exportButton: 'Eksportuj',
   exportRunning: {
     one: 'Eksportowanie: {n} sprawa',
     few: 'Eksportowanie: {n} sprawy',

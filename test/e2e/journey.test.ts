@@ -1,0 +1,184 @@
+/** From nothing to two devices with the same cases, by the commands that a person would type. */
+import { execFileSync } from 'node:child_process'
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import {
+  afterwards,
+  exported,
+  kartoteka,
+  ok,
+  pinFile,
+  run,
+  startDevice,
+  synced,
+  tempFile,
+  tempFolder,
+} from '../support/processes.js'
+import { workloadLines } from '../support/workload.js'
+
+interface VerifyReport {
+  identical: boolean
+  devices: { id: string; reached: boolean; differs: string[] }[]
+}
+
+it('creates, invites, joins by address, and holds 1,000 full cases byte for byte on both devices', async () => {
+  const [desk, laptop] = await Promise.all([startDevice(), startDevice()])
+  const create = ['practice', 'create', '--name', 'Gabinet', '--device', 'Desk', '--pin-file', pinFile()]
+  const made = await desk.ok<{ practice: string; device: string }>(...create)
+  expect(made.device).toBe(desk.id)
+  const lines = workloadLines(1000, 5, 'full')
+  const file = tempFile('cases.jsonl', lines)
+  expect(await desk.ok('case', 'import', file)).toEqual({ added: 1000, merged: 0, unchanged: 0, errors: [] })
+
+  const invite = await desk.ok<{ triesLeft: number }>('device', 'invite', '--pin-file', pinFile(), '--yes')
+  expect(invite.triesLeft).toBe(5)
+  const join = ['practice', 'join', '--address', desk.address, '--device', 'Laptop', '--pin-file', pinFile()]
+  expect(await laptop.ok(...join)).toEqual({ practice: made.practice, device: laptop.id })
+  await synced(laptop)
+  await synced(desk)
+
+  const text = await exported(laptop)
+  expect(text === (await exported(desk))).toBe(true)
+  expect(sortedIds(text)).toEqual(sortedIds(lines))
+  expect(contents(text)).toEqual(contents(lines))
+  for (const [device, other] of [
+    [desk, laptop],
+    [laptop, desk],
+  ] as const)
+    expect(await device.ok<VerifyReport>('verify')).toEqual({
+      identical: true,
+      devices: [{ id: other.id, reached: true, differs: [] }],
+    })
+  const devices = await desk.ok<{ name: string; upToDate: boolean; behind: number }[]>('device', 'list')
+  expect(devices.map(({ name, upToDate, behind }) => [name, upToDate, behind])).toEqual([
+    ['Desk', true, 0],
+    ['Laptop', true, 0],
+  ])
+  // Only its owner reads what lies in a folder.
+  for (const device of [desk, laptop]) {
+    expect(statSync(device.folder).mode & 0o077).toBe(0)
+    for (const name of readdirSync(device.folder))
+      expect(`${name} ${statSync(join(device.folder, name)).mode & 0o077}`).toBe(`${name} 0`)
+  }
+})
+
+it('joins by the invitation and by the code alone where an address is given', async () => {
+  const desk = await startDevice()
+  const laptop = await startDevice()
+  await desk.ok('practice', 'create', '--name', 'Gabinet', '--device', 'Desk')
+  const { code, invitation } = await desk.ok<{ code: string; invitation: string }>(
+    ...['device', 'invite', '--pin-file', pinFile(), '--yes'],
+  )
+  expect(invitation).toContain(code)
+  expect(code).toMatch(/^[0-9A-Z]{6}-[0-9A-Z]{6}-[0-9A-Z]{6}$/)
+  // In any case, with or without hyphens, and one line break is no part of the PIN.
+  const typed = code.toLowerCase().replaceAll('-', '')
+  await laptop.ok(
+    ...['practice', 'join', typed, '--address', desk.address],
+    ...['--device', 'Laptop', '--pin-file', tempFile('pin', `${readFileSync(pinFile(), 'utf8')}\n`)],
+  )
+  expect((await desk.ok<{ code: string }>('practice', 'code')).code).toBe(code)
+  expect((await laptop.ok<{ code: string }>('practice', 'code')).code).toBe(code)
+})
+
+it('joins and syncs by what the local network says alone: no address, no code', async () => {
+  const [one, two] = localNetwork()
+  const desk = await startDevice({ listen: null, lan: true, ...one })
+  const laptop = await startDevice({ listen: null, lan: true, ...two })
+  await desk.ok('practice', 'create', '--name', 'Gabinet', '--device', 'Desk')
+  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(20)))
+  await desk.ok('device', 'invite', '--pin-file', pinFile(), '--yes')
+  await laptop.ok('practice', 'join', '--device', 'Laptop', '--pin-file', pinFile())
+  await synced(laptop)
+  expect(await exported(laptop)).toBe(await exported(desk))
+  const devices = await laptop.ok<{ devices: { name: string; path: string }[] }>('status')
+  expect(devices.devices.find(({ name }) => name === 'Desk')?.path).toBe('lan')
+})
+
+it('does everything but networking without a running device, and waits for another command', async () => {
+  const folder = join(tempFolder(), 'data')
+  await ok(folder, ['practice', 'create', '--name', 'Gabinet', '--device', 'Desk'])
+  await ok(folder, ['case', 'import', tempFile('cases.jsonl', workloadLines(10))])
+  const names = ['Anna', 'Bea', 'Cyd']
+  const made = await Promise.all(
+    names.map((firstName) =>
+      ok<{ id: string }>(folder, ['case', 'new', '--json-file', '-'], {
+        stdin: JSON.stringify({ patient: { firstName } }),
+      }),
+    ),
+  )
+  expect(new Set(made.map(({ id }) => id)).size).toBe(3)
+  const list = await ok<{ name: string }[]>(folder, ['case', 'list'])
+  expect(list).toHaveLength(13)
+  expect(existsSync(join(folder, 'link.json'))).toBe(false)
+  // A command that stays: it runs the device for as long as somebody may join.
+  const laptop = await startDevice()
+  const listen = await ok(folder, ['config', 'set', 'listen', '/ip4/127.0.0.1/tcp/0'])
+  expect(listen).toEqual({ ok: true })
+})
+
+it('shows the running device to a second start, and hands out fresh addresses of the window', async () => {
+  const desk = await startDevice()
+  const again = await desk.run('start', '--no-window')
+  expect(again.code).toBe(0)
+  expect(again.json).toMatchObject({ event: 'ready', device: desk.id, addresses: desk.addresses, data: desk.folder })
+  const { url } = again.json as { url: string }
+  const port = new URL(desk.url).port
+  const opened = await desk.ok<{ url: string }>('open', '--print')
+  for (const each of [desk.url, url, opened.url]) {
+    expect(each).toMatch(/^http:\/\/127\.0\.0\.1:\d+\//)
+    expect(new URL(each).port).toBe(port)
+  }
+  expect(new Set([desk.url, url, opened.url]).size).toBe(3)
+  expect((await fetch(new URL('/', desk.url))).status).toBe(200)
+  await desk.stop()
+  const refusal = await run(desk.folder, ['open', '--print'])
+  expect(refusal.code).toBe(1)
+  expect((await kartoteka(['stop', '--data', desk.folder])).stdout).toBe('Nothing was running.\n')
+})
+
+function sortedIds(lines: string): string[] {
+  return lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { id: string }).id)
+    .sort()
+}
+
+/** Cases by id, with the order of keys and records taken out: export is canonical, import need not be. */
+function contents(lines: string): unknown {
+  const cases = lines
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, unknown> & { id: string })
+  const byDate = (a: { date: string; id: string }, b: { date: string; id: string }) =>
+    a.date < b.date ? -1 : a.date > b.date ? 1 : a.id < b.id ? -1 : 1
+  for (const each of cases)
+    for (const name of ['consultations', 'prescriptions', 'analyses'])
+      (each[name] as { date: string; id: string }[] | undefined)?.sort(byDate)
+  return Object.fromEntries(cases.map((each) => [each.id, each]))
+}
+
+/**
+ * Two network namespaces joined by a cable, so that nobody else is on this network; where the system allows
+ * none, this computer's own network.
+ */
+function localNetwork(): [{ netns?: string }, { netns?: string }] {
+  const names = ['a', 'b'].map((side) => `kartoteka-${process.pid}-${side}`) as [string, string]
+  const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' })
+  try {
+    ip('netns', 'add', names[0])
+  } catch {
+    return [{}, {}]
+  }
+  afterwards(() => ip('netns', 'delete', names[0]))
+  ip('netns', 'add', names[1])
+  afterwards(() => ip('netns', 'delete', names[1]))
+  ip('-n', names[0], 'link', 'add', 'cable', 'type', 'veth', 'peer', 'name', 'cable', 'netns', names[1])
+  for (const [at, name] of names.entries()) {
+    ip('-n', name, 'address', 'add', `10.77.0.${at + 1}/24`, 'dev', 'cable')
+    for (const link of ['lo', 'cable']) ip('-n', name, 'link', 'set', link, 'up')
+  }
+  return [{ netns: names[0] }, { netns: names[1] }]
+}
