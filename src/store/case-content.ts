@@ -165,7 +165,8 @@ export class CaseDraft {
     return fate
   }
 
-  private retryParked(): void {
+  /** What waited may fit now. */
+  retryParked(): void {
     for (let again = this.state.parked.length > 0; again; ) {
       again = false
       this.state.parked = this.state.parked.filter(({ payload }) => {

@@ -64,7 +64,8 @@ export function cutLog(replica: Replica, id: LogId, seq: number, check: Uint8Arr
       if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
     })
     const writes: Write[] = [{ key: keys.doubt(id), value: undefined }, { key: keys.transfer(), value: undefined }]
-    let next: StoredLog = { ...log, cut }
+    // Nothing held, nothing to prove: the same value on every device.
+    let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {
       for (let gone = Math.max(seq, log.retainedFrom) + 1; gone <= log.seq; gone++) {
         writes.push({ key: keys.change(id, gone), value: undefined })

@@ -201,6 +201,7 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   if (draft.enterGeneration(item.generation)) {
     for (const part of item.parts) takePart(replica, draft, part)
     for (const parked of item.parked) draft.takePayload(toHex(parked.log), parked.seq, parked.payload, true)
+    draft.retryParked()
   }
   for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
   const row = fromUtf8(item.row) ?? ''

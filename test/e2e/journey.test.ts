@@ -1,10 +1,12 @@
 /** From nothing to two devices with the same cases, by the commands that a person would type. */
 import { execFileSync } from 'node:child_process'
 import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import {
   afterwards,
+  begin,
   exported,
   kartoteka,
   ok,
@@ -14,6 +16,7 @@ import {
   synced,
   tempFile,
   tempFolder,
+  until,
 } from '../support/processes.js'
 import { workloadLines } from '../support/workload.js'
 
@@ -33,8 +36,8 @@ it('creates, invites, joins by address, and holds 1,000 full cases byte for byte
 
   const invite = await desk.ok<{ triesLeft: number }>('device', 'invite', '--pin-file', pinFile(), '--yes')
   expect(invite.triesLeft).toBe(5)
-  const join = ['practice', 'join', '--address', desk.address, '--device', 'Laptop', '--pin-file', pinFile()]
-  expect(await laptop.ok(...join)).toEqual({ practice: made.practice, device: laptop.id })
+  const joining = ['practice', 'join', '--address', desk.address, '--device', 'Laptop', '--pin-file', pinFile()]
+  expect(await laptop.ok(...joining)).toEqual({ practice: made.practice, device: laptop.id })
   await synced(laptop)
   await synced(desk)
 
@@ -112,10 +115,24 @@ it('does everything but networking without a running device, and waits for anoth
   const list = await ok<{ name: string }[]>(folder, ['case', 'list'])
   expect(list).toHaveLength(13)
   expect(existsSync(join(folder, 'link.json'))).toBe(false)
-  // A command that stays: it runs the device for as long as somebody may join.
+})
+
+it('keeps an invitation open without a running device until it is used, and serves the first sync', async () => {
+  const folder = join(tempFolder(), 'data')
+  await ok(folder, ['practice', 'create', '--name', 'Gabinet', '--device', 'Desk'])
+  await ok(folder, ['case', 'import', tempFile('cases.jsonl', workloadLines(50))])
+  const port = await freePort()
+  await ok(folder, ['config', 'set', 'listen', `/ip4/127.0.0.1/tcp/${port}`])
+  await ok(folder, ['config', 'set', 'lan', 'false'])
+  const invite = begin(['device', 'invite', '--pin-file', pinFile(), '--yes', '--data', folder, '--json'])
+  await until(() => invite.seen.stdout.includes('\n'))
   const laptop = await startDevice()
-  const listen = await ok(folder, ['config', 'set', 'listen', '/ip4/127.0.0.1/tcp/0'])
-  expect(listen).toEqual({ ok: true })
+  const address = `/ip4/127.0.0.1/tcp/${port}`
+  await laptop.ok('practice', 'join', '--address', address, '--device', 'Laptop', '--pin-file', pinFile())
+  expect((await invite.ended).code).toBe(0)
+  expect(await exported(laptop)).toBe((await exportedFrom(folder)))
+  const devices = await ok<{ name: string }[]>(folder, ['device', 'list'])
+  expect(devices.map(({ name }) => name)).toEqual(['Desk', 'Laptop'])
 })
 
 it('shows the running device to a second start, and hands out fresh addresses of the window', async () => {
@@ -138,6 +155,21 @@ it('shows the running device to a second start, and hands out fresh addresses of
   expect((await kartoteka(['stop', '--data', desk.folder])).stdout).toBe('Nothing was running.\n')
 })
 
+async function exportedFrom(folder: string): Promise<string> {
+  const file = join(tempFolder(), 'export.jsonl')
+  await ok(folder, ['case', 'export', file])
+  return readFileSync(file, 'utf8')
+}
+
+function freePort(): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+}
+
 function sortedIds(lines: string): string[] {
   return lines
     .trimEnd()
@@ -146,18 +178,34 @@ function sortedIds(lines: string): string[] {
     .sort()
 }
 
-/** Cases by id, with the order of keys and records taken out: export is canonical, import need not be. */
+interface Notes {
+  date: string
+  id: string
+  text: string
+  marks?: [number, number, unknown][]
+}
+
+/** Cases by id in the form that an export has: records by date and id, no mark that begins or ends on a line break. */
 function contents(lines: string): unknown {
   const cases = lines
     .trimEnd()
     .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, unknown> & { id: string })
+    .map((line) => JSON.parse(line) as Record<string, unknown> & { id: string; consultations: Notes[] })
   const byDate = (a: { date: string; id: string }, b: { date: string; id: string }) =>
     a.date < b.date ? -1 : a.date > b.date ? 1 : a.id < b.id ? -1 : 1
   for (const each of cases)
     for (const name of ['consultations', 'prescriptions', 'analyses'])
       (each[name] as { date: string; id: string }[] | undefined)?.sort(byDate)
+  for (const notes of cases.flatMap((each) => [...each.consultations, (each.description ?? {}) as Notes]))
+    if (notes.marks) notes.marks = notes.marks.map((mark) => trimmed(notes.text, mark))
   return Object.fromEntries(cases.map((each) => [each.id, each]))
+}
+
+function trimmed(text: string, [from, to, kind]: [number, number, unknown]): [number, number, unknown] {
+  let [first, last] = [from, to]
+  while (text[first] === '\n') first++
+  while (text[last - 1] === '\n') last--
+  return [first, last, kind]
 }
 
 /**
@@ -179,6 +227,8 @@ function localNetwork(): [{ netns?: string }, { netns?: string }] {
   for (const [at, name] of names.entries()) {
     ip('-n', name, 'address', 'add', `10.77.0.${at + 1}/24`, 'dev', 'cable')
     for (const link of ['lo', 'cable']) ip('-n', name, 'link', 'set', link, 'up')
+    // As on every network that leads anywhere; without it the system knows no way for multicast.
+    ip('-n', name, 'route', 'add', 'default', 'dev', 'cable')
   }
   return [{ netns: names[0] }, { netns: names[1] }]
 }

@@ -99,7 +99,7 @@ export class FakeDevice {
     const theirs = new Y.Doc()
     const mine = this.#case(id).doc
     Y.applyUpdate(theirs, Y.encodeStateAsUpdate(mine))
-    theirs.getText(`text:consultations/${consultation}/text`).insert(at, text)
+    theirs.getText(`text:consultations/${consultation}`).insert(at, text)
     Y.applyUpdate(mine, Y.encodeStateAsUpdate(theirs))
     this.changed([id])
   }
@@ -118,7 +118,7 @@ export class FakeDevice {
   }
 
   notesOf(id: string, consultation: string): string {
-    return this.#case(id).doc.getText(`text:consultations/${consultation}/text`).toString()
+    return this.#case(id).doc.getText(`text:consultations/${consultation}`).toString()
   }
 
   readonly api: DeviceApi = {
@@ -331,7 +331,7 @@ export class FakeDevice {
     const heldBy = this.devices.filter((one) => one.self || one.upToDate).map((one) => one.id)
     const consultations = found.consultations.map((one) => ({
       ...one,
-      text: doc.getText(`text:consultations/${one.id}/text`).toString(),
+      text: doc.getText(`text:consultations/${one.id}`).toString(),
     }))
     return { ...rest, consultations, heldBy }
   }
@@ -378,7 +378,7 @@ export class FakeDevice {
         date: `20${20 + visit}-0${1 + (index % 9)}-0${1 + visit}`,
         kind: visit ? 'follow-up' : 'first',
       })
-      const text = made.doc.getText(`text:consultations/${id}/text`)
+      const text = made.doc.getText(`text:consultations/${id}`)
       text.insert(0, [0, 1, 2, 3].map((part) => notes[(index + visit + part) % notes.length]).join(''))
       text.format(0, 8, { bold: true })
     }

@@ -9,7 +9,7 @@ import { createStore } from '../../ui/state/store.js'
 import { FakeDevice } from './fake-device.js'
 
 const id = 'case-000000'
-const notes = 'text:consultations/c0/text'
+const notes = 'text:consultations/c0'
 
 /** A link that can be cut and taken up again. */
 function cuttableLink(device: FakeDevice) {

@@ -1,5 +1,7 @@
 import { expect, test } from 'vitest'
+import { PIN_FAULT_SENTENCES } from '../../src/protocol/pin.js'
 import { readableDate, remaining, timeAgo } from '../../ui/lib/dates.js'
+import { pinFaultSentence, refusalSentence } from '../../ui/words/refusals.js'
 import { type CountedKey, createWords, type PlainKey, tables } from '../../ui/words/words.js'
 
 const keys = Object.keys(tables.en) as (PlainKey | CountedKey)[]
@@ -62,4 +64,15 @@ test('dates and times read well in both languages', () => {
   expect(timeAgo(0, 22 * 3_600_000, pl)).toBe('22 godziny temu')
   expect(remaining(90_000, pl)).toBe('2 minuty')
   expect(remaining(900, en)).toBe('1 second')
+})
+
+test('a wrong PIN says in Polish how many tries are left; an unknown reason stays as the device gave it', () => {
+  const pl = createWords('pl')
+  const sentence = 'The PIN doesn’t match, or that isn’t your device. 3 tries left.'
+  expect(refusalSentence(pl, { code: 'wrong-pin', sentence })).toBe(
+    'PIN się nie zgadza albo to nie jest Twoje urządzenie. Pozostały 3 próby.',
+  )
+  expect(refusalSentence(pl, { code: 'odd', sentence: 'Odd.' })).toBe('Odd.')
+  expect(refusalSentence(createWords('en'), { code: 'wrong-pin', sentence })).toBe(sentence)
+  for (const fault of Object.values(PIN_FAULT_SENTENCES)) expect(pinFaultSentence(pl, fault)).not.toBe(fault)
 })

@@ -3,5 +3,5 @@ import type * as Y from 'yjs'
 import { pathOf, TEXT_PREFIX } from '../../src/cases/schema.js'
 
 export function consultationNotes(doc: Y.Doc, consultation: string): Y.Text {
-  return doc.getText(TEXT_PREFIX + pathOf('consultations', consultation, 'text'))
+  return doc.getText(TEXT_PREFIX + pathOf('consultations', consultation))
 }

@@ -2,7 +2,7 @@
 import { Button, PasswordInput, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { connected, refusalOf } from '../state/client.js'
-import { refusalSentence } from '../words/refusals.js'
+import { pinFaultSentence, refusalSentence } from '../words/refusals.js'
 import { useStore, useSurroundings } from './context.js'
 import { Step } from './step.js'
 
@@ -41,7 +41,7 @@ export function NewPractice({ back }: { back: () => void }) {
       const practice = name.trim()
       if (chosenPin !== null) {
         const check = await client.practice.checkPin({ pin: chosenPin, practice })
-        if (!check.ok) return setError({ field: 'pin', text: check.sentence ?? t('refusalUnknown') })
+        if (!check.ok) return setError({ field: 'pin', text: pinFaultSentence(t, check.sentence) })
       }
       const pinPart = chosenPin === null ? {} : { pin: chosenPin }
       await client.practice.create({ name: practice, device: device.trim(), ...pinPart })

@@ -42,9 +42,9 @@ export function CasesWindow() {
   const newCase = async () => {
     const drawer = drawerOfView(view)
     try {
-      const { id } = await connected(data.link).cases.create(
-        drawer ? { json: JSON.stringify({ drawer }) } : {},
-      )
+      // An empty patient is given, so that there is something to keep from the first moment.
+      const json = JSON.stringify({ patient: {}, ...(drawer ? { drawer } : {}) })
+      const { id } = await connected(data.link).cases.create({ json })
       setQuery('')
       if (view === 'archived' || view === 'deleted') setView('all')
       setFreshCase(id)
