@@ -11,6 +11,8 @@ import { type Browser, chromium, type Page } from '@playwright/test'
 import axe from 'axe-core'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { createDevice } from '../../src/node/device.js'
+import { createLocalServer } from '../../src/node/local-server.js'
 import { device } from './fake-device.js'
 import { serveFake } from './fake-server.js'
 
@@ -389,5 +391,46 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
     await button(page, 'Back').click()
     await cases(page).waitFor()
     await expectAccessible(page)
+  })
+
+  test('over a real device: a practice, a case, its notes', async () => {
+    const data = await mkdtemp(join(tmpdir(), 'kartoteka-data-'))
+    const real = await createDevice({ folder: data, network: false })
+    const server = await createLocalServer({
+      device: real,
+      folder: data,
+      onStop: () => {},
+      windowFolder: folder,
+    })
+    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
+    page.setDefaultTimeout(5000)
+    try {
+      await page.goto(server.windowUrl())
+      await button(page, 'New practice').click()
+      await field(page, 'Practice name').fill('Lipowa')
+      await button(page, 'Next').click()
+      await field(page, 'Device name').fill('Office')
+      await button(page, 'Next').click()
+      await button(page, 'Not now').click()
+      await button(page, 'New case').click()
+      await field(page, 'First name').fill('Łucja')
+      await field(page, 'Last name').fill('Żółć')
+      await button(page, 'Add consultation').click()
+      const editor = page.getByRole('textbox', { name: 'Consultation notes', exact: true })
+      await expect.poll(() => editor.evaluate((element) => element.matches(':focus'))).toBe(true)
+      await page.keyboard.type('Sleeps badly, ąę')
+      await cases(page).getByText('Łucja Żółć').waitFor()
+      const shown = async () => {
+        const [row] = await real.cases.list({ deleted: false })
+        return row ? (await real.cases.show({ id: row.id })).json : ''
+      }
+      await expect.poll(shown).toContain('"text":"Sleeps badly, ąę"')
+      await expect.poll(shown).toContain('"lastName":"Żółć"')
+    } finally {
+      await page.close()
+      await server.close()
+      await real.close()
+      await rm(data, { recursive: true, force: true })
+    }
   })
 })

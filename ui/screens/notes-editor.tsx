@@ -1,8 +1,8 @@
 /** The notes of one consultation: a plain field, bound letter by letter to the case's document. */
 import { useEffect, useRef } from 'react'
+import { consultationText } from '../../src/cases/edit.js'
 import { NotesBinding, type NotesField } from '../editor/binding.js'
 import type { CaseDoc } from '../editor/case-doc.js'
-import { consultationNotes } from '../editor/case-text.js'
 import { refusalSentence } from '../words/refusals.js'
 import { useStore, useSurroundings } from './context.js'
 
@@ -49,7 +49,7 @@ export function NotesEditor({ caseDoc, consultation, readOnly, focus }: NotesEdi
 }
 
 function bind(element: HTMLTextAreaElement, caseDoc: CaseDoc, consultation: string): () => void {
-  const binding = new NotesBinding(consultationNotes(caseDoc.doc, consultation), fieldOf(element))
+  const binding = new NotesBinding(consultationText(caseDoc.doc, consultation), fieldOf(element))
   const listeners = new AbortController()
   const on = { signal: listeners.signal }
   element.addEventListener('input', () => binding.input(), on)

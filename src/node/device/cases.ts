@@ -32,6 +32,8 @@ const done = { ok: true } as const
 /** A page of an export: small enough for one message of the link. */
 const EXPORT_PAGE_CHARACTERS = 1_000_000
 const IMPORT_BATCH = 64
+/** Exports whose lists of ids are kept between pages; one that was forgotten makes its list again. */
+const MAX_EXPORTS = 8
 
 export interface CasesContext {
   /** The open store, or a refusal: no practice yet. */
@@ -45,7 +47,8 @@ export interface CasesContext {
 type CasesApi = Pick<DeviceApi, 'cases' | 'search' | 'doc' | 'flush'>
 
 export function casesApi(context: CasesContext): CasesApi {
-  let exporting: string[] = []
+  /** Ids of each export under way, by what it was asked for; the last page drops them. */
+  const exporting = new Map<string, string[]>()
 
   /** Case, opened or refused. */
   const find = async (id: string): Promise<CaseState> => {
@@ -86,7 +89,7 @@ export function casesApi(context: CasesContext): CasesApi {
           .map(({ row }) => row)
           .filter(
             (row) =>
-              row.deleted === deleted &&
+              (deleted || !row.deleted) &&
               (drawer === undefined || row.drawer === drawer) &&
               (match === undefined || matches(row.name, match)),
           )
@@ -141,27 +144,34 @@ export function casesApi(context: CasesContext): CasesApi {
       import: ({ lines, preview }) => importLines(context.replica(), lines, preview),
       async export({ only, after }) {
         const replica = context.replica()
-        if (after === undefined) {
-          const list = await rows()
+        const asked = JSON.stringify(only ?? null)
+        let ids = after === undefined ? undefined : exporting.get(asked)
+        if (!ids) {
           const wanted = only && new Set(only)
-          exporting = list
+          ids = (await rows())
             .filter(({ row }) => !row.deleted && (!wanted || wanted.has(row.id)))
             .map(({ row }) => row.id)
             .sort((a, b) => (a < b ? -1 : 1))
-          for (const id of only ?? []) if (!exporting.includes(id)) throw new Refused('no-case', `There is no case "${id}".`)
+          if (after === undefined) {
+            const found = new Set(ids)
+            for (const id of only ?? []) if (!found.has(id)) throw new Refused('no-case', `There is no case "${id}".`)
+          }
+          if (exporting.size >= MAX_EXPORTS) exporting.clear()
+          exporting.set(asked, ids)
         }
         const lines: string[] = []
-        let at = after === undefined ? 0 : exporting.findIndex((id) => id > after)
-        if (at < 0) at = exporting.length
-        for (let size = 0; at < exporting.length && size < EXPORT_PAGE_CHARACTERS; at++) {
-          const id = exporting[at]!
+        let at = after === undefined ? 0 : ids.findIndex((id) => id > after)
+        if (at < 0) at = ids.length
+        for (let size = 0; at < ids.length && size < EXPORT_PAGE_CHARACTERS; at++) {
+          const id = ids[at]!
           const doc = docOf(await guarded(() => replica.exclusive(() => readUpdates(replica, id))))
           const line = exportLine(doc, id)
           doc.destroy()
           lines.push(line)
           size += line.length
         }
-        return { lines, last: exporting[at - 1] ?? null, more: at < exporting.length }
+        if (at >= ids.length) exporting.delete(asked)
+        return { lines, last: ids[at - 1] ?? null, more: at < ids.length }
       },
     },
     async search({ text }) {

@@ -1,0 +1,234 @@
+/** A device as a process of its own: the built composition root, asked over IPC. */
+import { Session } from 'node:inspector/promises'
+import { writeFileSync } from 'node:fs'
+import * as Y from 'yjs'
+import { createDevice } from '../../dist/src/node/device.js'
+import * as probe from './probe.mjs'
+import { caseLines, makeCase } from './workload.mjs'
+import { clock, serve, tell } from './worker.mjs'
+
+const LISTEN = ['/ip4/127.0.0.1/tcp/0']
+const IMPORT_LINES = 500
+
+let device
+let stopped
+let changes = []
+/** Windows on cases, as an editor keeps them: a document of their own, fed by the device. */
+const windows = new Map()
+let profiler
+
+async function follow() {
+  const { signal } = stopped
+  for await (const event of device.events(signal)) {
+    if (event.type === 'cases') changes.push({ at: clock(), ids: event.ids })
+    for (const listener of [...listeners]) if (event.type === 'status') await listener()
+  }
+}
+const listeners = new Set()
+
+/** Resolves with the time at which `holds` was first true after a change of the status. */
+function whenStatus(holds) {
+  return new Promise((resolve) => {
+    const listener = async () => {
+      if (!(await holds())) return
+      listeners.delete(listener)
+      resolve(clock())
+    }
+    listeners.add(listener)
+    void listener()
+  })
+}
+
+const othersUpToDate = async () => {
+  const others = (await device.device.list()).filter(({ self }) => !self)
+  return others.every(({ upToDate }) => upToDate)
+}
+
+serve({
+  async start(folder, { network = true } = {}) {
+    device = await createDevice({
+      folder,
+      network,
+      listen: LISTEN,
+      lan: false,
+      log: (line) => process.stderr.write(`${line}\n`),
+    })
+    stopped = new AbortController()
+    void follow()
+    return { id: device.id, addresses: device.addresses() }
+  },
+  async stop() {
+    stopped?.abort()
+    windows.clear()
+    listeners.clear()
+    await device?.close()
+    device = undefined
+  },
+
+  /** Any function of the device's interface, by its path. */
+  ask(path, input) {
+    const [name, ...rest] = path.split('.').reverse()
+    let owner = device
+    for (const key of rest.reverse()) owner = owner[key]
+    return owner[name](input)
+  },
+  async importWorkload(count) {
+    let lines = []
+    let line = 0
+    for (const text of caseLines(count)) {
+      lines.push({ line: ++line, text })
+      if (lines.length < IMPORT_LINES && line < count) continue
+      const { errors } = await device.cases.import({ lines, preview: false })
+      if (errors.length > 0) throw new Error(errors[0].reason)
+      lines = []
+    }
+    await device.flush()
+  },
+  async exportLines() {
+    const lines = []
+    for (let after; ; ) {
+      const page = await device.cases.export({ after })
+      lines.push(...page.lines)
+      if (!page.more) return lines.join('\n')
+      after = page.last
+    }
+  },
+
+  mark() {
+    changes = []
+    probe.mark()
+  },
+  seen: () => ({ ...probe.read(), changes, cpu: cpuNow() }),
+  cpu: () => cpuNow(),
+  whenPeerUpToDate: (id) =>
+    whenStatus(async () => (await device.device.list()).some((peer) => peer.id === id && peer.upToDate)),
+  /** Tells each time at which all others turn out to hold everything that is held here. */
+  watchOthers() {
+    let was = false
+    listeners.add(async () => {
+      const is = await othersUpToDate()
+      if (is && !was) tell({ kind: 'others', at: clock() })
+      if (is) lastUpToDate = clock()
+      was = is
+    })
+  },
+  othersUpToDateSince: async () => ((await othersUpToDate()) ? lastUpToDate : null),
+
+  // ---- a window
+
+  async openWindow(id) {
+    const doc = new Y.Doc()
+    const window = { doc, text: undefined }
+    windows.set(id, window)
+    let first = true
+    await new Promise((resolve) => {
+      void (async () => {
+        for await (const { update } of device.doc.open({ id }, stopped.signal)) {
+          Y.applyUpdate(doc, Buffer.from(update, 'base64'), 'device')
+          if (!first) tell({ kind: 'arrived', at: clock() })
+          first = false
+          resolve()
+        }
+      })()
+    })
+  },
+  /** One keystroke in an open window; returns when it was struck, and what it came to. */
+  async strike(id, path, [at, erase, insert]) {
+    const { doc } = windows.get(id)
+    let update
+    doc.once('update', (bytes) => {
+      update = bytes
+    })
+    const struck = clock()
+    doc.transact(() => {
+      const text = doc.getText(path)
+      if (erase > 0) text.delete(at, erase)
+      if (insert !== '') text.insert(at, insert)
+    })
+    await device.doc.update({ id, update: Buffer.from(update).toString('base64') })
+    return { struck, bytes: update.length }
+  },
+  windowText: (id, path) => windows.get(id).doc.getText(path).toString(),
+  /** Many keystrokes, one after the other; made before, so that only the device's work is counted. */
+  async strikeAll(id, path, operations) {
+    const { doc } = windows.get(id)
+    const updates = []
+    const gather = (update) => updates.push(Buffer.from(update).toString('base64'))
+    const typist = new Y.Doc()
+    Y.applyUpdate(typist, Y.encodeStateAsUpdate(doc))
+    typist.on('update', gather)
+    const text = typist.getText(path)
+    for (const [at, erase, insert] of operations) {
+      typist.transact(() => {
+        if (erase > 0) text.delete(at, erase)
+        if (insert !== '') text.insert(at, insert)
+      })
+    }
+    windows.delete(id)
+    const before = cpuNow()
+    const began = clock()
+    for (const update of updates) await device.doc.update({ id, update })
+    await device.flush()
+    return { ms: clock() - began, cpuMs: cpuNow() - before }
+  },
+  /** Edits made offline, each as the window or the command line makes it. */
+  async edit(edits) {
+    for (const edit of edits) await editOnce(edit)
+    await device.flush()
+  },
+
+  // ---- where the time goes
+
+  async profileStart() {
+    profiler = new Session()
+    profiler.connect()
+    await profiler.post('Profiler.enable')
+    await profiler.post('Profiler.setSamplingInterval', { interval: 200 })
+    await profiler.post('Profiler.start')
+  },
+  async profileStop(file) {
+    const { profile } = await profiler.post('Profiler.stop')
+    profiler.disconnect()
+    writeFileSync(file, JSON.stringify(profile))
+  },
+})
+
+let lastUpToDate = null
+
+function cpuNow() {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
+async function editOnce(edit) {
+  const made = makeCase(edit.case)
+  const id = made.id
+  switch (edit.op) {
+    case 'type': {
+      const length = await notesLength(id)
+      let at = Math.floor(edit.at * length)
+      for (const letter of edit.text)
+        await device.cases.type({ id, consultation: 'c0', at: at++, erase: 0, text: letter })
+      return
+    }
+    case 'erase': {
+      const length = await notesLength(id)
+      const at = Math.floor(edit.at * length)
+      const erase = Math.min(edit.n, length - at)
+      return device.cases.type({ id, consultation: 'c0', at, erase, text: '' })
+    }
+    case 'field':
+      return device.cases.set({ id, fields: [[`patient.${edit.path}`, edit.value]] })
+    case 'consultation':
+      return device.cases.add({ id, kind: 'consultation', json: JSON.stringify(edit.value) })
+    case 'tag':
+      return device.cases.set({ id, fields: [[`tags.${edit.value}`, '1']] })
+    case 'archive':
+      return edit.value ? device.cases.archive({ ids: [id] }) : device.cases.unarchive({ ids: [id] })
+  }
+}
+
+async function notesLength(id) {
+  const { json } = await device.cases.show({ id })
+  return JSON.parse(json).consultations.find((consultation) => consultation.id === 'c0').text.length
+}
