@@ -1,5 +1,76 @@
 import { defineConfig } from 'vitest/config'
 
+/** Need a browser, and a processor for it: one at a time. A test that imports Playwright must be here. */
+export const BROWSER_TESTS = [
+  'test/browser/**/*.test.ts',
+  'test/{node,relay,ui}/**/*browser*.test.ts',
+  'test/ui/window*.test.ts',
+]
+const SIMULATION_TESTS = ['test/simulation/**/*.test.ts']
+/** Real processes of the built product. */
+export const E2E_TESTS = ['test/e2e/**/*.test.ts']
+
+const MINUTE_MS = 60_000
+
 export default defineConfig({
-  test: { include: ['test/**/*.test.ts', 'test/**/*.test.tsx'], testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    // The logs of a test that passes are noise.
+    silent: 'passed-only',
+    reporters: ['default', './scripts/lib/counts-reporter.mjs'],
+    coverage: {
+      include: ['src/protocol/**/*.ts'],
+      exclude: ['**/*.gen.ts'],
+      reporter: ['text', 'html'],
+      thresholds: { branches: 95 },
+    },
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          // Everything that is nowhere else, so that no test is lost.
+          include: ['test/**/*.test.{ts,tsx}'],
+          exclude: [...BROWSER_TESTS, ...SIMULATION_TESTS, ...E2E_TESTS],
+          testTimeout: MINUTE_MS,
+          hookTimeout: MINUTE_MS,
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'simulation',
+          include: SIMULATION_TESTS,
+          testTimeout: 10 * MINUTE_MS,
+          hookTimeout: MINUTE_MS,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'browser',
+          include: BROWSER_TESTS,
+          testTimeout: 2 * MINUTE_MS,
+          hookTimeout: 2 * MINUTE_MS,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: E2E_TESTS,
+          globalSetup: './scripts/lib/build-first.mjs',
+          testTimeout: 5 * MINUTE_MS,
+          hookTimeout: 5 * MINUTE_MS,
+          fileParallelism: false,
+          sequence: { groupOrder: 3 },
+        },
+      },
+    ],
+  },
 })

@@ -13,9 +13,11 @@ const IMPORT_LINES = 500
 let device
 let stopped
 let changes = []
+let others = []
 /** Windows on cases, as an editor keeps them: a document of their own, fed by the device. */
 const windows = new Map()
 let profiler
+const listeners = new Set()
 
 async function follow() {
   const { signal } = stopped
@@ -24,7 +26,6 @@ async function follow() {
     for (const listener of [...listeners]) if (event.type === 'status') await listener()
   }
 }
-const listeners = new Set()
 
 /** Resolves with the time at which `holds` was first true after a change of the status. */
 function whenStatus(holds) {
@@ -102,17 +103,12 @@ serve({
   cpu: () => cpuNow(),
   whenPeerUpToDate: (id) =>
     whenStatus(async () => (await device.device.list()).some((peer) => peer.id === id && peer.upToDate)),
-  /** Tells each time at which all others turn out to hold everything that is held here. */
+  /** Notes, whenever the status changes, whether all others are known to hold everything that is held here. */
   watchOthers() {
-    let was = false
-    listeners.add(async () => {
-      const is = await othersUpToDate()
-      if (is && !was) tell({ kind: 'others', at: clock() })
-      if (is) lastUpToDate = clock()
-      was = is
-    })
+    others = []
+    listeners.add(async () => others.push({ at: clock(), upToDate: await othersUpToDate() }))
   },
-  othersUpToDateSince: async () => ((await othersUpToDate()) ? lastUpToDate : null),
+  others: () => others,
 
   // ---- a window
 
@@ -192,8 +188,6 @@ serve({
     writeFileSync(file, JSON.stringify(profile))
   },
 })
-
-let lastUpToDate = null
 
 function cpuNow() {
   const { user, system } = process.cpuUsage()

@@ -264,12 +264,13 @@ function ambientCallsOf(file, sources) {
 /** @param {ts.Node} node */
 function ambientUse(node) {
   const room = 'the core takes time, chance and the outside world from its caller'
-  if (ts.isIdentifier(node) && AMBIENT.has(node.text) && !isPropertyName(node)) return `uses ${node.text}: ${room}`
+  const isUse = ts.isIdentifier(node) && !isPropertyName(node) && !ts.isTypeReferenceNode(node.parent)
+  if (isUse && AMBIENT.has(node.text)) return `uses ${node.text}: ${room}`
   if (ts.isIdentifier(node) && node.text === 'globalThis' && !isBehindDot(node)) return `uses globalThis: ${room}`
   if (ts.isPropertyAccessExpression(node)) {
     const text = `${node.expression.getText()}.${node.name.text}`
     if (text === 'Date.now' || text === 'Math.random') return `uses ${text}: ${room}`
-    if (text.startsWith('globalThis.') && !LANGUAGE.has(node.name.text)) return `uses ${text}: ${room}`
+    if (node.expression.getText() === 'globalThis' && !LANGUAGE.has(node.name.text)) return `uses ${text}: ${room}`
     if (LIBRARY_RANDOMNESS.has(node.name.text)) return `uses ${text}: ${room}`
   }
   if (ts.isImportSpecifier(node) && LIBRARY_RANDOMNESS.has((node.propertyName ?? node.name).text)) {

@@ -1,6 +1,7 @@
 /** New cases from interchange JSON, the same bytes on every device. */
 import * as Y from 'yjs'
 import type { CaseJson, Sha256 } from './json.js'
+import { ROOTS } from './schema.js'
 import { CaseView } from './view.js'
 import { CaseWriter, derivedClient } from './write.js'
 
@@ -14,6 +15,8 @@ export function createUpdate(json: CaseJson, sha256: Sha256): Uint8Array {
   const doc = new Y.Doc()
   doc.clientID = derivedClient(sha256, 'case', json)
   doc.transact(() => new CaseWriter(new CaseView(doc), sha256).case(json))
+  // A case of nothing but an id is a case too: something must say that it is there.
+  if (doc.store.clients.size === 0) doc.getMap(ROOTS.lifecycle).set(`made#${doc.clientID.toString(36)}`, true)
   const update = Y.encodeStateAsUpdate(doc)
   doc.destroy()
   return update

@@ -103,6 +103,8 @@ export class Replica {
   /** Keys of cases whose stored bytes failed their check; never served. */
   readonly damaged = new Map<string, Uint8Array>()
   private needsNewLog = false
+  /** The `running` mark is durable. */
+  private isMarked = false
   private queue: Promise<unknown> = Promise.resolve()
   private readonly recent = new Map<string, CaseState>()
 
@@ -129,14 +131,22 @@ export class Replica {
     return run
   }
 
+  /** The log that this device wrote last. */
   get currentLog(): LogId | undefined {
     return this.meta.currentLog === '' ? undefined : this.meta.currentLog
+  }
+
+  /** The log that this device will go on writing; undefined once it has left its last one. */
+  get liveLog(): LogId | undefined {
+    return this.needsNewLog ? undefined : this.currentLog
   }
 
   /** The next append opens a new log: my old one is cut, or others know more of it than I do. */
   leaveLog(): void {
     if (!this.needsNewLog && this.currentLog) {
       this.needsNewLog = true
+      // Any later start must leave it too.
+      this.meta = { ...this.meta, running: true }
       this.events.healed?.('old-copy')
     }
   }
@@ -243,10 +253,11 @@ export class Replica {
   /** My log to append to; opens a new one where the old must not be continued. [S4] */
   private async myLog(): Promise<StoredLog> {
     const current = this.currentLog ? this.logs.get(this.currentLog) : undefined
-    if (!this.meta.running) {
+    if (!this.isMarked) {
       this.meta = { ...this.meta, running: true, binding: this.options.binding, version: STORE_VERSION }
       await this.db.write([this.metaWrite()])
       await this.flush()
+      this.isMarked = true
     }
     if (current && !current.cut && !this.needsNewLog) return current
     const opened = this.logs.fresh({
@@ -448,6 +459,7 @@ export class Replica {
         await this.db.write([this.metaWrite()])
       }
       await this.flush()
+      this.isMarked = false
     })
   }
 

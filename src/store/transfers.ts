@@ -106,7 +106,7 @@ export class IncomingTransfer {
       const adopted: StoredLog[] = []
       for (const target of this.transfer.target) {
         const held = replica.logs.get(target.log) ?? this.openings.get(target.log)
-        if (!held || target.log === replica.currentLog) continue
+        if (!held || target.log === replica.liveLog) continue
         const log = adoptedLog(held, target)
         if (!log) continue
         const pruned = await replica.logs.pruneWrites(held, held.seq)
@@ -166,7 +166,7 @@ function adoptedLog(held: StoredLog, target: TargetLog): StoredLog | undefined {
 /** A target log names its device's signature over its last head; a cut one ends at the cut everybody knows. */
 function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
   const log = replica.logs.get(target.log) ?? fresh.get(target.log)
-  if (!log || target.log === replica.currentLog) return false
+  if (!log || target.log === replica.liveLog) return false
   if (target.seq <= target.from || target.checks.length !== (target.seq - target.from) * CHECK_BYTES) return false
   const last = targetCheck(target, target.seq)!
   if (target.head.length === 0) {

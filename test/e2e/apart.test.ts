@@ -13,6 +13,8 @@ import {
 import { plainCase, workloadLines } from '../support/workload.js'
 
 const CASES = 50
+/** Cases that a device edits at the same time. */
+const WINDOWS = 4
 const NAMES = ['A', 'B', 'C'] as const
 type Name = (typeof NAMES)[number]
 const ids = Array.from({ length: CASES }, (_, at) => plainCase(at).id)
@@ -32,14 +34,15 @@ interface Shown {
 }
 
 /** What one device types into a case: nobody else types this. */
-const typed = (name: Name, at: number) => ` [${name}${at} późna noc]`
+const typed = (name: Name, at: number) => ` [${name}${at} źdźbło]`
 /** In the middle of one and the same word, as the others do. */
-const inWord = (name: Name, at: number) => `${name.toLowerCase()}${at}${name.toLowerCase()}`
+const inWord = (name: Name, at: number) => `${name.toLowerCase()}${at}z`
 
 /** Edits of one device on all cases, as an editor's window would send them: one call a keystroke. */
 async function edit(device: TestDevice, name: Name): Promise<void> {
   const client = await device.link()
-  for (const [at, id] of ids.entries()) {
+  const editOne = async (at: number) => {
+    const id = ids[at]!
     const length = textOf(at).length
     // A writes first at the beginning, B in the middle, C at the end; then all three at offset 3 of the old text.
     const where = { A: 0, B: length >> 1, C: length }[name]
@@ -52,6 +55,12 @@ async function edit(device: TestDevice, name: Name): Promise<void> {
     await client.cases.set({ id, fields: [['patient.phone', `phone of ${name}`], [`patient.${OWN_FIELD[name]}`, `of ${name}`]] })
     await client.cases.add({ id, kind: 'prescription', json: JSON.stringify({ remedy: `Remedy ${name}`, date: '2025-06-01' }) })
   }
+  const rows = Array.from({ length: WINDOWS }, (_, row) => row)
+  await Promise.all(
+    rows.map(async (row) => {
+      for (let at = row; at < CASES; at += WINDOWS) await editOne(at)
+    }),
+  )
   await client.flush()
 }
 const OWN_FIELD = { A: 'email', B: 'address', C: 'lastName' } as const

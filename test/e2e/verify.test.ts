@@ -1,46 +1,18 @@
 /** `verify` looks at content as it truly is: what was changed behind a device's back is named. */
-import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { Level } from 'level'
 import { expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { setFields } from '../../src/cases/edit.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { encodePayload } from '../../src/protocol/payload.js'
-import { decodeCase, decodeParts, docOf } from '../../src/store/case-content.js'
-import { keys, rangeOf } from '../../src/store/keyspace.js'
-import { type Database, SealedDb } from '../../src/store/sealed-db.js'
-import { afterwards, exported, startPair, synced, type TestDevice, tempFile } from '../support/processes.js'
+import { decodeParts, docOf } from '../../src/store/case-content.js'
+import { keys } from '../../src/store/keyspace.js'
+import { exported, startPair, synced, tempFile } from '../support/processes.js'
 import { plainCase, workloadLines } from '../support/workload.js'
+import { findCase, withStore } from './stores.js'
 
 interface VerifyReport {
   identical: boolean
   devices: { id: string; reached: boolean; differs: string[] }[]
-}
-
-/** The store of a device that is stopped, with its keys. */
-async function openStore(device: TestDevice): Promise<{ level: Level<Uint8Array, Uint8Array>; sealed: SealedDb }> {
-  const options = { keyEncoding: 'view', valueEncoding: 'view' } as const
-  const level = new Level<Uint8Array, Uint8Array>(join(device.folder, 'store'), options)
-  await level.open()
-  afterwards(() => level.close())
-  const { dataKey } = JSON.parse(readFileSync(join(device.folder, 'keys.json'), 'utf8')) as { dataKey: string }
-  const sealed = new SealedDb({
-    db: level as unknown as Database,
-    natives: nodeNatives,
-    dataKey: Buffer.from(dataKey, 'hex'),
-    random: randomBytes,
-  })
-  return { level, sealed }
-}
-
-async function findCase(sealed: SealedDb, id: string) {
-  for await (const { key, value } of sealed.rows(rangeOf('c'))) {
-    const state = decodeCase(key.slice(1), value)
-    if (state.caseId === id) return state
-  }
-  throw new Error('no such case')
 }
 
 it('names the case whose content was changed in the store, with valid checksums', async () => {
@@ -50,17 +22,17 @@ it('names the case whose content was changed in the store, with valid checksums'
   const { id } = plainCase(7)
   await laptop.stop()
 
-  const { level, sealed } = await openStore(laptop)
-  const state = await findCase(sealed, id)
-  const stored = await sealed.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
-  const doc = docOf(decodeParts(nodeNatives, stored as Uint8Array[]))
-  setFields(doc, [['patient.lastName', 'Forged']])
-  const forged = encodePayload(nodeNatives, Y.encodeStateAsUpdate(doc))
-  const [first, ...others] = state.parts
-  const write = { key: keys.part(state.key, first!.number), value: forged }
-  await sealed.write([write, ...others.map(({ number }) => ({ key: keys.part(state.key, number), value: forged }))])
-  await sealed.flush(write)
-  await level.close()
+  await withStore(laptop.folder, async (store) => {
+    const { sealed } = store
+    const state = await findCase(store, id)
+    const stored = await sealed.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
+    const doc = docOf(decodeParts(nodeNatives, stored as Uint8Array[]))
+    setFields(doc, [['patient.lastName', 'Forged']])
+    const value = encodePayload(nodeNatives, Y.encodeStateAsUpdate(doc))
+    const writes = state.parts.map(({ number }) => ({ key: keys.part(state.key, number), value }))
+    await sealed.write(writes)
+    await sealed.flush(writes[0]!)
+  })
 
   await laptop.start()
   // Nothing else notices: the devices agree about what they were told.
@@ -83,13 +55,13 @@ it('names a case with a flipped bit, never shows it as sound, and has it back fr
   const { id } = plainCase(11)
   await laptop.stop()
 
-  const { level, sealed } = await openStore(laptop)
-  const state = await findCase(sealed, id)
-  const key = keys.part(state.key, state.parts[0]!.number)
-  const bytes = (await level.get(key))!
-  bytes[bytes.length >> 1]! ^= 1
-  await level.put(key, bytes, { sync: true } as object)
-  await level.close()
+  await withStore(laptop.folder, async (store) => {
+    const state = await findCase(store, id)
+    const key = keys.part(state.key, state.parts[0]!.number)
+    const bytes = (await store.level.get(key))!
+    bytes[bytes.length >> 1]! ^= 1
+    await store.level.put(key, bytes)
+  })
 
   await laptop.start()
   const shown = await laptop.run('case', 'show', id)

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterEach } from 'vitest'
+import { afterEach, vi } from 'vitest'
 import { connectLink } from '../../src/node/link-client.js'
 import type { Client } from '../../src/node/router.js'
 
@@ -17,6 +17,11 @@ const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 /** Generous on purpose: machines that run tests are busy. */
 const COMMAND_TIMEOUT_MS = 120_000
 const READY_TIMEOUT_MS = 60_000
+
+/** Of a test: real processes on a machine with other work. */
+const TEST_TIMEOUT_MS = 240_000
+
+vi.setConfig({ testTimeout: TEST_TIMEOUT_MS, hookTimeout: TEST_TIMEOUT_MS })
 
 export const PIN = 'tulipan-7'
 

@@ -1,0 +1,172 @@
+/** What several measures share: the folder of a run, the merged updates of the workload, devices that are paired. */
+import { createHash } from 'node:crypto'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Worker } from './processes.mjs'
+import { caseLines, makeCase } from './workload.mjs'
+
+export const PIN = 'tulipan-7'
+/** Nothing more of a meeting is said after so long: statements wait for two quiet seconds. */
+export const SETTLED_MS = 3_000
+
+export const say = (text) => process.stderr.write(`${text}\n`)
+
+export function median(values) {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+}
+
+export function percentile(values, share) {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(sorted.length * share) - 1)]
+}
+
+export function folderBytes(folder) {
+  let sum = 0
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name)
+    sum += entry.isDirectory() ? folderBytes(path) : statSync(path).size
+  }
+  return sum
+}
+
+export class Device {
+  id = ''
+  addresses = []
+  worker = new Worker('device-process.mjs')
+
+  constructor(folder) {
+    this.folder = folder
+  }
+
+  async start(options) {
+    Object.assign(this, await this.worker.call('start', this.folder, options))
+    return this
+  }
+
+  call(method, ...args) {
+    return this.worker.call(method, ...args)
+  }
+
+  ask(path, input) {
+    return this.worker.call('ask', path, input)
+  }
+
+  /** Closes the device; its process stays, warm, for the next start. */
+  close() {
+    return this.worker.call('stop')
+  }
+
+  async end() {
+    await this.worker.end()
+  }
+
+  /** The same folder in a process that has done nothing yet. */
+  async restart() {
+    await this.end()
+    this.worker = new Worker('device-process.mjs')
+    return this.start()
+  }
+}
+
+/** Lets `newcomer` into the practice of `host`. */
+export async function admit(host, newcomer, name) {
+  const { code } = await host.ask('device.invite', { pin: PIN, minutes: 10, yes: true })
+  await newcomer.ask('practice.join', { code, addresses: host.addresses, relays: [], device: name, pin: PIN })
+}
+
+/** A run of the bench: its folder, and what one measure leaves for the next. */
+export class Bench {
+  #folder = mkdtempSync(join(tmpdir(), 'kartoteka-bench-'))
+  #pairs = new Map()
+  #merged = new Map()
+  #devices = new Set()
+  #folders = 0
+
+  constructor(options) {
+    this.runs = options.runs
+    this.profile = options.profile
+  }
+
+  newFolder(name) {
+    return join(this.#folder, `${name}-${++this.#folders}`)
+  }
+
+  device(name) {
+    const device = new Device(this.newFolder(name))
+    this.#devices.add(device)
+    return device
+  }
+
+  async endDevice(device) {
+    this.#devices.delete(device)
+    await device.end()
+    rmSync(device.folder, { recursive: true, force: true })
+  }
+
+  /** A practice of one device that holds `count` cases; the device is started anew after the import. */
+  async author(count) {
+    const author = await this.device('author').start()
+    await author.ask('practice.create', { name: 'Bench', device: 'Author', pin: PIN })
+    if (count > 0) {
+      say(`  importing ${count} cases …`)
+      await author.call('importWorkload', count)
+    }
+    await author.end()
+    author.diskBytes = folderBytes(join(author.folder, 'store'))
+    author.worker = new Worker('device-process.mjs')
+    return author.start()
+  }
+
+  /** Two devices that hold the same `count` cases, connected. Kept for the measures that follow. */
+  async pair(count) {
+    const known = this.#pairs.get(count)
+    if (known) return known
+    const a = await this.author(count)
+    const b = await this.device('other').start()
+    await admit(a, b, 'Other')
+    await a.call('whenPeerUpToDate', b.id)
+    return this.keepPair(count, { a, b })
+  }
+
+  async keepPair(count, pair) {
+    await sleep(SETTLED_MS)
+    this.#pairs.set(count, pair)
+    return pair
+  }
+
+  /** The workload as one Yjs update a case, in a file, each with its length before it. */
+  async merged(count) {
+    const known = this.#merged.get(count)
+    if (known) return known
+    const { createUpdate } = await import('../../dist/src/cases/create.js')
+    const { parseCase } = await import('../../dist/src/cases/interchange.js')
+    const sha256 = (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest())
+    mkdirSync(this.#folder, { recursive: true })
+    const file = this.newFolder('merged')
+    const fd = openSync(file, 'w')
+    let bytes = 0
+    for (const line of caseLines(count)) {
+      const parsed = parseCase(line)
+      const update = createUpdate(parsed.value, sha256)
+      const head = Buffer.alloc(4)
+      head.writeUInt32LE(update.length)
+      writeSync(fd, Buffer.concat([head, update]))
+      bytes += update.length
+    }
+    closeSync(fd)
+    const merged = { file, bytes }
+    this.#merged.set(count, merged)
+    return merged
+  }
+
+  async close() {
+    for (const device of this.#devices) await device.end().catch(() => {})
+    rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+export const caseId = (index) => makeCase(index).id

@@ -1,0 +1,153 @@
+/** M1 to M3: two devices that meet for the first time, again, and after one of them was used. */
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { admit, caseId, folderBytes, median, say, SETTLED_MS } from './fixtures.mjs'
+import { limitOnce } from './limits.mjs'
+import { peakMegabytes } from './processes.mjs'
+import { makeEdits } from './workload.mjs'
+
+/** Meetings are short: more of them cost nothing. */
+const MEETINGS = 7
+/** What belongs to a meeting has been said by then. */
+const MEETING_MS = 300
+
+const connected = (...sides) => Math.min(...sides.map(({ connects }) => connects[0].at))
+
+export async function firstSync(bench, n) {
+  const { bytes: mergedBytes } = await bench.merged(n)
+  const a = await bench.author(n)
+  const runs = []
+  for (let run = 0; run < bench.runs; run++) {
+    say(`  M1 ${n}: run ${run + 1} of ${bench.runs}`)
+    const limit = await limitOnce(bench, n)
+    const last = run === bench.runs - 1
+    if (run > 0) await a.restart()
+    const b = await bench.device('newcomer').start()
+    const profile = bench.profile && last
+    const [aBefore, bBefore] = await begin([a, b], profile)
+    const upToDate = a.call('whenPeerUpToDate', b.id)
+    await admit(a, b, `Newcomer ${run}`)
+    const end = await upToDate
+    const [aSeen, bSeen] = [await a.call('seen'), await b.call('seen')]
+    if (profile) await writeProfiles(bench, `M1-${n}`, { a, b })
+    const { cases } = await b.ask('status')
+    if (cases.total !== n) throw new Error(`M1: ${cases.total} of ${n} cases arrived`)
+    runs.push({
+      ms: end - connected(aSeen, bSeen),
+      limitMs: limit.ms,
+      bytes: aSeen.wire + bSeen.wire,
+      cpuMs: aSeen.cpu - aBefore + bSeen.cpu - bBefore,
+      rssMB: Math.max(peakMegabytes(a.worker.child.pid), peakMegabytes(b.worker.child.pid)),
+      diskBytes: 0,
+    })
+    say(`    ${Math.round(runs.at(-1).ms)} ms, the limit ${Math.round(limit.ms)} ms`)
+    if (last) await bench.keepPair(n, { a, b })
+    else {
+      await b.close()
+      runs.at(-1).diskBytes = folderBytes(join(b.folder, 'store'))
+      await bench.endDevice(b)
+    }
+  }
+  const of = (name) => median(runs.map((run) => run[name]))
+  const ratio = of('ms') / of('limitMs')
+  const disks = [a.diskBytes, ...runs.map(({ diskBytes }) => diskBytes).filter(Boolean)]
+  bench.disks.set(n, disks)
+  return [
+    {
+      name: 'M1',
+      n,
+      ms: of('ms'),
+      cpuMs: of('cpuMs'),
+      bytes: of('bytes'),
+      rssMB: of('rssMB'),
+      limitMs: of('limitMs'),
+      ratio,
+      mergedBytes,
+      runs: runs.map(({ ms }) => ms),
+    },
+  ]
+}
+
+/** Reconnects of two identical devices, until both know that they are. */
+export async function reconnect(bench, n) {
+  const { a, b } = await bench.pair(n)
+  const runs = []
+  for (let run = 0; run < Math.max(MEETINGS, bench.runs); run++) {
+    await b.close()
+    await begin([a, b])
+    await b.start()
+    const [aSeen, bSeen] = await meeting(a, b)
+    const known = Math.max(aSeen.equal[0], bSeen.equal[0])
+    runs.push({ ms: known - connected(aSeen, bSeen), bytes: aSeen.ours + bSeen.ours })
+    await sleep(SETTLED_MS)
+  }
+  say(`  M2 ${n}: ${runs.map(({ ms }) => ms.toFixed(1)).join(', ')} ms`)
+  return [{ name: 'M2', n, ...medians(runs), runs: runs.map(({ ms }) => ms) }]
+}
+
+/** One case is changed while the devices are apart. */
+export async function changeApart(bench, n) {
+  const { a, b } = await bench.pair(n)
+  const { m3 } = makeEdits()
+  const id = caseId(m3.case)
+  const path = `text:consultations/c${m3.cons}`
+  const runs = []
+  const count = Math.max(MEETINGS, bench.runs)
+  for (let run = 0; run < count; run++) {
+    await b.close()
+    await a.call('openWindow', id)
+    const before = await a.call('windowText', id, path)
+    const { bytes: changeBytes } = await a.call('strike', id, path, [before.length, 0, m3.text])
+    await a.ask('flush')
+    const profile = bench.profile && run === count - 1
+    await begin([a, b], profile)
+    await b.start()
+    const [aSeen, bSeen] = await meeting(a, b, (seen) => changeOf(seen, id))
+    if (profile) await writeProfiles(bench, `M3-${n}`, { a, b })
+    const { json } = await b.ask('cases.show', { id })
+    const notes = JSON.parse(json).consultations.find((each) => each.id === `c${m3.cons}`).text
+    if (notes.length !== before.length + m3.text.length) throw new Error('M3: the change is not there')
+    const ms = changeOf(bSeen, id).at - connected(aSeen, bSeen)
+    runs.push({ ms, bytes: aSeen.ours + bSeen.ours, changeBytes })
+    await sleep(SETTLED_MS)
+  }
+  say(`  M3 ${n}: ${runs.map(({ ms }) => ms.toFixed(1)).join(', ')} ms`)
+  return [{ name: 'M3', n, ...medians(runs), runs: runs.map(({ ms }) => ms) }]
+}
+
+const changeOf = (seen, id) => seen.changes.find(({ ids }) => ids === null || ids.includes(id))
+
+/** Waits until both sides have met, and for what still belongs to the meeting. */
+async function meeting(a, b, done = () => true) {
+  for (let waited = 0; waited < 60_000; waited += 50) {
+    const [aSeen, bSeen] = [await a.call('seen'), await b.call('seen')]
+    if (aSeen.equal.length > 0 && bSeen.equal.length > 0 && done(bSeen)) {
+      await sleep(MEETING_MS)
+      return [await a.call('seen'), await b.call('seen')]
+    }
+    await sleep(50)
+  }
+  throw new Error('the devices did not meet within a minute')
+}
+
+/** Counts from here on; the CPU time that each side had used before. */
+async function begin(devices, profile = false) {
+  if (profile) for (const device of devices) await device.call('profileStart')
+  const before = []
+  for (const device of devices) {
+    await device.call('mark')
+    before.push(await device.call('cpu'))
+  }
+  return before
+}
+
+async function writeProfiles(bench, name, sides) {
+  for (const [side, device] of Object.entries(sides)) {
+    await device.call('profileStop', join(bench.profile, `${name}-${side}.cpuprofile`))
+  }
+}
+
+function medians(runs) {
+  const keys = Object.keys(runs[0])
+  return Object.fromEntries(keys.map((key) => [key, median(runs.map((run) => run[key]))]))
+}

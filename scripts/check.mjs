@@ -1,0 +1,109 @@
+/**
+ * `npm run check`: everything that can be said about the sources without running the product. Every
+ * step runs, whatever the one before it found; a failing one shows what it found.
+ */
+import { spawnSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { checkNode, ensureInstalled, root } from './lib/build.mjs'
+
+/** @typedef {{ ok: boolean, output: string }} Outcome */
+
+const STEPS = [
+  { name: 'types', run: () => types('.') },
+  { name: 'types of the window', run: () => types('ui') },
+  { name: 'lint and format', run: () => tool('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']) },
+  { name: 'dependency rule', run: () => sources('checkImports') },
+  { name: 'banned calls', run: () => sources('checkAmbientCalls') },
+  { name: 'dead code', run: () => tool('knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']) },
+  { name: 'generated code', run: generated },
+  { name: 'packages', run: packages },
+]
+
+/**
+ * Runs all steps, to standard output.
+ *
+ * @returns {Promise<{ passed: number, failed: number }>}
+ */
+export async function runChecks() {
+  let failed = 0
+  for (const { name, run } of STEPS) {
+    const began = Date.now()
+    const { ok, output } = await attempt(run)
+    const seconds = ((Date.now() - began) / 1000).toFixed(1)
+    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(20)} ${seconds.padStart(5)} s`)
+    if (ok) continue
+    failed += 1
+    console.log(`\n${output.trim().replace(/^/gm, '       ')}\n`)
+  }
+  return { passed: STEPS.length - failed, failed }
+}
+
+/**
+ * @param {() => Outcome | Promise<Outcome>} run
+ * @returns {Promise<Outcome>}
+ */
+async function attempt(run) {
+  try {
+    return await run()
+  } catch (error) {
+    return { ok: false, output: error instanceof Error ? (error.stack ?? error.message) : String(error) }
+  }
+}
+
+/** @param {string} project */
+function types(project) {
+  if (!existsSync(join(root, project, 'tsconfig.json'))) return { ok: true, output: '' }
+  // Kept between runs, so that the second is quick.
+  const notes = join(root, `node_modules/.cache/kartoteka/${project === '.' ? 'root' : project}.tsbuildinfo`)
+  const args = ['-p', project, '--noEmit', '--pretty', 'false', '--incremental', '--tsBuildInfoFile', notes]
+  return tool('typescript/bin/tsc', args)
+}
+
+/** @param {'checkImports' | 'checkAmbientCalls'} rule */
+async function sources(rule) {
+  const rules = await import('./lib/source-rules.mjs')
+  const violations = rules[rule](rules.readSources(root))
+  return sentences(violations.map(({ file, line, sentence }) => `${file}:${line} ${sentence}`))
+}
+
+async function generated() {
+  const { staleCodecs } = await import('./lib/generated.mjs')
+  return sentences(staleCodecs())
+}
+
+async function packages() {
+  const { checkPackages } = await import('./lib/package-rules.mjs')
+  const text = (/** @type {string} */ name) => readFileSync(join(root, name), 'utf8')
+  return sentences(checkPackages(text('package.json'), text('package-lock.json')))
+}
+
+/**
+ * @param {string[]} found
+ * @returns {Outcome}
+ */
+function sentences(found) {
+  return { ok: found.length === 0, output: found.join('\n') }
+}
+
+/**
+ * A tool of node_modules, without npx: that one would ask the registry for what is missing.
+ *
+ * @param {string} bin
+ * @param {string[]} args
+ * @returns {Outcome}
+ */
+function tool(bin, args) {
+  const command = [join(root, 'node_modules', bin), ...args]
+  const run = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  const output = `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}`
+  return { ok: run.status === 0, output }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  checkNode()
+  ensureInstalled()
+  const { failed } = await runChecks()
+  process.exitCode = failed === 0 ? 0 : 1
+}

@@ -1,0 +1,96 @@
+/**
+ * `npm test`: installs what the tests need, checks the sources, builds, runs all tests, and ends with
+ * one line of counts. Each step of the check counts like a test.
+ *
+ * `npm test -- FILTER` hands its words to vitest (a part of a path, `--project unit`, `-t name`), without
+ * the check.
+ */
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { checkNode, ensureBuilt, ensureInstalled, root } from './lib/build.mjs'
+import { ensureChromium } from './lib/chromium.mjs'
+
+/** All of a run; a test that hangs must not take away the counts of the others. */
+const RUN_LIMIT_MS = 23 * 60 * 1000
+/** How long the tests may take to end when told to. */
+const KILL_AFTER_MS = 5000
+
+const deadline = Date.now() + RUN_LIMIT_MS
+const filter = process.argv.slice(2)
+const folder = mkdtempSync(join(tmpdir(), 'kartoteka-counts-'))
+const countsFile = join(folder, 'counts.json')
+const checks = { passed: 0, failed: 0 }
+let isComplete = false
+
+// An early end, for whatever reason, is a failure that the last line must tell.
+process.on('exit', (code) => {
+  const tests = readCounts()
+  const passed = checks.passed + tests.passed
+  const failed = checks.failed + tests.failed
+  const isFailed = failed > 0 || code !== 0 || !isComplete
+  rmSync(folder, { recursive: true, force: true })
+  if (isFailed) process.exitCode = code || 1
+  console.log(`${passed} passed, ${isFailed ? Math.max(1, failed) : 0} failed, ${tests.skipped} skipped`)
+})
+
+checkNode()
+ensureInstalled()
+const chromium = ensureChromium()
+if (filter.length === 0) {
+  const { runChecks } = await import('./check.mjs')
+  Object.assign(checks, await runChecks())
+  ensureBuilt()
+}
+process.exitCode = await runTests()
+isComplete = true
+
+/** @returns {Promise<number>} The exit code. */
+function runTests() {
+  const vitest = join(root, 'node_modules/vitest/vitest.mjs')
+  const color = process.stdout.isTTY ? [] : ['--no-color']
+  const env = { ...process.env, KARTOTEKA_COUNTS: countsFile, ...(chromium && { KARTOTEKA_CHROMIUM: chromium }) }
+  // A group of its own, so that its workers end with it.
+  const isGroup = process.platform !== 'win32'
+  const stdio = /** @type {const} */ (['ignore', 'inherit', 'inherit'])
+  const args = [vitest, 'run', ...color, ...filter]
+  const child = spawn(process.execPath, args, { cwd: root, env, stdio, detached: isGroup })
+  const kill = (/** @type {NodeJS.Signals} */ signal) => {
+    try {
+      if (isGroup && child.pid) process.kill(-child.pid, signal)
+      else child.kill(signal)
+    } catch {
+      // It has ended meanwhile.
+    }
+  }
+  const stop = (/** @type {NodeJS.Signals} */ signal) => {
+    kill(signal)
+    setTimeout(() => kill('SIGKILL'), KILL_AFTER_MS).unref()
+  }
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => stop(signal))
+  const timer = setTimeout(() => {
+    console.error(`The tests were stopped: the whole run may take ${RUN_LIMIT_MS / 60_000} minutes.`)
+    stop('SIGTERM')
+  }, deadline - Date.now())
+  return new Promise((resolve) => {
+    child.on('error', (error) => {
+      console.error(`The tests could not be started (${error.message}).`)
+      resolve(1)
+    })
+    child.on('exit', (code, signal) => {
+      clearTimeout(timer)
+      kill('SIGKILL')
+      resolve(code ?? (signal ? 1 : 0))
+    })
+  })
+}
+
+/** @returns {{ passed: number, failed: number, skipped: number }} */
+function readCounts() {
+  try {
+    return JSON.parse(readFileSync(countsFile, 'utf8'))
+  } catch {
+    return { passed: 0, failed: 0, skipped: 0 }
+  }
+}
