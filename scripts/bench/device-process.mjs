@@ -46,7 +46,7 @@ const othersUpToDate = async () => {
 }
 
 serve({
-  async start(folder, { network = true } = {}) {
+  async start(folder, { network = true }) {
     device = await createDevice({
       folder,
       network,
@@ -99,8 +99,8 @@ serve({
     changes = []
     probe.mark()
   },
-  seen: () => ({ ...probe.read(), changes, cpu: cpuNow() }),
-  cpu: () => cpuNow(),
+  seen: () => ({ ...probe.read(), changes }),
+  cpu: () => probe.cpuMilliseconds(),
   whenPeerUpToDate: (id) =>
     whenStatus(async () => (await device.device.list()).some((peer) => peer.id === id && peer.upToDate)),
   /** Notes, whenever the status changes, whether all others are known to hold everything that is held here. */
@@ -113,9 +113,9 @@ serve({
   // ---- a window
 
   async openWindow(id) {
+    if (windows.has(id)) return
     const doc = new Y.Doc()
-    const window = { doc, text: undefined }
-    windows.set(id, window)
+    windows.set(id, { doc })
     let first = true
     await new Promise((resolve) => {
       void (async () => {
@@ -161,11 +161,11 @@ serve({
       })
     }
     windows.delete(id)
-    const before = cpuNow()
+    const before = probe.cpuMilliseconds()
     const began = clock()
     for (const update of updates) await device.doc.update({ id, update })
     await device.flush()
-    return { ms: clock() - began, cpuMs: cpuNow() - before }
+    return { ms: clock() - began, cpuMs: probe.cpuMilliseconds() - before }
   },
   /** Edits made offline, each as the window or the command line makes it. */
   async edit(edits) {
@@ -188,11 +188,6 @@ serve({
     writeFileSync(file, JSON.stringify(profile))
   },
 })
-
-function cpuNow() {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1000
-}
 
 async function editOnce(edit) {
   const made = makeCase(edit.case)

@@ -1,6 +1,6 @@
 /** What several measures share: the folder of a run, the merged updates of the workload, devices that are paired. */
 import { createHash } from 'node:crypto'
-import { closeSync, mkdirSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -42,7 +42,7 @@ export class Device {
     this.folder = folder
   }
 
-  async start(options) {
+  async start(options = {}) {
     Object.assign(this, await this.worker.call('start', this.folder, options))
     return this
   }
@@ -85,6 +85,8 @@ export class Bench {
   #merged = new Map()
   #devices = new Set()
   #folders = 0
+  /** Bytes on disk of devices that hold so many cases: the author's first, then a newcomer's of each run. */
+  disks = new Map()
 
   constructor(options) {
     this.runs = options.runs
@@ -116,7 +118,7 @@ export class Bench {
       await author.call('importWorkload', count)
     }
     await author.end()
-    author.diskBytes = folderBytes(join(author.folder, 'store'))
+    this.disks.set(count, [folderBytes(join(author.folder, 'store'))])
     author.worker = new Worker('device-process.mjs')
     return author.start()
   }
@@ -138,6 +140,12 @@ export class Bench {
     return pair
   }
 
+  async endPair(count) {
+    const pair = this.#pairs.get(count)
+    this.#pairs.delete(count)
+    if (pair) for (const device of Object.values(pair)) await this.endDevice(device)
+  }
+
   /** The workload as one Yjs update a case, in a file, each with its length before it. */
   async merged(count) {
     const known = this.#merged.get(count)
@@ -145,7 +153,6 @@ export class Bench {
     const { createUpdate } = await import('../../dist/src/cases/create.js')
     const { parseCase } = await import('../../dist/src/cases/interchange.js')
     const sha256 = (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest())
-    mkdirSync(this.#folder, { recursive: true })
     const file = this.newFolder('merged')
     const fd = openSync(file, 'w')
     let bytes = 0

@@ -13,6 +13,8 @@ const MEETING_MS = 300
 
 const connected = (...sides) => Math.min(...sides.map(({ connects }) => connects[0].at))
 
+const cpuSince = ({ cpu, connects }) => cpu - connects[0].cpu
+
 export async function firstSync(bench, n) {
   const { bytes: mergedBytes } = await bench.merged(n)
   const a = await bench.author(n)
@@ -24,7 +26,7 @@ export async function firstSync(bench, n) {
     if (run > 0) await a.restart()
     const b = await bench.device('newcomer').start()
     const profile = bench.profile && last
-    const [aBefore, bBefore] = await begin([a, b], profile)
+    await begin([a, b], profile)
     const upToDate = a.call('whenPeerUpToDate', b.id)
     await admit(a, b, `Newcomer ${run}`)
     const end = await upToDate
@@ -36,22 +38,19 @@ export async function firstSync(bench, n) {
       ms: end - connected(aSeen, bSeen),
       limitMs: limit.ms,
       bytes: aSeen.wire + bSeen.wire,
-      cpuMs: aSeen.cpu - aBefore + bSeen.cpu - bBefore,
+      cpuMs: cpuSince(aSeen) + cpuSince(bSeen),
       rssMB: Math.max(peakMegabytes(a.worker.child.pid), peakMegabytes(b.worker.child.pid)),
-      diskBytes: 0,
     })
     say(`    ${Math.round(runs.at(-1).ms)} ms, the limit ${Math.round(limit.ms)} ms`)
     if (last) await bench.keepPair(n, { a, b })
     else {
       await b.close()
-      runs.at(-1).diskBytes = folderBytes(join(b.folder, 'store'))
+      bench.disks.get(n).push(folderBytes(join(b.folder, 'store')))
       await bench.endDevice(b)
     }
   }
   const of = (name) => median(runs.map((run) => run[name]))
   const ratio = of('ms') / of('limitMs')
-  const disks = [a.diskBytes, ...runs.map(({ diskBytes }) => diskBytes).filter(Boolean)]
-  bench.disks.set(n, disks)
   return [
     {
       name: 'M1',
@@ -76,7 +75,7 @@ export async function reconnect(bench, n) {
     await b.close()
     await begin([a, b])
     await b.start()
-    const [aSeen, bSeen] = await meeting(a, b)
+    const [aSeen, bSeen] = await meeting(a, b, (one, other) => one.equal.length > 0 && other.equal.length > 0)
     const known = Math.max(aSeen.equal[0], bSeen.equal[0])
     runs.push({ ms: known - connected(aSeen, bSeen), bytes: aSeen.ours + bSeen.ours })
     await sleep(SETTLED_MS)
@@ -102,7 +101,7 @@ export async function changeApart(bench, n) {
     const profile = bench.profile && run === count - 1
     await begin([a, b], profile)
     await b.start()
-    const [aSeen, bSeen] = await meeting(a, b, (seen) => changeOf(seen, id))
+    const [aSeen, bSeen] = await meeting(a, b, (_, seen) => changeOf(seen, id))
     if (profile) await writeProfiles(bench, `M3-${n}`, { a, b })
     const { json } = await b.ask('cases.show', { id })
     const notes = JSON.parse(json).consultations.find((each) => each.id === `c${m3.cons}`).text
@@ -117,11 +116,11 @@ export async function changeApart(bench, n) {
 
 const changeOf = (seen, id) => seen.changes.find(({ ids }) => ids === null || ids.includes(id))
 
-/** Waits until both sides have met, and for what still belongs to the meeting. */
-async function meeting(a, b, done = () => true) {
+/** What both sides have seen when the meeting has come to its end, and what still belongs to it was said. */
+async function meeting(a, b, done) {
   for (let waited = 0; waited < 60_000; waited += 50) {
     const [aSeen, bSeen] = [await a.call('seen'), await b.call('seen')]
-    if (aSeen.equal.length > 0 && bSeen.equal.length > 0 && done(bSeen)) {
+    if (done(aSeen, bSeen)) {
       await sleep(MEETING_MS)
       return [await a.call('seen'), await b.call('seen')]
     }
@@ -130,15 +129,12 @@ async function meeting(a, b, done = () => true) {
   throw new Error('the devices did not meet within a minute')
 }
 
-/** Counts from here on; the CPU time that each side had used before. */
+/** Counts from here on. */
 async function begin(devices, profile = false) {
-  if (profile) for (const device of devices) await device.call('profileStart')
-  const before = []
   for (const device of devices) {
+    if (profile) await device.call('profileStart')
     await device.call('mark')
-    before.push(await device.call('cpu'))
   }
-  return before
 }
 
 async function writeProfiles(bench, name, sides) {

@@ -26,6 +26,11 @@ function wireBytes() {
   return sum
 }
 
+export function cpuMilliseconds() {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
+}
+
 let seen
 export function mark() {
   seen = { connects: [], equal: [], ours: 0, wireBefore: wireBytes() }
@@ -36,12 +41,13 @@ export const read = () => ({
   connects: seen.connects,
   equal: seen.equal,
   ours: seen.ours,
+  cpu: cpuMilliseconds(),
   wire: wireBytes() - (seen.connects[0]?.wire ?? seen.wireBefore),
 })
 
 const connect = Driver.prototype.connect
 Driver.prototype.connect = function (link) {
-  seen.connects.push({ at: clock(), wire: wireBytes() })
+  seen.connects.push({ at: clock(), wire: wireBytes(), cpu: cpuMilliseconds() })
   const send = link.send
   link.send = (lane, bytes) => {
     seen.ours += bytes.length

@@ -10,7 +10,7 @@ const PLACES = [
 ]
 
 /** Where a browser is, or undefined. */
-export function findChromium() {
+function findChromium() {
   const wanted = process.env.KARTOTEKA_CHROMIUM
   if (wanted) return existsSync(wanted) ? wanted : undefined
   return PLACES.find((place) => existsSync(place))

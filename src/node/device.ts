@@ -15,6 +15,9 @@ import { RosterKeeper } from './device/roster-keeper.js'
 import { statusApi } from './device/status.js'
 import { verifyDevices } from './device/verify.js'
 import { publicKeyToPeerId } from './peer-id.js'
+import { keys } from '../store/keyspace.js'
+import { MetaRow } from '../store/records.gen.js'
+import { STORE_VERSION } from '../store/replica.js'
 import { SealedDb } from '../store/sealed-db.js'
 
 const random = (length: number) => Uint8Array.from(randomBytes(length))
@@ -55,6 +58,7 @@ async function compose(
   const natives = nodeNatives
   const now = () => Date.now()
   const db = new SealedDb({ db: folder.db, natives, dataKey: identity.dataKey, random })
+  await checkVersion(db)
   const notes = new Notes(db, now)
   await notes.load()
   const keeper = new RosterKeeper(db, natives, identity, random)
@@ -75,7 +79,8 @@ async function compose(
     binding: folder.binding,
     emit,
     log: options.log ?? (() => {}),
-    network: options.network !== false,
+    // A store that may only be read can't keep what others send.
+    network: options.network !== false && db.newerVersion === undefined,
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
   })
@@ -114,6 +119,13 @@ async function compose(
       await folder.close()
     }
   }
+}
+
+/** A store of a newer version is opened for reading only. */
+async function checkVersion(db: SealedDb): Promise<void> {
+  const meta = await db.get(keys.meta())
+  const version = meta ? MetaRow.decode(meta).version : 0
+  if (version > STORE_VERSION) db.newerVersion = version
 }
 
 /** Events as an iterable that ends when the signal aborts. Hints of one kind that wait are merged. */

@@ -55,7 +55,7 @@ export interface DriverEvents {
   addresses?: (peer: string, addresses: string[]) => void
 }
 
-/** Statements and pruning wait until things have been quiet for this long. */
+/** Statements and pruning follow what happened after this long, once for all of it. */
 export const SETTLE_MS = 2_000
 /** Bytes of a peer that may be waiting for the store before its stream is paused. */
 const INBOX_BYTES = 1024 * 1024
@@ -170,6 +170,7 @@ export class Driver {
   async stop(): Promise<void> {
     this.stopped = true
     this.quiet?.()
+    this.quiet = undefined
     const sessions = [...this.sessions.values()]
     for (const session of sessions) this.disconnect(session, 'stopped')
     for (const session of sessions) await session.work
@@ -566,11 +567,13 @@ export class Driver {
       })
   }
 
-  /** Something happened; statements and pruning wait until nothing does. */
+  /** Something happened: a while later, what is held is stated and what everybody holds is pruned. */
   private touched(): void {
-    if (this.stopped) return
-    this.quiet?.()
-    this.quiet = this.options.timers.after(SETTLE_MS, () => void this.whenQuiet().catch((error) => this.options.events?.failed?.(error)))
+    if (this.stopped || this.quiet) return
+    this.quiet = this.options.timers.after(SETTLE_MS, () => {
+      this.quiet = undefined
+      void this.whenQuiet().catch((error) => this.options.events?.failed?.(error))
+    })
   }
 
   /** States what is held, and drops what everybody has stated to hold. */

@@ -12,6 +12,8 @@ export const keys = {
   meta: () => prefix('m'),
   roster: () => prefix('g'),
   transfer: () => prefix('x'),
+  /** Keys of cases that a transfer could not bring because the sender's copy was damaged. */
+  damaged: () => prefix('b'),
   log: (log: LogId) => prefix('f', fromHex(log)),
   change: (log: LogId, seq: number) => prefix('l', fromHex(log), u32(seq)),
   checks: (log: LogId, block: number) => prefix('h', fromHex(log), u32(block)),

@@ -10,6 +10,7 @@ import { concat, fromHex, toHex } from '../protocol/bytes.js'
 import { type ChangeRun, judgeRun } from '../protocol/door.js'
 import { claimsDigest, type HeldLog, judgeClaim, type LogClaim, splitLogs, type Verdict } from '../protocol/frontier.js'
 import {
+  CASE_KEY_BYTES,
   LOG_RANDOM_BYTES,
   MAX_CASE_BYTES,
   MAX_CHANGE_BYTES,
@@ -119,6 +120,12 @@ export class Replica {
     const replica = new Replica(options)
     const meta = await options.db.get(keys.meta())
     if (meta) replica.meta = MetaRow.decode(meta)
+    else replica.meta = { ...replica.meta, version: STORE_VERSION }
+    const damaged = await options.db.get(keys.damaged())
+    for (let at = 0; damaged && at + CASE_KEY_BYTES <= damaged.length; at += CASE_KEY_BYTES) {
+      const key = damaged.slice(at, at + CASE_KEY_BYTES)
+      replica.damaged.set(toHex(key), key)
+    }
     replica.needsNewLog = replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
     await replica.logs.load()
     return replica
@@ -394,6 +401,8 @@ export class Replica {
       writes.push(...draft.writes())
     }
     const next = { ...meta, ...counts }
+    const healed = list.filter((draft) => this.damaged.has(toHex(draft.state.key)))
+    if (healed.length > 0) writes.push(this.damagedWrite(healed.map((draft) => draft.state.key)))
     await this.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
     this.meta = next
     for (const draft of list) {
@@ -419,6 +428,13 @@ export class Replica {
   /** Everything held so far survives a power cut once this returns. */
   flush(): Promise<void> {
     return this.db.flush(this.metaWrite())
+  }
+
+  /** Remembers which cases are damaged; `without` are whole again. */
+  damagedWrite(without: Uint8Array[] = []): Write {
+    const gone = new Set(without.map(toHex))
+    const rest = [...this.damaged].filter(([hex]) => !gone.has(hex)).map(([, key]) => key)
+    return { key: keys.damaged(), value: rest.length === 0 ? undefined : concat(rest) }
   }
 
   metaWrite(): Write {
@@ -452,7 +468,7 @@ export class Replica {
   async close(): Promise<void> {
     await this.docs.settle()
     await this.exclusive(async () => {
-      if (this.db.failed) return
+      if (this.db.failed || this.db.newerVersion !== undefined) return
       if (this.meta.running) {
         await this.flush()
         this.meta = { ...this.meta, running: this.needsNewLog }

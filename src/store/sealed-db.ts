@@ -29,6 +29,14 @@ export class WriteFailedError extends Error {
   }
 }
 
+/** The store was saved by a newer version: it may be read, not written. */
+export class ReadOnlyError extends Error {
+  override readonly name = 'ReadOnlyError'
+  constructor(readonly version: number) {
+    super('the store is of a newer version')
+  }
+}
+
 const NONCE_BYTES = 24
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
@@ -44,6 +52,8 @@ export class SealedDb {
   private dirty = false
   private flushing: Promise<void> | undefined
   private failure: WriteFailedError | undefined
+  /** The newer version that saved this store, if one did. */
+  newerVersion: number | undefined
 
   constructor(private readonly options: SealedDbOptions) {}
 
@@ -92,6 +102,7 @@ export class SealedDb {
   /** One atomic batch. Not durable until `flush`. */
   async write(writes: Write[]): Promise<void> {
     if (writes.length === 0) return
+    if (this.newerVersion !== undefined) throw new ReadOnlyError(this.newerVersion)
     if (this.failure) throw this.failure
     this.dirty = true
     await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
@@ -113,12 +124,6 @@ export class SealedDb {
 
   get isDirty(): boolean {
     return this.dirty || this.flushing !== undefined
-  }
-
-  async clear(range: { gte: Uint8Array; lt: Uint8Array }): Promise<void> {
-    if (this.failure) throw this.failure
-    this.dirty = true
-    await this.attempt(() => this.options.db.clear({ ...range, keyEncoding: 'view' } as object))
   }
 
   private async attempt(run: () => Promise<void>): Promise<void> {

@@ -117,6 +117,7 @@ export class IncomingTransfer {
         adopted.push(log)
       }
       const meta = { ...replica.meta, unclaimed: this.beyond }
+      if (missing.length > 0) writes.push(replica.damagedWrite())
       writes.push({ key: keys.transfer(), value: undefined }, { key: keys.meta(), value: MetaRow.encode(meta).finish() })
       await replica.db.write(writes)
       replica.meta = meta

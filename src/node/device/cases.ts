@@ -24,7 +24,7 @@ import { parseRow } from '../../store/case-row.js'
 import { readUpdates } from '../../store/documents.js'
 import { casesFrom } from '../../store/reading.js'
 import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js'
-import { DamagedError, WriteFailedError } from '../../store/sealed-db.js'
+import { DamagedError, ReadOnlyError, WriteFailedError } from '../../store/sealed-db.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { CaseListRow, ImportReport } from '../contract.js'
 
@@ -230,11 +230,16 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
     return await work()
   } catch (error) {
     if (error instanceof WriteFailedError) throw writeRefusal(error)
+    if (error instanceof ReadOnlyError) throw newerStore(error.version)
     if (error instanceof DamagedError) {
       throw new Refused('store-damaged', 'The stored data of this case is damaged. Another device can bring it back.')
     }
     throw error
   }
+}
+
+export function newerStore(version: number): Refused {
+  return new Refused('newer-store', `Saved by a newer version (store ${version}). Read only until you update.`)
 }
 
 export function writeRefusal(error: WriteFailedError): Refused {

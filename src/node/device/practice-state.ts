@@ -208,7 +208,7 @@ export class Practice {
   async close(): Promise<void> {
     await this.pairing.close()
     this.peers?.stop()
-    await this.driver?.whenQuiet().catch(() => {})
+    if (this.options.db.newerVersion === undefined) await this.driver?.whenQuiet().catch(() => {})
     await this.driver?.stop()
     await this.options.notes.savePeers()
     await this.openReplica?.close()

@@ -6,7 +6,7 @@ import { toHex } from '../../protocol/bytes.js'
 import type { DeviceApi } from '../api.js'
 import type { DeviceStatus, Status } from '../contract.js'
 import { publicKeyToPeerId } from '../peer-id.js'
-import { writeRefusal } from './cases.js'
+import { newerStore, writeRefusal } from './cases.js'
 import type { Practice } from './practice-state.js'
 
 type StatusApi = Pick<DeviceApi, 'status' | 'sync' | 'wait'>
@@ -99,6 +99,10 @@ function problems(practice: Practice): Status['problems'] {
   const { db, keeper } = practice.options
   if (db.failed) {
     const { code, sentence } = writeRefusal(db.failed)
+    list.push({ code, sentence })
+  }
+  if (db.newerVersion !== undefined) {
+    const { code, sentence } = newerStore(db.newerVersion)
     list.push({ code, sentence })
   }
   if (practice.hasPractice && practice.replica().damaged.size > 0) {

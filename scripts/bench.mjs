@@ -1,0 +1,99 @@
+/**
+ * `npm run bench -- [measures] [--n 1000,10000] [--runs N] [--json] [--compare] [--write FILE] [--profile DIR]`:
+ * the numbers of docs/bench.md. Progress goes to standard error.
+ */
+import { mkdirSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { checkNode, ensureBuilt, ensureInstalled } from './lib/build.mjs'
+
+const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M11']
+
+function usage(sentence) {
+  process.stderr.write(`${sentence}\nUsage: npm run bench -- [${MEASURES.join('|')}]… [--n 1000,10000] [--runs N]`)
+  process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR]\n')
+  process.exit(2)
+}
+
+function read() {
+  const options = {
+    n: { type: 'string', default: '1000' },
+    runs: { type: 'string', default: '3' },
+    json: { type: 'boolean', default: false },
+    compare: { type: 'boolean', default: false },
+    write: { type: 'string' },
+    profile: { type: 'string' },
+  }
+  try {
+    return parseArgs({ options, allowPositionals: true })
+  } catch (error) {
+    return usage(error.message)
+  }
+}
+
+const { values, positionals } = read()
+const unknown = positionals.find((name) => !MEASURES.includes(name))
+if (unknown !== undefined) usage(`There is no measure "${unknown}".`)
+const sizes = values.n.split(',').map(Number)
+if (sizes.some((n) => !Number.isInteger(n) || n < 100)) usage('--n takes numbers of cases from 100 up.')
+const runs = Number(values.runs)
+if (!Number.isInteger(runs) || runs < 1) usage('--runs takes a number of runs.')
+const wanted = positionals.length > 0 ? positionals : MEASURES.filter((name) => name !== 'limits')
+
+checkNode()
+ensureInstalled()
+ensureBuilt()
+
+// Only now: they read what was built.
+const { Bench, say } = await import('./bench/fixtures.mjs')
+const { limits } = await import('./bench/limits.mjs')
+const { changeApart, firstSync, reconnect } = await import('./bench/meeting.mjs')
+const { disk, keystrokes, longTyping, offlineEdits } = await import('./bench/editing.mjs')
+const { idle, start } = await import('./bench/running.mjs')
+const { judge, table, writeTable } = await import('./bench/report.mjs')
+const { comparison } = await import('./bench/peers.mjs')
+
+/** In this order: what an earlier one leaves (two devices that hold the same) serves the later ones. */
+const BY_SIZE = {
+  limits,
+  M1: firstSync,
+  M2: reconnect,
+  M3: changeApart,
+  M4: keystrokes,
+  M6: start,
+  M7: disk,
+  M11: idle,
+}
+const ONCE = { M5: offlineEdits, M7: longTyping }
+
+if (values.profile) mkdirSync(values.profile, { recursive: true })
+const bench = new Bench({ runs, profile: values.profile })
+const rows = []
+try {
+  for (const n of sizes) {
+    for (const [name, measure] of Object.entries(BY_SIZE)) {
+      if (!wanted.includes(name)) continue
+      say(`${name}, ${n} cases`)
+      rows.push(...(await measure(bench, n)))
+    }
+    await bench.endPair(n)
+  }
+  for (const [name, measure] of Object.entries(ONCE)) {
+    if (!wanted.includes(name)) continue
+    say(name)
+    rows.push(...(await measure(bench)))
+  }
+} finally {
+  await bench.close()
+}
+
+const order = (row) => MEASURES.indexOf(row.name.split(' ')[0])
+const judged = judge(rows).sort((a, b) => order(a) - order(b) || a.n - b.n)
+if (values.write) writeTable(values.write, judged, runs)
+if (values.json) console.log(JSON.stringify(judged, null, 1))
+else console.log(table(judged))
+const others = values.compare ? comparison(judged) : undefined
+if (others) (values.json ? say : console.log)(`\n${others}`)
+if (values.profile) {
+  const { hotspots } = await import('./bench/profile.mjs')
+  say(hotspots(values.profile))
+}
