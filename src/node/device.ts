@@ -1,7 +1,10 @@
 /** The composition root of a device: folder, store, roster, sync, network, and the interface over them. */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { nodeNatives } from './natives.js'
+import { keys } from '../store/keyspace.js'
+import { MetaRow } from '../store/records.gen.js'
+import { STORE_VERSION } from '../store/replica.js'
+import { SealedDb } from '../store/sealed-db.js'
 import { type Device, type DeviceOptions, Refused } from './api.js'
 import type { DeviceEvent } from './contract.js'
 import { casesApi, guarded } from './device/cases.js'
@@ -14,11 +17,8 @@ import { Practice } from './device/practice-state.js'
 import { RosterKeeper } from './device/roster-keeper.js'
 import { statusApi } from './device/status.js'
 import { verifyDevices } from './device/verify.js'
+import { nodeNatives } from './natives.js'
 import { publicKeyToPeerId } from './peer-id.js'
-import { keys } from '../store/keyspace.js'
-import { MetaRow } from '../store/records.gen.js'
-import { STORE_VERSION } from '../store/replica.js'
-import { SealedDb } from '../store/sealed-db.js'
 
 const random = (length: number) => Uint8Array.from(randomBytes(length))
 
@@ -46,7 +46,10 @@ async function openIdentity(folder: string) {
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       throw new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
     }
-    throw new Refused('not-writable', `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`)
+    throw new Refused(
+      'not-writable',
+      `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`,
+    )
   }
 }
 
@@ -178,4 +181,3 @@ async function programVersion(): Promise<string> {
     if (folder.href === new URL('../', folder).href) return '0'
   }
 }
-

@@ -4,20 +4,27 @@
  * simulator runs it as it ships.
  */
 import { fromHex, toHex } from '../protocol/bytes.js'
-import { type LogClaim } from '../protocol/frontier.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import { CHUNK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import { SyncSession } from '../protocol/sync.js'
 import type { CloseCode, Summary, SyncEffect, SyncEvent, TimerName } from '../protocol/sync-types.js'
 import { decodeFrame, encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
-import { cutByChecks, learnCuts, readDoubts, restateUnclaimed, settleDoubts, sweepDoubts } from '../store/healing.js'
+import {
+  cutByChecks,
+  learnCuts,
+  readDoubts,
+  restateUnclaimed,
+  settleDoubts,
+  sweepDoubts,
+} from '../store/healing.js'
+import { openStates } from '../store/outgoing.js'
 import { prune } from '../store/pruning.js'
 import { readCases, readChanges, readItems } from '../store/reading.js'
 import type { Growth, Replica } from '../store/replica.js'
 import type { Statements } from '../store/statements.js'
 import { IncomingTransfer, readTransfer, takeLoose } from '../store/transfers.js'
-import { openStates } from '../store/outgoing.js'
 
 /** One connected peer, as the driver needs it. */
 export interface Link {
@@ -86,7 +93,10 @@ export class PeerSession {
   wantsTake = false
   lastRound: RoundResult | undefined
   readonly waiting = new Map<number, (result: RoundResult | undefined) => void>()
-  readonly asked = new Map<number, { pairs: Uint8Array[]; resolve: (pairs: Uint8Array[] | undefined) => void }>()
+  readonly asked = new Map<
+    number,
+    { pairs: Uint8Array[]; resolve: (pairs: Uint8Array[] | undefined) => void }
+  >()
   readonly timers = new Map<TimerName, () => void>()
   open = true
 
@@ -197,7 +207,9 @@ export class Driver {
   /** Something is under way: a transfer, messages waiting for the store, or a flush. */
   get isBusy(): boolean {
     if (this.receiver || this.flushing || this.settling) return true
-    return [...this.sessions.values()].some((session) => session.pendingBytes > 0 || session.machine.isSending)
+    return [...this.sessions.values()].some(
+      (session) => session.pendingBytes > 0 || session.machine.isSending,
+    )
   }
 
   askRounds(): void {
@@ -216,7 +228,10 @@ export class Driver {
   /** The roster changed here: sessions learn who belongs, and tell their peers. */
   rosterChanged(): void {
     for (const session of [...this.sessions.values()]) {
-      this.step(session, { type: 'rosterApplied', member: this.options.roster.isMember(session.link.publicKey) })
+      this.step(session, {
+        type: 'rosterApplied',
+        member: this.options.roster.isMember(session.link.publicKey),
+      })
     }
   }
 
@@ -250,7 +265,9 @@ export class Driver {
         this.sentChanges += effect.changes
         return session.link.send(effect.lane, effect.bytes)
       case 'summarise':
-        return this.inOrder(session, async () => this.step(session, { type: 'summary', summary: await this.summary() }))
+        return this.inOrder(session, async () =>
+          this.step(session, { type: 'summary', summary: await this.summary() }),
+        )
       case 'judge':
         return this.inOrder(session, async () => {
           this.step(session, { type: 'judged', verdicts: await replica.judge(effect.claims) })
@@ -278,13 +295,17 @@ export class Driver {
       case 'apply':
         return this.inOrder(session, async () => {
           const outcome = await replica.admit(effect.openings, effect.runs, session.link.publicKey)
-          if (outcome.advanced.length > 0) this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
+          if (outcome.advanced.length > 0)
+            this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
           this.due(session, outcome.advanced, effect.bytes)
           this.step(session, { type: 'applied', ...outcome })
         })
       case 'readChanges':
         return this.aside(session, async () => {
-          this.step(session, { type: 'changesRead', ...(await readChanges(replica, effect.from, CHUNK_BYTES)) })
+          this.step(session, {
+            type: 'changesRead',
+            ...(await readChanges(replica, effect.from, CHUNK_BYTES)),
+          })
         })
       case 'openStates':
         return this.aside(session, async () => {
@@ -343,13 +364,17 @@ export class Driver {
           }
         })
       case 'sendRoster':
-        return session.link.send('live', encodeFrame({ $case: 'roster', value: { entries: roster.entries() } }))
+        return session.link.send(
+          'live',
+          encodeFrame({ $case: 'roster', value: { entries: roster.entries() } }),
+        )
       case 'admitStatements':
         return this.inOrder(session, async () => {
           if (!(await statements.admit(effect.statements))) return
           this.touched()
           for (const other of this.sessions.values()) {
-            if (other !== session) this.step(other, { type: 'statements', statements: effect.statements as never })
+            if (other !== session)
+              this.step(other, { type: 'statements', statements: effect.statements as never })
           }
           this.options.events?.status?.()
         })
@@ -402,7 +427,9 @@ export class Driver {
 
   /** Work whose order must be that of the frames. */
   private inOrder(session: PeerSession, work: () => Promise<void>): void {
-    session.work = session.work.then(() => (this.stopped ? undefined : work())).catch((error) => this.failed(session, error))
+    session.work = session.work
+      .then(() => (this.stopped ? undefined : work()))
+      .catch((error) => this.failed(session, error))
   }
 
   /** Work that only reads. */
@@ -554,7 +581,9 @@ export class Driver {
     const { replica } = this.options
     if (!replica.meta.unclaimed || this.receiver || this.settling || this.stopped) return
     const sessions = [...this.sessions.values()]
-    const quiet = sessions.length > 0 && sessions.every(({ lastRound, wantsTake }) => lastRound && !lastRound.peerHasMore && !wantsTake)
+    const quiet =
+      sessions.length > 0 &&
+      sessions.every(({ lastRound, wantsTake }) => lastRound && !lastRound.peerHasMore && !wantsTake)
     if (!quiet) return
     this.settling = restateUnclaimed(replica)
       .then(() => {
@@ -583,7 +612,8 @@ export class Driver {
     await replica.flush()
     if (this.options.roster.others().length > 0 && (await statements.state())) {
       await replica.flush()
-      for (const session of this.sessions.values()) this.step(session, { type: 'statements', statements: statements.wire() })
+      for (const session of this.sessions.values())
+        this.step(session, { type: 'statements', statements: statements.wire() })
     }
     await this.prune()
   }
@@ -591,7 +621,10 @@ export class Driver {
   /** Only members' own words count: their HELLO and ACK now, or their newest statement. */
   async prune(): Promise<number> {
     const { replica, roster } = this.options
-    return prune(replica, roster.others().map((device) => this.frontierOf(device)))
+    return prune(
+      replica,
+      roster.others().map((device) => this.frontierOf(device)),
+    )
   }
 
   /** How far a device is known to hold each log durably. */

@@ -27,7 +27,10 @@ export interface HeldLog extends LogClaim {
 }
 
 /** Splits logs into open ones (a device's newest, not cut) and closed ones; both sorted by id. */
-export function splitLogs<T extends HeldLog>(logs: Iterable<T>, hexOf: (bytes: Uint8Array) => LogId): { open: T[]; closed: T[] } {
+export function splitLogs<T extends HeldLog>(
+  logs: Iterable<T>,
+  hexOf: (bytes: Uint8Array) => LogId,
+): { open: T[]; closed: T[] } {
   const all = [...logs].filter((log) => log.seq > 0 || log.cut)
   const succeeded = new Set<LogId>()
   for (const log of all) if (log.predecessor.length > 0) succeeded.add(hexOf(log.predecessor))

@@ -79,6 +79,11 @@ export function checkOf(head: Uint8Array): Uint8Array {
 }
 
 /** The bytes an author signs: practice, log, sequence and head. */
-export function signedHeadBytes(practice: Uint8Array, log: Uint8Array, seq: number, head: Uint8Array): Uint8Array {
+export function signedHeadBytes(
+  practice: Uint8Array,
+  log: Uint8Array,
+  seq: number,
+  head: Uint8Array,
+): Uint8Array {
   return concat([SIGNED_DOMAIN, practice, log, u32(seq), head])
 }

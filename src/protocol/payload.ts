@@ -18,7 +18,11 @@ export function encodePayload(natives: Natives, bytes: Uint8Array): Uint8Array {
 }
 
 /** Coded payload → raw bytes, or undefined if it is malformed or would exceed `limitBytes`. Never throws. */
-export function decodePayload(natives: Natives, payload: Uint8Array, limitBytes: number): Uint8Array | undefined {
+export function decodePayload(
+  natives: Natives,
+  payload: Uint8Array,
+  limitBytes: number,
+): Uint8Array | undefined {
   const body = payload.subarray(1)
   switch (payload[0]) {
     case RAW:

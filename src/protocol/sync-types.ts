@@ -49,7 +49,13 @@ export type SyncEvent =
   | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
   | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; cases: number }
-  | { type: 'applied'; advanced: LogId[]; gaps: { log: LogId; from: number }[]; forks: LogId[]; refused: string[] }
+  | {
+      type: 'applied'
+      advanced: LogId[]
+      gaps: { log: LogId; from: number }[]
+      forks: LogId[]
+      refused: string[]
+    }
   | { type: 'durable'; claims: LogClaim[]; cursor: Uint8Array | undefined; bytes: number }
   | { type: 'takeReady'; transfer: number; after: Uint8Array; claims: LogClaim[] }
   | { type: 'transferEnded' }
@@ -78,7 +84,14 @@ export type SyncEffect =
   | { type: 'readCases'; keys: Uint8Array[] }
   | { type: 'wantTake' }
   | { type: 'beginTransfer'; target: TargetLog[]; openings: LogOpening[]; cases: number; bytes: number }
-  | { type: 'takeItems'; items: Item[]; early: boolean; claims: LogClaim[]; openings: LogOpening[]; bytes: number }
+  | {
+      type: 'takeItems'
+      items: Item[]
+      early: boolean
+      claims: LogClaim[]
+      openings: LogOpening[]
+      bytes: number
+    }
   | { type: 'endTransfer'; missing: Uint8Array[] }
   | { type: 'applyRoster'; entries: Uint8Array[] }
   | { type: 'sendRoster' }
@@ -95,4 +108,10 @@ export type SyncEffect =
   | { type: 'disarm'; name: TimerName }
   | { type: 'close'; code: CloseCode }
 
-export type CloseCode = 'refused' | 'malformed' | 'peer-too-old' | 'peer-too-new' | 'other-practice' | 'silent'
+export type CloseCode =
+  | 'refused'
+  | 'malformed'
+  | 'peer-too-old'
+  | 'peer-too-new'
+  | 'other-practice'
+  | 'silent'

@@ -264,7 +264,10 @@ export class SyncSession {
       this.rosterSentFor = hello.rosterHead
       this.out.push({ type: 'sendRoster' })
     }
-    if (!equalBytes(summary.statements, hello.statements) && !same(this.statementsSentFor, summary.statements)) {
+    if (
+      !equalBytes(summary.statements, hello.statements) &&
+      !same(this.statementsSentFor, summary.statements)
+    ) {
       this.statementsSentFor = summary.statements
       this.out.push({ type: 'sendStatements' })
     }
@@ -282,7 +285,9 @@ export class SyncSession {
     for (const claim of claims) this.held.set(claim.log, claim.seq)
     this.out.push({ type: 'peerHolds', claims, all: true })
     const own = new Map([...summary.open, ...summary.closed].map((log) => [log.log, log]))
-    const unlike = [...claims, ...(claimsFromWire(hello.doubts) ?? [])].filter((claim) => !sameClaim(claim, own.get(claim.log)))
+    const unlike = [...claims, ...(claimsFromWire(hello.doubts) ?? [])].filter(
+      (claim) => !sameClaim(claim, own.get(claim.log)),
+    )
     if (unlike.length > 0) this.out.push({ type: 'judge', claims: unlike })
     else this.onJudged([])
   }
@@ -386,7 +391,11 @@ export class SyncSession {
   }
 
   private sendChanges(lane: 'live' | 'bulk', runs: GrownRun['run'][], openings: LogOpening[]): void {
-    this.send(lane, { $case: 'changes', value: { openings: openings.map(openingToWire), runs: runs.map(runToWire) } }, true)
+    this.send(
+      lane,
+      { $case: 'changes', value: { openings: openings.map(openingToWire), runs: runs.map(runToWire) } },
+      true,
+    )
   }
 
   /** [X4] What was just taken in goes on at once to a peer that stands right before it. */
@@ -409,7 +418,11 @@ export class SyncSession {
       else live.push(grown)
     }
     if (live.length > 0 && this.inFlight() < 2 * WINDOW_BYTES && !this.reading) {
-      this.sendChanges('live', live.map(({ run }) => run), live.map(({ opening }) => opening))
+      this.sendChanges(
+        'live',
+        live.map(({ run }) => run),
+        live.map(({ opening }) => opening),
+      )
       for (const { run } of live) this.sent.set(run.log, run.from + run.changes.length)
     }
     this.pump()
@@ -475,7 +488,13 @@ export class SyncSession {
     this.pump()
   }
 
-  private sendItems(lane: 'live' | 'bulk', items: Items['items'], early: boolean, claims: LogClaim[], openings: LogOpening[]): void {
+  private sendItems(
+    lane: 'live' | 'bulk',
+    items: Items['items'],
+    early: boolean,
+    claims: LogClaim[],
+    openings: LogOpening[],
+  ): void {
     const value: Items = {
       transfer: this.receivingTransfer ?? 0,
       early,
@@ -536,7 +555,13 @@ export class SyncSession {
         const target = targetsFromWire(frame.value.target)
         if (!target) return this.close('malformed')
         if (frame.value.transfer !== this.receiving) return
-        this.out.push({ type: 'beginTransfer', target, openings: frame.value.openings, cases: frame.value.cases, bytes })
+        this.out.push({
+          type: 'beginTransfer',
+          target,
+          openings: frame.value.openings,
+          cases: frame.value.cases,
+          bytes,
+        })
         return
       }
       case 'items': {
@@ -566,7 +591,8 @@ export class SyncSession {
         this.out.push({ type: 'cutByChecks', log: toHex(frame.value.log), checks: frame.value.checks })
         return
       case 'alive':
-        if (!frame.value.answer) this.send('live', { $case: 'alive', value: { number: frame.value.number, answer: true } })
+        if (!frame.value.answer)
+          this.send('live', { $case: 'alive', value: { number: frame.value.number, answer: true } })
         return
       case 'refuse':
         return this.onRefuse(frame.value.code)
@@ -638,7 +664,8 @@ export class SyncSession {
 
   /** The peer doesn't know me yet: the roster shows it. Said once; a second refusal ends it. */
   private onRefuse(code: string): void {
-    if (code !== 'refused' || this.refusedOnce) return this.close(code === 'peer-too-old' || code === 'peer-too-new' ? code : 'refused')
+    if (code !== 'refused' || this.refusedOnce)
+      return this.close(code === 'peer-too-old' || code === 'peer-too-new' ? code : 'refused')
     this.refusedOnce = true
     this.round = 0
     this.out.push({ type: 'sendRoster' }, { type: 'arm', name: 'stranger', ms: STRANGER_MS })
@@ -649,7 +676,8 @@ export class SyncSession {
     switch (name) {
       case 'alive':
         if (++this.silent > SILENT_ROUNDS) return this.close('silent')
-        if (this.silent > 1) this.send('live', { $case: 'alive', value: { number: ++this.aliveNumber, answer: false } })
+        if (this.silent > 1)
+          this.send('live', { $case: 'alive', value: { number: ++this.aliveNumber, answer: false } })
         this.out.push({ type: 'arm', name: 'alive', ms: ALIVE_MS })
         return
       case 'early': {
@@ -680,7 +708,8 @@ export class SyncSession {
   private send(lane: 'live' | 'bulk', frame: FrameKind, counted = false): void {
     const bytes = encodeFrame(frame)
     if (counted) this.sentBytes += bytes.length
-    const changes = frame.$case === 'changes' ? frame.value.runs.reduce((sum, run) => sum + run.changes.length, 0) : 0
+    const changes =
+      frame.$case === 'changes' ? frame.value.runs.reduce((sum, run) => sum + run.changes.length, 0) : 0
     this.out.push({ type: 'send', lane, kind: frame.$case, bytes, changes })
   }
 }
@@ -700,5 +729,7 @@ function closedToWire(closed: HeldLog[]): Claims {
 }
 
 function hexToBytes(hex: string): Uint8Array {
-  return Uint8Array.from({ length: hex.length / 2 }, (_, at) => Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16))
+  return Uint8Array.from({ length: hex.length / 2 }, (_, at) =>
+    Number.parseInt(hex.slice(at * 2, at * 2 + 2), 16),
+  )
 }

@@ -47,7 +47,11 @@ export const cutToWire = (log: HeldLog): Cut => ({
   check: log.cut?.check ?? log.check,
 })
 
-export const openingToWire = ({ device, random, predecessor }: LogOpening): LogOpening => ({ device, random, predecessor })
+export const openingToWire = ({ device, random, predecessor }: LogOpening): LogOpening => ({
+  device,
+  random,
+  predecessor,
+})
 
 export function runsFromWire(changes: Changes): ChangeRun[] | undefined {
   if (!changes.runs.every((run) => isLogId(run.log))) return undefined

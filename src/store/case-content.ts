@@ -10,7 +10,13 @@ import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
-import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_PARKED, MAX_STATE_BYTES } from '../protocol/limits.js'
+import {
+  COMPACT_PARTS,
+  COMPACT_TAIL_BYTES,
+  MAX_CHANGE_BYTES,
+  MAX_PARKED,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogChange, type LogId } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload, encodePayload } from '../protocol/payload.js'

@@ -4,10 +4,12 @@
  * from elsewhere reach the document through the same batch that stores them.
  */
 import * as Y from 'yjs'
+import { inspectUpdate } from '../cases/inspect.js'
+import { fits } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
 import { decodeParts } from './case-content.js'
-import type { AppendOutcome, Replica } from './replica.js'
 import { keys } from './keyspace.js'
+import type { AppendOutcome, Replica } from './replica.js'
 
 /** Origin of updates that come from the store; they are not appended again. */
 const STORED = Symbol('stored')
@@ -71,8 +73,17 @@ export class Documents {
   }
 
   /** An update typed in the window. */
-  async applyEdit(caseId: string, update: Uint8Array): Promise<AppendOutcome> {
-    return (await this.edit(caseId, (doc) => Y.applyUpdate(doc, update, 'window'))).outcome
+  async applyEdit(caseId: string, update: Uint8Array): Promise<AppendOutcome | { ok: false; code: 'unfit' }> {
+    // Looked at before it touches the document: a broken update could leave a part of itself behind.
+    const contents = inspectUpdate(update)
+    if ('error' in contents) return { ok: false, code: 'unfit' }
+    const { result, outcome } = await this.edit(caseId, (doc) => {
+      const known = Y.decodeStateVector(Y.encodeStateVector(doc))
+      if (!fits(contents, known)) return false
+      Y.applyUpdate(doc, update, 'window')
+      return true
+    })
+    return result ? outcome : { ok: false, code: 'unfit' }
   }
 
   /** Brings an open document up to a draft that is about to be stored. */

@@ -36,7 +36,9 @@ export async function* fingerprints(replica: Replica): AsyncGenerator<Fingerprin
 }
 
 /** The same as messages: pairs of key and fingerprint, the last message marked. */
-export async function* fingerprintPairs(replica: Replica): AsyncGenerator<{ pairs: Uint8Array; last: boolean }> {
+export async function* fingerprintPairs(
+  replica: Replica,
+): AsyncGenerator<{ pairs: Uint8Array; last: boolean }> {
   let pairs: Uint8Array[] = []
   for await (const { key, fingerprint } of fingerprints(replica)) {
     pairs.push(key, fingerprint)

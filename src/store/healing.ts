@@ -8,7 +8,14 @@
 import { equalBytes, toHex } from '../protocol/bytes.js'
 import { highestCommon } from '../protocol/frontier.js'
 import { CHECK_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
-import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogId, logIdOf, type LogOpening } from '../protocol/log.js'
+import {
+  KIND_STATE,
+  KIND_TOMBSTONE,
+  KIND_UPDATE,
+  type LogId,
+  type LogOpening,
+  logIdOf,
+} from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import { CaseDraft, type CaseState, decodeParts, mergeThroughDoc } from './case-content.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
@@ -43,7 +50,8 @@ export async function settleDoubts(replica: Replica): Promise<Doubt[]> {
     const log = replica.logs.get(doubt.log)
     if (!log || log.seq < doubt.seq) continue
     const check = await replica.logs.checkAt(doubt.log, doubt.seq)
-    if (check && check.every((byte, at) => byte === doubt.check[at])) gone.push({ key: keys.doubt(doubt.log), value: undefined })
+    if (check && check.every((byte, at) => byte === doubt.check[at]))
+      gone.push({ key: keys.doubt(doubt.log), value: undefined })
     else contradicted.push(doubt)
   }
   if (gone.length > 0) await replica.db.write(gone)
@@ -54,16 +62,29 @@ export async function settleDoubts(replica: Replica): Promise<Doubt[]> {
  * [H1] Ends a log at `seq` with `check` there (8 bytes; anything for seq 0). Cases that hold more of it are
  * restated first; then the claim falls. Repeating it, or a later cut, changes nothing.
  */
-export function cutLog(replica: Replica, id: LogId, seq: number, check: Uint8Array, opening?: LogOpening): Promise<boolean> {
+export function cutLog(
+  replica: Replica,
+  id: LogId,
+  seq: number,
+  check: Uint8Array,
+  opening?: LogOpening,
+): Promise<boolean> {
   return replica.exclusive(async () => {
     const log = replica.logs.get(id) ?? (opening && replica.freshLogs([opening]).get(id))
     if (!log || (log.cut && log.cut.seq <= seq)) return false
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
-    await restateWhere(replica, (state) => (state.touched.get(id) ?? 0) > seq, (state) => {
-      if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
-    })
-    const writes: Write[] = [{ key: keys.doubt(id), value: undefined }, { key: keys.transfer(), value: undefined }]
+    await restateWhere(
+      replica,
+      (state) => (state.touched.get(id) ?? 0) > seq,
+      (state) => {
+        if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
+      },
+    )
+    const writes: Write[] = [
+      { key: keys.doubt(id), value: undefined },
+      { key: keys.transfer(), value: undefined },
+    ]
     // Nothing held, nothing to prove: the same value on every device.
     let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {
@@ -72,7 +93,14 @@ export function cutLog(replica: Replica, id: LogId, seq: number, check: Uint8Arr
       }
       writes.push(...(await trimChecks(replica, log, seq)))
       const retainedFrom = Math.min(log.retainedFrom, seq)
-      next = { ...next, seq, check: cut.check, head: new Uint8Array(0), signature: new Uint8Array(0), retainedFrom }
+      next = {
+        ...next,
+        seq,
+        check: cut.check,
+        head: new Uint8Array(0),
+        signature: new Uint8Array(0),
+        retainedFrom,
+      }
     }
     // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
     const meta = { ...replica.meta, unclaimed: true }
@@ -107,7 +135,9 @@ export async function cutByChecks(replica: Replica, id: LogId, theirs: Uint8Arra
   const common = highestCommon(mine, theirs)
   const theirSeq = Math.floor(theirs.length / CHECK_BYTES)
   const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id && doubt.seq <= theirSeq)
-  const doubted = doubts.some(({ seq, check }) => !equalBytes(check, theirs.subarray((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES)))
+  const doubted = doubts.some(
+    ({ seq, check }) => !equalBytes(check, theirs.subarray((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES)),
+  )
   if (!doubted && common >= Math.min(log.seq, theirSeq)) return false
   const seq = Math.min(common, ...doubts.map((doubt) => doubt.base))
   return cutLog(replica, id, seq, mine.slice((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES))
@@ -132,7 +162,8 @@ async function trimChecks(replica: Replica, log: StoredLog, seq: number): Promis
     const row = await replica.db.get(key)
     if (!row) continue
     const keep = Math.max(0, seq - block * CHECKS_PER_BLOCK) * CHECK_BYTES
-    if (keep < row.length) writes.push(keep === 0 ? { key, value: undefined } : { key, value: row.slice(0, keep) })
+    if (keep < row.length)
+      writes.push(keep === 0 ? { key, value: undefined } : { key, value: row.slice(0, keep) })
   }
   return writes
 }
@@ -144,7 +175,8 @@ async function trimChecks(replica: Replica, log: StoredLog, seq: number): Promis
 export function restateUnclaimed(replica: Replica): Promise<number> {
   return replica.exclusive(async () => {
     if (!replica.meta.unclaimed) return 0
-    const beyond = (state: CaseState) => [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
+    const beyond = (state: CaseState) =>
+      [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
     const count = await restateWhere(replica, beyond, (state) => {
       for (const [log, seq] of state.touched) {
         const held = replica.logs.get(log)?.seq ?? 0
@@ -152,7 +184,8 @@ export function restateUnclaimed(replica: Replica): Promise<number> {
       }
     })
     const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
-    for (const doubt of await readDoubts(replica)) writes.push({ key: keys.doubt(doubt.log), value: undefined })
+    for (const doubt of await readDoubts(replica))
+      writes.push({ key: keys.doubt(doubt.log), value: undefined })
     const meta = { ...replica.meta, unclaimed: false }
     writes.push({ key: keys.meta(), value: MetaRow.encode(meta).finish() })
     await replica.db.write(writes)
@@ -193,7 +226,12 @@ async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChan
   }
   if (state.parts.length > 0) {
     const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
-    const update = mergeThroughDoc(decodeParts(replica.natives, parts.filter((part) => part !== undefined)))
+    const update = mergeThroughDoc(
+      decodeParts(
+        replica.natives,
+        parts.filter((part) => part !== undefined),
+      ),
+    )
     changes.push({ caseId, kind: KIND_STATE, update })
   }
   for (const { payload } of state.parked) {

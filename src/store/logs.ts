@@ -100,7 +100,8 @@ export class LogTable {
         put(block * CHECKS_PER_BLOCK + at / CHECK_BYTES + 1, row.subarray(at, at + CHECK_BYTES))
       }
     }
-    for await (const { seq, row } of this.retained(log, Math.max(from, held.retainedFrom), to)) put(seq, row.check)
+    for await (const { seq, row } of this.retained(log, Math.max(from, held.retainedFrom), to))
+      put(seq, row.check)
     return out
   }
 

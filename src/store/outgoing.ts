@@ -15,7 +15,14 @@ export async function openStates(
       const from = frontier.get(log.log) ?? 0
       if (log.seq <= from) continue
       const { seq, head, signature } = log
-      target.push({ log: log.log, seq, head, signature, from, checks: await replica.logs.checks(log.log, from, seq) })
+      target.push({
+        log: log.log,
+        seq,
+        head,
+        signature,
+        from,
+        checks: await replica.logs.checks(log.log, from, seq),
+      })
       openings.push(log)
     }
     return { target, openings, cases: replica.meta.total + replica.meta.deleted }

@@ -12,7 +12,11 @@ export const RETAINED_CHANGES = 20_000
  * @param others for every other member: how far it is known to hold each log durably; undefined if unknown.
  * @returns how many logs were pruned.
  */
-export function prune(replica: Replica, others: (Map<LogId, number> | undefined)[], retained = RETAINED_CHANGES): Promise<number> {
+export function prune(
+  replica: Replica,
+  others: (Map<LogId, number> | undefined)[],
+  retained = RETAINED_CHANGES,
+): Promise<number> {
   return replica.exclusive(async () => {
     let pruned = 0
     for (const log of [...replica.logs.all()]) {
@@ -27,4 +31,3 @@ export function prune(replica: Replica, others: (Map<LogId, number> | undefined)
     return pruned
   })
 }
-

@@ -27,7 +27,11 @@ export async function readChanges(
   limitBytes: number,
 ): Promise<ReadChanges> {
   const out: ReadChanges = { runs: [], openings: [], reached: new Map(), done: true, pruned: [] }
-  const sources: { log: StoredLog; rows: AsyncGenerator<RetainedChange>; next: RetainedChange | undefined }[] = []
+  const sources: {
+    log: StoredLog
+    rows: AsyncGenerator<RetainedChange>
+    next: RetainedChange | undefined
+  }[] = []
   for (const [id, seq] of from) {
     const log = replica.logs.get(id)
     if (!log || seq >= log.seq) continue
@@ -51,7 +55,12 @@ export async function readChanges(
       break
     }
     const { log } = first
-    const run: ChangeRun = { log: log.log, from: first.next.seq - 1, changes: [], signature: new Uint8Array(0) }
+    const run: ChangeRun = {
+      log: log.log,
+      from: first.next.seq - 1,
+      changes: [],
+      signature: new Uint8Array(0),
+    }
     let item: RetainedChange | undefined = first.next
     while (item) {
       run.changes.push(item.row)

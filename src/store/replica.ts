@@ -8,7 +8,14 @@
 import type { Doc } from 'yjs'
 import { concat, fromHex, toHex } from '../protocol/bytes.js'
 import { type ChangeRun, judgeRun } from '../protocol/door.js'
-import { claimsDigest, type HeldLog, judgeClaim, type LogClaim, splitLogs, type Verdict } from '../protocol/frontier.js'
+import {
+  claimsDigest,
+  type HeldLog,
+  judgeClaim,
+  type LogClaim,
+  splitLogs,
+  type Verdict,
+} from '../protocol/frontier.js'
 import {
   CASE_KEY_BYTES,
   LOG_RANDOM_BYTES,
@@ -31,8 +38,8 @@ import {
 import type { Natives } from '../protocol/natives.js'
 import { encodePayload } from '../protocol/payload.js'
 import { CaseDraft, type CaseState, decodeCase, emptyCase } from './case-content.js'
-import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { caseKeyOf } from './case-key.js'
+import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { Documents } from './documents.js'
 import { keys } from './keyspace.js'
 import { LogTable, logWrite, type StoredLog } from './logs.js'
@@ -126,7 +133,8 @@ export class Replica {
       const key = damaged.slice(at, at + CASE_KEY_BYTES)
       replica.damaged.set(toHex(key), key)
     }
-    replica.needsNewLog = replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
+    replica.needsNewLog =
+      replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
     await replica.logs.load()
     return replica
   }
@@ -217,7 +225,8 @@ export class Replica {
     for (let at = 0; at < coded.length; ) {
       let bytes = 0
       let end = at
-      while (end < coded.length && end - at < MAX_RUN_CHANGES && (end === at || bytes < MAX_RUN_BYTES)) bytes += coded[end++]!.payload.length
+      while (end < coded.length && end - at < MAX_RUN_CHANGES && (end === at || bytes < MAX_RUN_BYTES))
+        bytes += coded[end++]!.payload.length
       await this.appendRun(coded.slice(at, end))
       at = end
     }
@@ -400,7 +409,7 @@ export class Replica {
       rowCounts(counts, draft.state.row, +1)
       writes.push(...draft.writes())
     }
-    const next = { ...meta, ...counts }
+    const next = { ...meta, ...counts, running: meta.running || this.needsNewLog }
     const healed = list.filter((draft) => this.damaged.has(toHex(draft.state.key)))
     if (healed.length > 0) writes.push(this.damagedWrite(healed.map((draft) => draft.state.key)))
     await this.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
@@ -449,7 +458,10 @@ export class Replica {
 
   /** Digest of the whole frontier with its cuts. */
   digest(): Uint8Array {
-    return claimsDigest(this.natives, [...this.logs.all()].filter((log) => log.seq > 0 || log.cut) as HeldLog[])
+    return claimsDigest(
+      this.natives,
+      [...this.logs.all()].filter((log) => log.seq > 0 || log.cut) as HeldLog[],
+    )
   }
 
   /** Each claim judged by what is held. */
@@ -458,7 +470,9 @@ export class Replica {
     for (const claim of claims) {
       const mine = this.logs.get(claim.log)
       const check =
-        mine && claim.seq > 0 && claim.seq < mine.seq ? await this.logs.checkAt(claim.log, claim.seq) : undefined
+        mine && claim.seq > 0 && claim.seq < mine.seq
+          ? await this.logs.checkAt(claim.log, claim.seq)
+          : undefined
       out.push({ claim, verdict: judgeClaim(claim, mine, () => check) })
     }
     return out
@@ -493,4 +507,3 @@ function grownLog(log: StoredLog, run: ChangeRun, heads: Uint8Array[]): StoredLo
   const head = heads[heads.length - 1]!
   return { ...log, seq: run.from + heads.length, head, check: checkOf(head), signature: run.signature }
 }
-

@@ -106,6 +106,8 @@ export class SealedDb {
     if (this.failure) throw this.failure
     this.dirty = true
     await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
+    // A flush that began before this batch was done may not have reached it.
+    this.dirty = true
   }
 
   /** Everything written so far survives a power cut once this returns. Concurrent calls share one flush. */
@@ -114,7 +116,9 @@ export class SealedDb {
     if (!this.dirty) return
     if (this.failure) throw this.failure
     this.dirty = false
-    this.flushing = this.attempt(() => this.options.db.batch(this.sealAll([marker]), { ...VIEW, sync: true } as object))
+    this.flushing = this.attempt(() =>
+      this.options.db.batch(this.sealAll([marker]), { ...VIEW, sync: true } as object),
+    )
     try {
       await this.flushing
     } finally {

@@ -28,7 +28,8 @@ export class Statements {
   constructor(private readonly replica: Replica) {}
 
   async load(): Promise<void> {
-    for await (const { value } of this.replica.db.rows(rangeOf('s'), () => {})) this.keep(StatementRow.decode(value))
+    for await (const { value } of this.replica.db.rows(rangeOf('s'), () => {}))
+      this.keep(StatementRow.decode(value))
   }
 
   of(device: Uint8Array): HeldStatement | undefined {
@@ -50,7 +51,11 @@ export class Statements {
   }
 
   /** My own word on what is held now; call only after a flush. No new one if nothing changed. */
-  async state(): Promise<boolean> {
+  state(): Promise<boolean> {
+    return this.replica.exclusive(() => this.stateNow())
+  }
+
+  private async stateNow(): Promise<boolean> {
     const { replica } = this
     const { device, practice } = replica.options
     const frontier = [...replica.logs.all()]
@@ -80,7 +85,10 @@ export class Statements {
     const writes: Write[] = []
     for (const statement of statements) {
       if (statement.device.length !== 32 || statement.frontier.length > MAX_CLAIMS) continue
-      const row: StatementRow = { ...statement, frontier: statement.frontier.map(({ log, seq }) => ({ log, seq })) }
+      const row: StatementRow = {
+        ...statement,
+        frontier: statement.frontier.map(({ log, seq }) => ({ log, seq })),
+      }
       const old = this.of(row.device)
       if (row.frontier.some(({ log }) => log.length !== 16) || (old && old.counter >= row.counter)) continue
       if (!options.isMember(row.device)) continue
@@ -100,7 +108,15 @@ export class Statements {
 
 function signedBytes(practice: Uint8Array, row: StatementRow): Uint8Array {
   const claims = row.frontier.map(({ log, seq }) => concat([log, u32(seq)]))
-  return concat([DOMAIN, practice, row.device, Uint8Array.of(row.log.length), row.log, u32(row.counter), ...claims])
+  return concat([
+    DOMAIN,
+    practice,
+    row.device,
+    Uint8Array.of(row.log.length),
+    row.log,
+    u32(row.counter),
+    ...claims,
+  ])
 }
 
 function statementWrite(row: StatementRow): Write {
@@ -108,5 +124,8 @@ function statementWrite(row: StatementRow): Write {
 }
 
 function sameFrontier(a: { log: Uint8Array; seq: number }[], b: { log: Uint8Array; seq: number }[]): boolean {
-  return a.length === b.length && a.every((claim, at) => claim.seq === b[at]!.seq && compareBytes(claim.log, b[at]!.log) === 0)
+  return (
+    a.length === b.length &&
+    a.every((claim, at) => claim.seq === b[at]!.seq && compareBytes(claim.log, b[at]!.log) === 0)
+  )
 }

@@ -111,14 +111,24 @@ export class IncomingTransfer {
         if (!log) continue
         const pruned = await replica.logs.pruneWrites(held, held.seq)
         const from = Math.max(target.from, held.seq)
-        const checks = target.checks.subarray((from - target.from) * CHECK_BYTES, (log.seq - target.from) * CHECK_BYTES)
-        writes.push(...pruned.writes, ...(await replica.logs.checkWrites(log.log, from, checks)), logWrite(log))
+        const checks = target.checks.subarray(
+          (from - target.from) * CHECK_BYTES,
+          (log.seq - target.from) * CHECK_BYTES,
+        )
+        writes.push(
+          ...pruned.writes,
+          ...(await replica.logs.checkWrites(log.log, from, checks)),
+          logWrite(log),
+        )
         writes.push({ key: keys.doubt(log.log), value: undefined })
         adopted.push(log)
       }
       const meta = { ...replica.meta, unclaimed: this.beyond }
       if (missing.length > 0) writes.push(replica.damagedWrite())
-      writes.push({ key: keys.transfer(), value: undefined }, { key: keys.meta(), value: MetaRow.encode(meta).finish() })
+      writes.push(
+        { key: keys.transfer(), value: undefined },
+        { key: keys.meta(), value: MetaRow.encode(meta).finish() },
+      )
       await replica.db.write(writes)
       replica.meta = meta
       for (const log of adopted) replica.logs.set(log)
@@ -168,13 +178,16 @@ function adoptedLog(held: StoredLog, target: TargetLog): StoredLog | undefined {
 function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
   const log = replica.logs.get(target.log) ?? fresh.get(target.log)
   if (!log || target.log === replica.liveLog) return false
-  if (target.seq <= target.from || target.checks.length !== (target.seq - target.from) * CHECK_BYTES) return false
+  if (target.seq <= target.from || target.checks.length !== (target.seq - target.from) * CHECK_BYTES)
+    return false
   const last = targetCheck(target, target.seq)!
   if (target.head.length === 0) {
     return log.cut?.seq === target.seq && equalBytes(log.cut.check, last)
   }
   const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), target.seq, target.head)
-  return equalBytes(checkOf(target.head), last) && replica.natives.verify(log.device, signed, target.signature)
+  return (
+    equalBytes(checkOf(target.head), last) && replica.natives.verify(log.device, signed, target.signature)
+  )
 }
 
 /** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
@@ -183,19 +196,26 @@ function doubtWrites(replica: Replica, target: TargetLog[]): Write[] {
     .filter((log) => log.seq > (replica.logs.get(log.log)?.seq ?? 0))
     .map(({ log, seq, from, checks }) => ({
       key: keys.doubt(log),
-      value: DoubtRow.encode({ log: fromHex(log), base: from, seq, check: checks.slice(-CHECK_BYTES) }).finish(),
+      value: DoubtRow.encode({
+        log: fromHex(log),
+        base: from,
+        seq,
+        check: checks.slice(-CHECK_BYTES),
+      }).finish(),
     }))
 }
 
 /** Merges one case's whole state into what is held. Undefined if the item is malformed. */
 export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft | undefined> {
   const { caseId } = item
-  if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES) return undefined
+  if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
+    return undefined
   if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
   // A case whose stored bytes are damaged here starts again from what a peer holds.
   const draft = await replica.draftOrFresh(item.key, caseId)
   const held = draft.state.touched
-  const known = item.touched.length > 0 && item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
+  const known =
+    item.touched.length > 0 && item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
   if (known && !replica.damaged.has(toHex(item.key)) && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
   draft.erase(item.erased)

@@ -58,7 +58,10 @@ export function casesApi(context: CasesContext): CasesApi {
     return state
   }
 
-  const edit = async <T extends EditResult | void>(id: string, change: (doc: Y.Doc) => T): Promise<typeof done> => {
+  const edit = async <T extends EditResult | void>(
+    id: string,
+    change: (doc: Y.Doc) => T,
+  ): Promise<typeof done> => {
     await find(id)
     const { result, outcome } = await guarded(() => context.replica().docs.edit(id, change))
     if (result && !result.ok) throw new Refused('not-accepted', result.reason)
@@ -117,7 +120,8 @@ export function casesApi(context: CasesContext): CasesApi {
         if (!checked.ok) throw new Refused('not-accepted', checked.reason)
         const replica = context.replica()
         const held = await guarded(() => replica.caseState(replica.keyOf(id)))
-        if (held && held.parts.length > 0) throw new Refused('case-exists', `There already is a case "${id}".`)
+        if (held && held.parts.length > 0)
+          throw new Refused('case-exists', `There already is a case "${id}".`)
         const update = createUpdate(checked.value, replica.natives.sha256)
         refuseIfTooLarge(await guarded(() => replica.append([{ caseId: id, kind: KIND_UPDATE, update }])))
         return { id }
@@ -136,7 +140,8 @@ export function casesApi(context: CasesContext): CasesApi {
         return { id: result.id }
       },
       remove: ({ id, list, record }) => edit(id, (doc) => removeRecord(doc, list, record)),
-      type: ({ id, consultation, at, erase, text }) => edit(id, (doc) => typeText(doc, consultation, at, erase, text)),
+      type: ({ id, consultation, at, erase, text }) =>
+        edit(id, (doc) => typeText(doc, consultation, at, erase, text)),
       archive: ({ ids }) => editAll(ids, (doc) => setArchived(doc, true)),
       unarchive: ({ ids }) => editAll(ids, (doc) => setArchived(doc, false)),
       delete: ({ ids }) => editAll(ids, (doc) => setDeleted(doc, context.replica().natives.sha256)),
@@ -154,7 +159,8 @@ export function casesApi(context: CasesContext): CasesApi {
             .sort((a, b) => (a < b ? -1 : 1))
           if (after === undefined) {
             const found = new Set(ids)
-            for (const id of only ?? []) if (!found.has(id)) throw new Refused('no-case', `There is no case "${id}".`)
+            for (const id of only ?? [])
+              if (!found.has(id)) throw new Refused('no-case', `There is no case "${id}".`)
           }
           if (exporting.size >= MAX_EXPORTS) exporting.clear()
           exporting.set(asked, ids)
@@ -183,12 +189,11 @@ export function casesApi(context: CasesContext): CasesApi {
       async update({ id, update }) {
         await find(id)
         const bytes = Uint8Array.from(Buffer.from(update, 'base64'))
-        try {
-          refuseIfTooLarge(await guarded(() => context.replica().docs.applyEdit(id, bytes)))
-        } catch (error) {
-          if (error instanceof Refused) throw error
-          throw new Refused('not-accepted', 'That change could not be read. Nothing was stored.')
+        const outcome = await guarded(() => context.replica().docs.applyEdit(id, bytes))
+        if (!outcome.ok && outcome.code === 'unfit') {
+          throw new Refused('not-accepted', 'That change does not fit this case. Nothing was stored.')
         }
+        refuseIfTooLarge(outcome)
         return done
       },
     },
@@ -215,7 +220,7 @@ function parseJson(text: string): CaseJson {
   throw new Refused('not-accepted', 'That is not a JSON object.')
 }
 
-function refuseIfTooLarge(outcome: AppendOutcome): void {
+function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' }): void {
   if (outcome.ok) return
   const sentence =
     outcome.code === 'too-large'
@@ -232,14 +237,20 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
     if (error instanceof WriteFailedError) throw writeRefusal(error)
     if (error instanceof ReadOnlyError) throw newerStore(error.version)
     if (error instanceof DamagedError) {
-      throw new Refused('store-damaged', 'The stored data of this case is damaged. Another device can bring it back.')
+      throw new Refused(
+        'store-damaged',
+        'The stored data of this case is damaged. Another device can bring it back.',
+      )
     }
     throw error
   }
 }
 
 export function newerStore(version: number): Refused {
-  return new Refused('newer-store', `Saved by a newer version (store ${version}). Read only until you update.`)
+  return new Refused(
+    'newer-store',
+    `Saved by a newer version (store ${version}). Read only until you update.`,
+  )
 }
 
 export function writeRefusal(error: WriteFailedError): Refused {
@@ -358,4 +369,3 @@ async function* followDocument(
     docs.release(id)
   }
 }
-

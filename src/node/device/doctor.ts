@@ -15,7 +15,15 @@ export class Doctor {
   ) {}
 
   async run(): Promise<DoctorCheck[]> {
-    return [await this.folderCheck(), await this.keysCheck(), this.diskCheck(), await this.storeCheck(), this.practiceCheck(), this.networkCheck(), this.devicesCheck()]
+    return [
+      await this.folderCheck(),
+      await this.keysCheck(),
+      this.diskCheck(),
+      await this.storeCheck(),
+      this.practiceCheck(),
+      this.networkCheck(),
+      this.devicesCheck(),
+    ]
   }
 
   private async folderCheck(): Promise<DoctorCheck> {
@@ -24,7 +32,9 @@ export class Doctor {
     return {
       check: 'folder',
       ok,
-      sentence: ok ? 'Only you can read the data folder.' : 'Other users of this computer can read the data folder.',
+      sentence: ok
+        ? 'Only you can read the data folder.'
+        : 'Other users of this computer can read the data folder.',
       fix: ok ? '' : `chmod 700 "${this.folder}"`,
     }
   }
@@ -54,7 +64,8 @@ export class Doctor {
 
   /** Reads every case and checks it. */
   private async storeCheck(): Promise<DoctorCheck> {
-    if (!this.practice.hasPractice) return { check: 'store', ok: true, sentence: 'There are no cases yet.', fix: '' }
+    if (!this.practice.hasPractice)
+      return { check: 'store', ok: true, sentence: 'There are no cases yet.', fix: '' }
     const replica = this.practice.replica()
     let cases = 0
     for await (const _ of fingerprints(replica)) cases++
@@ -62,7 +73,8 @@ export class Doctor {
     return {
       check: 'store',
       ok: damaged === 0,
-      sentence: damaged === 0 ? `All stored cases (${cases}) are sound.` : `${damaged} stored cases are damaged.`,
+      sentence:
+        damaged === 0 ? `All stored cases (${cases}) are sound.` : `${damaged} stored cases are damaged.`,
       fix: damaged === 0 ? '' : 'Connect another device: it brings them back.',
     }
   }
@@ -79,23 +91,34 @@ export class Doctor {
 
   private networkCheck(): DoctorCheck {
     const { host, options } = this.practice
-    if (!host) return { check: 'network', ok: true, sentence: 'This command runs without a network.', fix: '' }
+    if (!host)
+      return { check: 'network', ok: true, sentence: 'This command runs without a network.', fix: '' }
     const addresses = host.addresses()
-    const lan = options.lan ? 'Devices on this network are looked for.' : 'Devices on this network are not looked for.'
+    const lan = options.lan
+      ? 'Devices on this network are looked for.'
+      : 'Devices on this network are not looked for.'
     return {
       check: 'network',
       ok: addresses.length > 0,
-      sentence: addresses.length > 0 ? `Reachable at ${addresses.length} addresses. ${lan}` : `No address to be reached at. ${lan}`,
+      sentence:
+        addresses.length > 0
+          ? `Reachable at ${addresses.length} addresses. ${lan}`
+          : `No address to be reached at. ${lan}`,
       fix: addresses.length > 0 ? '' : 'Check the network connection and the setting "listen".',
     }
   }
 
   private devicesCheck(): DoctorCheck {
-    const waiting = this.practice.options.keeper.others().filter((device) => this.practice.behind(device) !== 0).length
+    const waiting = this.practice.options.keeper
+      .others()
+      .filter((device) => this.practice.behind(device) !== 0).length
     return {
       check: 'devices',
       ok: true,
-      sentence: waiting === 0 ? 'No device is known to lack anything.' : `${waiting} other devices are not known to have everything.`,
+      sentence:
+        waiting === 0
+          ? 'No device is known to lack anything.'
+          : `${waiting} other devices are not known to have everything.`,
       fix: waiting === 0 ? '' : 'Switch them on in the same network.',
     }
   }

@@ -53,7 +53,10 @@ async function openRefusal(folder: string, error: unknown): Promise<Refused> {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause
   if (cause?.code === 'LEVEL_LOCKED') {
     const pid = await readFile(join(folder, HOLDER_FILE), 'utf8').catch(() => '?')
-    return new Refused('in-use', `These cases are already open (process ${pid}). Use that window or close it.`)
+    return new Refused(
+      'in-use',
+      `These cases are already open (process ${pid}). Use that window or close it.`,
+    )
   }
   const text = `${cause?.message ?? error}`
   if (/permission denied|read-only|EACCES|EROFS|EPERM/i.test(text)) return notWritable(folder)
@@ -64,7 +67,10 @@ async function openRefusal(folder: string, error: unknown): Promise<Refused> {
 }
 
 const notWritable = (folder: string) =>
-  new Refused('not-writable', `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`)
+  new Refused(
+    'not-writable',
+    `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`,
+  )
 
 async function bindingOf(folder: string): Promise<string> {
   const machine = await readFile('/etc/machine-id', 'utf8').catch(() => hostname())

@@ -30,11 +30,19 @@ export async function loadIdentity(folder: string): Promise<Identity> {
     return createIdentity(path)
   }
   try {
-    const { version, ed25519: edSecret, x25519: xSecret, dataKey } = JSON.parse(text) as Record<string, string | number>
+    const {
+      version,
+      ed25519: edSecret,
+      x25519: xSecret,
+      dataKey,
+    } = JSON.parse(text) as Record<string, string | number>
     if (version !== 1) throw new Error('version')
     return identityOf(fromHex(String(edSecret)), fromHex(String(xSecret)), fromHex(String(dataKey)))
   } catch {
-    throw new Refused('keys-damaged', `The key file ${path} can't be read. Without it the cases here can't be opened.`)
+    throw new Refused(
+      'keys-damaged',
+      `The key file ${path} can't be read. Without it the cases here can't be opened.`,
+    )
   }
 }
 
@@ -66,6 +74,11 @@ function identityOf(edSecret: Uint8Array, xSecret: Uint8Array, dataKey: Uint8Arr
     Uint8Array,
     Uint8Array,
   ]
-  return { ed: ed25519.getPublicKey(edSeed), edSecret: edSeed, x: x25519.getPublicKey(xSeed), xSecret: xSeed, dataKey: data }
+  return {
+    ed: ed25519.getPublicKey(edSeed),
+    edSecret: edSeed,
+    x: x25519.getPublicKey(xSeed),
+    xSecret: xSeed,
+    dataKey: data,
+  }
 }
-

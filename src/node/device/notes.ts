@@ -18,7 +18,10 @@ interface Setting {
 }
 
 const wholeNumber = (max: number) => (value: string) => /^\d{1,5}$/.test(value) && Number(value) <= max
-const oneOf = (...values: string[]) => ({ accepts: (value: string) => values.includes(value), expected: values.join(', ') })
+const oneOf = (...values: string[]) => ({
+  accepts: (value: string) => values.includes(value),
+  expected: values.join(', '),
+})
 
 /** Every setting, its default, and what it accepts. */
 export const SETTINGS: Readonly<Record<string, Setting>> = {
@@ -66,7 +69,11 @@ export class Notes {
 
   async set(key: string, value: string): Promise<void> {
     const setting = Object.hasOwn(SETTINGS, key) ? SETTINGS[key] : undefined
-    if (!setting) throw new Refused('no-setting', `There is no setting "${key}". Known are: ${Object.keys(SETTINGS).join(', ')}.`)
+    if (!setting)
+      throw new Refused(
+        'no-setting',
+        `There is no setting "${key}". Known are: ${Object.keys(SETTINGS).join(', ')}.`,
+      )
     if (!setting.accepts(value)) throw new Refused('bad-setting', `"${key}" takes: ${setting.expected}.`)
     this.settings[key] = value
     await this.write('settings', this.settings)

@@ -1,9 +1,15 @@
 /** Adding devices: the window on this one, and joining from this one. Performs what the pairing machines decide. */
 import { toHex } from '../../protocol/bytes.js'
 import { formatInvitation, parseInvitation } from '../../protocol/invitation.js'
-import { type JoinEffect, type JoinEvent, Joining } from '../../protocol/pairing-join.js'
 import { type PairingError, pairingSentence } from '../../protocol/pairing-errors.js'
-import { decodePairFrame, encodePairFrame, MAX_PAIR_FRAME_BYTES, MAX_TRIES, refusal } from '../../protocol/pairing-rules.js'
+import { type JoinEffect, type JoinEvent, Joining } from '../../protocol/pairing-join.js'
+import {
+  decodePairFrame,
+  encodePairFrame,
+  MAX_PAIR_FRAME_BYTES,
+  MAX_TRIES,
+  refusal,
+} from '../../protocol/pairing-rules.js'
 import { PairingWindow } from '../../protocol/pairing-window.js'
 import type { PairSession, WindowEffect, WindowEvent } from '../../protocol/pairing-window-events.js'
 import { pinToBytes } from '../../protocol/pin.js'
@@ -39,7 +45,14 @@ interface OpenWindow {
   channels: Map<PairSession, Channel>
 }
 
-const CLOSED: InviteState = { open: false, asking: null, added: [], triesLeft: MAX_TRIES, expiresAt: null, closed: null }
+const CLOSED: InviteState = {
+  open: false,
+  asking: null,
+  added: [],
+  triesLeft: MAX_TRIES,
+  expiresAt: null,
+  closed: null,
+}
 
 export class Pairing {
   private window: OpenWindow | undefined
@@ -71,7 +84,11 @@ export class Pairing {
   // ---- the window
 
   /** Opens the window; one that is open is replaced. */
-  async invite(pin: string, minutes: number, yes: boolean): Promise<{ code: string; invitation: string; expiresAt: number; triesLeft: number }> {
+  async invite(
+    pin: string,
+    minutes: number,
+    yes: boolean,
+  ): Promise<{ code: string; invitation: string; expiresAt: number; triesLeft: number }> {
     const { host, options } = this.practice
     const { roster } = this.practice.state()
     if (!host) throw new Refused('no-network', 'This command runs without a network.')
@@ -99,7 +116,9 @@ export class Pairing {
   code(): { code: string; invitation: string } {
     const { natives } = this.practice.options
     const code = practiceCode(natives, this.practice.state().roster.practiceId)
-    const addresses = (this.practice.host?.addresses() ?? []).filter((address) => !address.includes('/127.0.0.1/')).slice(0, 6)
+    const addresses = (this.practice.host?.addresses() ?? [])
+      .filter((address) => !address.includes('/127.0.0.1/'))
+      .slice(0, 6)
     return { code, invitation: formatInvitation({ code, addresses }) }
   }
 
@@ -132,7 +151,10 @@ export class Pairing {
     try {
       for await (const { bytes } of channel.messages) {
         const { roster } = this.practice.state()
-        this.step({ kind: 'frame', session, remote: remote.publicKey, roster, frame: decodePairFrame(bytes) }, window)
+        this.step(
+          { kind: 'frame', session, remote: remote.publicKey, roster, frame: decodePairFrame(bytes) },
+          window,
+        )
       }
     } finally {
       this.strangers--
@@ -160,7 +182,8 @@ export class Pairing {
         const { session } = effect
         clearTimeout(window.timers.get(session))
         const afterMs = session === undefined ? window.expiresAt - options.now() : effect.afterMs
-        const run = () => this.step(session === undefined ? { kind: 'timeout' } : { kind: 'timeout', session }, window)
+        const run = () =>
+          this.step(session === undefined ? { kind: 'timeout' } : { kind: 'timeout', session }, window)
         window.timers.set(session, setTimeout(run, afterMs).unref())
         return
       }
@@ -174,7 +197,9 @@ export class Pairing {
         return
       }
       case 'refund-try':
-        void options.notes.saveDurably('window', { id: toHex(effect.window), used: effect.used }).catch(() => {})
+        void options.notes
+          .saveDurably('window', { id: toHex(effect.window), used: effect.used })
+          .catch(() => {})
         return
       case 'ask':
         this.asking = effect.session
@@ -194,14 +219,29 @@ export class Pairing {
         void options.notes.say('device-added', `"${effect.name}" was added.`)
         return this.changed()
       case 'failed':
-        void options.notes.say('pairing-failed', `A device was not added: ${pairingSentence(effect.error, effect.triesLeft)}`)
+        void options.notes.say(
+          'pairing-failed',
+          `A device was not added: ${pairingSentence(effect.error, effect.triesLeft)}`,
+        )
         return this.changed()
       case 'closed': {
         for (const timer of window.timers.values()) clearTimeout(timer)
         if (this.window !== window) return
         this.window = undefined
-        const reasons = { paired: 'used', 'used-up': 'tries', 'not-mine': 'cancelled', 'timed-out': 'expired', closed: 'cancelled' } as const
-        this.state = { ...this.state, open: false, asking: null, triesLeft: window.machine.triesLeft, closed: reasons[effect.reason] }
+        const reasons = {
+          paired: 'used',
+          'used-up': 'tries',
+          'not-mine': 'cancelled',
+          'timed-out': 'expired',
+          closed: 'cancelled',
+        } as const
+        this.state = {
+          ...this.state,
+          open: false,
+          asking: null,
+          triesLeft: window.machine.triesLeft,
+          closed: reasons[effect.reason],
+        }
         return this.changed()
       }
     }
@@ -227,9 +267,16 @@ export class Pairing {
   // ---- joining
 
   /** Joins through an open window: at the addresses given, or on this LAN. Returns when membership is durable. */
-  async join(input: { code: string | undefined; addresses: string[]; device: string; pin: string; signal: AbortSignal | undefined }): Promise<Roster> {
+  async join(input: {
+    code: string | undefined
+    addresses: string[]
+    device: string
+    pin: string
+    signal: AbortSignal | undefined
+  }): Promise<Roster> {
     const { host, options } = this.practice
-    if (this.practice.hasPractice) throw new Refused('has-practice', 'This device already belongs to a practice.')
+    if (this.practice.hasPractice)
+      throw new Refused('has-practice', 'This device already belongs to a practice.')
     if (this.joining) throw new Refused('busy', 'This device is joining already.')
     if (!host) throw new Refused('no-network', 'This command runs without a network.')
     const name = input.device.trim()
@@ -240,9 +287,18 @@ export class Pairing {
     this.joining = { cancel: () => end.abort() }
     input.signal?.addEventListener('abort', () => end.abort())
     const attempt = (target: string[]) =>
-      this.attempt(target, { name, pin: input.pin, code: invitation.code, timeoutMs: DIAL_MS, signal: end.signal })
+      this.attempt(target, {
+        name,
+        pin: input.pin,
+        code: invitation.code,
+        timeoutMs: DIAL_MS,
+        signal: end.signal,
+      })
     try {
-      const roster = addresses.length > 0 ? await this.joinAt(addresses, attempt) : await this.joinOnLan(attempt, end.signal)
+      const roster =
+        addresses.length > 0
+          ? await this.joinAt(addresses, attempt)
+          : await this.joinOnLan(attempt, end.signal)
       await options.notes.savePeers()
       return roster
     } finally {
@@ -251,7 +307,10 @@ export class Pairing {
   }
 
   /** All addresses together are one try: the first that answers decides. */
-  private async joinAt(addresses: string[], attempt: (target: string[]) => Promise<Attempt>): Promise<Roster> {
+  private async joinAt(
+    addresses: string[],
+    attempt: (target: string[]) => Promise<Attempt>,
+  ): Promise<Roster> {
     let last: Attempt | undefined
     for (const target of byPeer(addresses)) {
       const outcome = await attempt(target)
@@ -263,7 +322,10 @@ export class Pairing {
   }
 
   /** Asks every device that shows itself on the LAN until one has a window open, or time is over. */
-  private async joinOnLan(attempt: (target: string[]) => Promise<Attempt>, signal: AbortSignal): Promise<Roster> {
+  private async joinOnLan(
+    attempt: (target: string[]) => Promise<Attempt>,
+    signal: AbortSignal,
+  ): Promise<Roster> {
     const found = new Map<string, string[]>()
     const off = this.practice.host!.onPeerFound(({ id, addresses }) => found.set(id, addresses))
     const asked = new Map<string, number>()
@@ -274,7 +336,9 @@ export class Pairing {
         for (const [id, addresses] of found) {
           if (performance.now() - (asked.get(id) ?? Number.NEGATIVE_INFINITY) < ASK_AGAIN_MS) continue
           asked.set(id, performance.now())
-          const outcome = await attempt(addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${id}`)))
+          const outcome = await attempt(
+            addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${id}`)),
+          )
           if ('roster' in outcome) return outcome.roster
           if (!['unreachable', 'closed', 'other-practice'].includes(outcome.error)) throw joinRefusal(outcome)
           if (outcome.error !== 'unreachable') last = outcome
@@ -292,7 +356,11 @@ export class Pairing {
     options: { name: string; pin: string; code: string | undefined; timeoutMs: number; signal: AbortSignal },
   ): Promise<Attempt> {
     const { host, options: practice } = this.practice
-    const opened = await host!.dial(target, PAIR_PROTOCOL, { timeoutMs: options.timeoutMs, signal: options.signal, maxMessageBytes: MAX_PAIR_FRAME_BYTES })
+    const opened = await host!.dial(target, PAIR_PROTOCOL, {
+      timeoutMs: options.timeoutMs,
+      signal: options.signal,
+      maxMessageBytes: MAX_PAIR_FRAME_BYTES,
+    })
     if ('code' in opened) {
       if (opened.code === 'bad-address') return { error: 'bad-address', sentence: opened.sentence }
       return { error: 'unreachable' }
@@ -343,7 +411,10 @@ export class Pairing {
           case 'joined':
             return finish({ roster: effect.roster })
           case 'failed':
-            return finish({ error: effect.error, ...(effect.triesLeft === undefined ? {} : { triesLeft: effect.triesLeft }) })
+            return finish({
+              error: effect.error,
+              ...(effect.triesLeft === undefined ? {} : { triesLeft: effect.triesLeft }),
+            })
         }
       }
       const step = (event: JoinEvent) => {
@@ -404,4 +475,3 @@ function byPeer(addresses: string[]): string[][] {
   }
   return [...groups.values()]
 }
-

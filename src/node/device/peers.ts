@@ -66,7 +66,8 @@ export class Peers {
       const key = peerIdToPublicKey(id)
       if (!key || !this.isOther(key)) return
       const fresh = this.remember(toHex(key), addresses, true)
-      if (fresh && !this.attached.has(toHex(key))) this.due(toHex(key), this.isLower(key) ? 0 : SECOND_DIALLER_MS)
+      if (fresh && !this.attached.has(toHex(key)))
+        this.due(toHex(key), this.isLower(key) ? 0 : SECOND_DIALLER_MS)
     })
     host.onConnectionClosed(({ id }, last) => {
       const key = peerIdToPublicKey(id)
@@ -179,7 +180,12 @@ export class Peers {
     const peer = toHex(remote.publicKey)
     const dialledByLower = dialled === this.isLower(remote.publicKey)
     const old = this.attached.get(peer)
-    if (old?.session.open && old.dialledByLower && !dialledByLower && this.options.now() - old.since < MEETING_MS) {
+    if (
+      old?.session.open &&
+      old.dialledByLower &&
+      !dialledByLower &&
+      this.options.now() - old.since < MEETING_MS
+    ) {
       void channel.close()
       return
     }
@@ -189,7 +195,13 @@ export class Peers {
       close: () => void channel.close(),
     }
     const session = this.options.driver.connect(link)
-    const attached: Attached = { session, channel, address: remote.address, dialledByLower, since: this.options.now() }
+    const attached: Attached = {
+      session,
+      channel,
+      address: remote.address,
+      dialledByLower,
+      since: this.options.now(),
+    }
     this.attached.set(peer, attached)
     this.dialling.delete(peer)
     this.options.driver.tellAddresses(session, this.options.host.addresses())
@@ -218,7 +230,13 @@ export function isNearby(address: string): boolean {
   const ip4 = /^\/ip4\/(\d+)\.(\d+)\./.exec(address)
   if (ip4) {
     const [a, b] = [Number(ip4[1]), Number(ip4[2])]
-    return a === 10 || a === 127 || (a === 192 && b === 168) || (a === 172 && b >= 16 && b < 32) || (a === 169 && b === 254)
+    return (
+      a === 10 ||
+      a === 127 ||
+      (a === 192 && b === 168) ||
+      (a === 172 && b >= 16 && b < 32) ||
+      (a === 169 && b === 254)
+    )
   }
   return /^\/ip6\/(::1|fe80|f[cd])/i.test(address)
 }

@@ -88,7 +88,11 @@ export class Practice {
   private async startReplica(): Promise<void> {
     const { db, natives, identity, keeper, notes, random, now, binding, emit } = this.options
     const { roster, opened } = this.state()
-    if (!opened.indexKey) throw new Refused('keys-damaged', 'This device lacks the key of its practice. Join again from another device.')
+    if (!opened.indexKey)
+      throw new Refused(
+        'keys-damaged',
+        'This device lacks the key of its practice. Join again from another device.',
+      )
     const replica = await Replica.open({
       db,
       natives,
@@ -219,4 +223,3 @@ export class Practice {
 export function noPractice(): Refused {
   return new Refused('no-practice', 'There is no practice here yet. Create one, or join your other devices.')
 }
-

@@ -16,23 +16,37 @@ export function practiceApi(practice: Practice): PracticeApi {
   return {
     practice: {
       async create({ name, device, pin }) {
-        if (practice.hasPractice) throw new Refused('has-practice', 'This device already belongs to a practice.')
+        if (practice.hasPractice)
+          throw new Refused('has-practice', 'This device already belongs to a practice.')
         const [practiceName, deviceName] = [name.trim(), device.trim()]
-        if (!isName(practiceName)) throw new Refused('bad-name', 'Give the practice a name of up to 128 bytes.')
+        if (!isName(practiceName))
+          throw new Refused('bad-name', 'Give the practice a name of up to 128 bytes.')
         if (!isName(deviceName)) throw new Refused('bad-name', 'Give this device a name of up to 128 bytes.')
         // Nothing that derives from the PIN is stored: it is only held against the rules.
         const fault = pin === undefined ? undefined : pinFault(pin, practiceName)
         if (fault) throw new Refused(`pin-${fault}`, PIN_FAULT_SENTENCES[fault])
         const { natives, random, identity, keeper } = options
-        const written = createGenesis({ natives, random, device: { ...identity, name: deviceName }, practiceName })
-        if ('error' in written) throw new Refused('failed', `The practice could not be created (${written.error}).`)
+        const written = createGenesis({
+          natives,
+          random,
+          device: { ...identity, name: deviceName },
+          practiceName,
+        })
+        if ('error' in written)
+          throw new Refused('failed', `The practice could not be created (${written.error}).`)
         await guarded(() => keeper.begin(written.roster))
         await practice.begin()
         return { practice: toHex(written.roster.practiceId), device: deviceId(practice) }
       },
       code: async () => practice.pairing.code(),
       async join({ code, relays, addresses, device, pin }, signal) {
-        const roster = await practice.pairing.join({ code, addresses: [...addresses, ...relays], device, pin, signal })
+        const roster = await practice.pairing.join({
+          code,
+          addresses: [...addresses, ...relays],
+          device,
+          pin,
+          signal,
+        })
         await practice.begin()
         return { practice: toHex(roster.practiceId), device: deviceId(practice) }
       },
@@ -58,10 +72,13 @@ export function practiceApi(practice: Practice): PracticeApi {
       async rename({ id, name }) {
         const device = findDevice(practice, id)
         const written = await guarded(() =>
-          options.keeper.write((context) => changeSettings(context, { deviceNames: { [toHex(device)]: name.trim() } })),
+          options.keeper.write((context) =>
+            changeSettings(context, { deviceNames: { [toHex(device)]: name.trim() } }),
+          ),
         )
         if ('error' in written) {
-          if (written.error === 'bad-name') throw new Refused('bad-name', 'Give the device a name of up to 128 bytes.')
+          if (written.error === 'bad-name')
+            throw new Refused('bad-name', 'Give the device a name of up to 128 bytes.')
           throw new Refused('failed', `The device could not be renamed (${written.error}).`)
         }
         practice.rosterChanged()
@@ -71,7 +88,10 @@ export function practiceApi(practice: Practice): PracticeApi {
         const device = findDevice(practice, id)
         for (const address of addresses) {
           if (!/^\/(ip4|ip6|dns|dns4|dns6)\/[^/]+\/tcp\/\d+/.test(address)) {
-            throw new Refused('bad-address', `"${address}" isn't an address such as /ip4/192.168.1.20/tcp/4001.`)
+            throw new Refused(
+              'bad-address',
+              `"${address}" isn't an address such as /ip4/192.168.1.20/tcp/4001.`,
+            )
           }
         }
         const peer = toHex(device)

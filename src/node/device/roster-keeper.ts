@@ -37,7 +37,8 @@ export class RosterKeeper {
     const row = await this.db.get(keys.roster())
     if (!row) return
     const applied = applyEntries(this.natives, undefined, RosterRow.decode(row).entries)
-    if ('error' in applied) throw new Refused('store-damaged', `The stored list of devices is damaged (${applied.error}).`)
+    if ('error' in applied)
+      throw new Refused('store-damaged', `The stored list of devices is damaged (${applied.error}).`)
     this.adopt(applied.roster)
   }
 
@@ -100,7 +101,11 @@ export class RosterKeeper {
   write(make: (context: WriteContext) => Written): Promise<Written> {
     return this.exclusive(async () => {
       const context = this.context()
-      if (!context) throw new Refused('no-practice', 'There is no practice here yet. Create one, or join your other devices.')
+      if (!context)
+        throw new Refused(
+          'no-practice',
+          'There is no practice here yet. Create one, or join your other devices.',
+        )
       const written = make(context)
       if (!('error' in written)) await this.store(written.roster)
       return written

@@ -32,7 +32,10 @@ export function statusApi(practice: Practice, folder: string, version: string): 
     },
     async wait({ for: what, timeoutSeconds }, signal) {
       const deadline = performance.now() + timeoutSeconds * 1000
-      const met = what === 'synced' ? await waitSynced(practice, deadline, signal) : await waitIdle(practice, deadline, signal)
+      const met =
+        what === 'synced'
+          ? await waitSynced(practice, deadline, signal)
+          : await waitIdle(practice, deadline, signal)
       return { met, status: await status() }
     },
   }
@@ -106,7 +109,10 @@ function problems(practice: Practice): Status['problems'] {
     list.push({ code, sentence })
   }
   if (practice.hasPractice && practice.replica().damaged.size > 0) {
-    list.push({ code: 'store-damaged', sentence: 'Some stored data is damaged. It is fetched again from another device.' })
+    list.push({
+      code: 'store-damaged',
+      sentence: 'Some stored data is damaged. It is fetched again from another device.',
+    })
   }
   if (practice.healed.size > 0) {
     const sentence = practice.healed.has('old-copy')
@@ -115,7 +121,10 @@ function problems(practice: Practice): Status['problems'] {
     list.push({ code: 'fork-healed', sentence })
   }
   if (keeper.contested) {
-    list.push({ code: 'contested', sentence: 'Two devices disagree about who belongs to this practice. Decide on each device.' })
+    list.push({
+      code: 'contested',
+      sentence: 'Two devices disagree about who belongs to this practice. Decide on each device.',
+    })
   }
   for (const [peer, code] of practice.peerProblems) {
     const name = keeper.nameOf(Uint8Array.from(Buffer.from(peer, 'hex')))
@@ -130,7 +139,14 @@ function problems(practice: Practice): Status['problems'] {
 
 async function folderBytes(folder: string): Promise<number> {
   const names = await readdir(folder).catch(() => [])
-  const sizes = await Promise.all(names.map((name) => stat(join(folder, name)).then((file) => file.size, () => 0)))
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        (file) => file.size,
+        () => 0,
+      ),
+    ),
+  )
   return sizes.reduce((sum, size) => sum + size, 0)
 }
 
@@ -147,7 +163,10 @@ async function waitSynced(practice: Practice, deadline: number, signal?: AbortSi
   peers?.dialAll()
   const finished = new Set<string>()
   for (;;) {
-    const open = practice.options.keeper.others().map(toHex).filter((peer) => !finished.has(peer))
+    const open = practice.options.keeper
+      .others()
+      .map(toHex)
+      .filter((peer) => !finished.has(peer))
     let unreachable = 0
     for (const peer of open) {
       const session = peers?.sessionOf(peer)
@@ -158,7 +177,8 @@ async function waitSynced(practice: Practice, deadline: number, signal?: AbortSi
       const round = await within(driver.round(session), deadline)
       if (round?.equal && round.complete) finished.add(peer)
     }
-    if (finished.size + unreachable === practice.options.keeper.others().length && !driver.isReceiving) return true
+    if (finished.size + unreachable === practice.options.keeper.others().length && !driver.isReceiving)
+      return true
     if (performance.now() > deadline || signal?.aborted) return false
     await sleep(POLL_MS)
   }
@@ -174,7 +194,9 @@ function isUnreachable(practice: Practice, peer: string, elapsedMs: number): boo
 
 async function within<T>(promise: Promise<T>, deadline: number): Promise<T | undefined> {
   const end = new AbortController()
-  const timeout = sleep(Math.max(1, Math.min(deadline - performance.now(), UNREACHABLE_MS)), undefined, { signal: end.signal })
+  const timeout = sleep(Math.max(1, Math.min(deadline - performance.now(), UNREACHABLE_MS)), undefined, {
+    signal: end.signal,
+  })
   const result = await Promise.race([promise, timeout.catch(() => undefined)])
   end.abort()
   return result as T | undefined

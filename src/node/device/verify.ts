@@ -35,12 +35,17 @@ export async function verifyDevices(practice: Practice): Promise<VerifyReport> {
 async function reachAll(practice: Practice): Promise<void> {
   practice.peers?.dialAll()
   const until = performance.now() + REACH_MS
-  const missing = () => practice.options.keeper.others().some((device) => !practice.peers?.sessionOf(toHex(device)))
-  while (practice.peers && missing() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 50))
+  const missing = () =>
+    practice.options.keeper.others().some((device) => !practice.peers?.sessionOf(toHex(device)))
+  while (practice.peers && missing() && performance.now() < until)
+    await new Promise((resolve) => setTimeout(resolve, 50))
 }
 
 /** Ids of the cases that differ; a case that only the other device has is named by its key. */
-function compare(own: Map<string, { caseId: string; fingerprint: string }>, messages: Uint8Array[]): string[] {
+function compare(
+  own: Map<string, { caseId: string; fingerprint: string }>,
+  messages: Uint8Array[],
+): string[] {
   const differs: string[] = []
   const seen = new Set<string>()
   for (const pairs of messages) {
