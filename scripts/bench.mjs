@@ -9,7 +9,9 @@ import { checkNode, ensureBuilt, ensureInstalled } from './lib/build.mjs'
 const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M11']
 
 function usage(sentence) {
-  process.stderr.write(`${sentence}\nUsage: npm run bench -- [${MEASURES.join('|')}]… [--n 1000,10000] [--runs N]`)
+  process.stderr.write(
+    `${sentence}\nUsage: npm run bench -- [${MEASURES.join('|')}]… [--n 1000,10000] [--runs N]`,
+  )
   process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR]\n')
   process.exit(2)
 }
@@ -68,26 +70,38 @@ const ONCE = { M5: offlineEdits, M7: longTyping }
 if (values.profile) mkdirSync(values.profile, { recursive: true })
 const bench = new Bench({ runs, profile: values.profile })
 const rows = []
+
+/** A measure that fails is a row too: the others go on. */
+async function add(name, n, measure) {
+  try {
+    rows.push(...(await measure()))
+  } catch (error) {
+    say(`  failed: ${error.stack}`)
+    rows.push({ name, n, failed: error.message.split('\n')[0] })
+    if (n !== undefined) await bench.endPair(n)
+  }
+}
+
 try {
   for (const n of sizes) {
     for (const [name, measure] of Object.entries(BY_SIZE)) {
       if (!wanted.includes(name)) continue
       say(`${name}, ${n} cases`)
-      rows.push(...(await measure(bench, n)))
+      await add(name, n, () => measure(bench, n))
     }
     await bench.endPair(n)
   }
   for (const [name, measure] of Object.entries(ONCE)) {
     if (!wanted.includes(name)) continue
     say(name)
-    rows.push(...(await measure(bench)))
+    await add(name, undefined, () => measure(bench))
   }
 } finally {
   await bench.close()
 }
 
 const order = (row) => MEASURES.indexOf(row.name.split(' ')[0])
-const judged = judge(rows).sort((a, b) => order(a) - order(b) || a.n - b.n)
+const judged = judge(rows).sort((a, b) => order(a) - order(b) || (a.n ?? 0) - (b.n ?? 0))
 if (values.write) writeTable(values.write, judged, runs)
 if (values.json) console.log(JSON.stringify(judged, null, 1))
 else console.log(table(judged))

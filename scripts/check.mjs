@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * `npm run check`: everything that can be said about the sources without running the product. Every
  * step runs, whatever the one before it found; a failing one shows what it found.
@@ -8,17 +9,21 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { checkNode, ensureInstalled, root } from './lib/build.mjs'
 
-/** @typedef {{ ok: boolean, output: string }} Outcome */
+/** @typedef {{ ok: boolean, output: string, note?: string }} Outcome */
+
+const BIOME = ['check', '--error-on-warnings', '--max-diagnostics=100', '.']
+const KNIP = ['--no-progress', '--treat-config-hints-as-errors']
 
 const STEPS = [
   { name: 'types', run: () => types('.') },
   { name: 'types of the window', run: () => types('ui') },
-  { name: 'lint and format', run: () => tool('@biomejs/biome/bin/biome', ['check', '--error-on-warnings', '.']) },
+  { name: 'lint and format', run: () => tool('@biomejs/biome/bin/biome', BIOME) },
   { name: 'dependency rule', run: () => sources('checkImports') },
   { name: 'banned calls', run: () => sources('checkAmbientCalls') },
-  { name: 'dead code', run: () => tool('knip/bin/knip.js', ['--no-progress', '--treat-config-hints-as-errors']) },
+  { name: 'dead code', run: () => tool('knip/bin/knip.js', KNIP) },
   { name: 'generated code', run: generated },
   { name: 'packages', run: packages },
+  { name: 'files', run: files },
 ]
 
 /**
@@ -30,9 +35,9 @@ export async function runChecks() {
   let failed = 0
   for (const { name, run } of STEPS) {
     const began = Date.now()
-    const { ok, output } = await attempt(run)
+    const { ok, output, note = '' } = await attempt(run)
     const seconds = ((Date.now() - began) / 1000).toFixed(1)
-    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(20)} ${seconds.padStart(5)} s`)
+    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(20)} ${seconds.padStart(5)} s  ${note}`.trimEnd())
     if (ok) continue
     failed += 1
     console.log(`\n${output.trim().replace(/^/gm, '       ')}\n`)
@@ -79,6 +84,14 @@ async function packages() {
   return sentences(checkPackages(text('package.json'), text('package-lock.json')))
 }
 
+async function files() {
+  const { checkText, describeSizes, trackedFiles } = await import('./lib/tree-rules.mjs')
+  const { readSources } = await import('./lib/source-rules.mjs')
+  const tracked = trackedFiles(root)
+  const note = `${describeSizes(readSources(root)).sentence}${tracked ? '' : '; no git here, so no text was checked'}`
+  return { ...sentences(checkText(tracked ?? new Map())), note }
+}
+
 /**
  * @param {string[]} found
  * @returns {Outcome}
@@ -96,7 +109,11 @@ function sentences(found) {
  */
 function tool(bin, args) {
   const command = [join(root, 'node_modules', bin), ...args]
-  const run = spawnSync(process.execPath, command, { cwd: root, encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 })
+  const run = spawnSync(process.execPath, command, {
+    cwd: root,
+    encoding: 'utf8',
+    maxBuffer: 64 * 1024 * 1024,
+  })
   const output = `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}`
   return { ok: run.status === 0, output }
 }

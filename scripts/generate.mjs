@@ -1,3 +1,4 @@
+// @ts-check
 /** `npm run generate`: writes the message codecs (`*.gen.ts`) beside their schemas. */
 import { checkNode, ensureInstalled, root } from './lib/build.mjs'
 import { generateInto } from './lib/generated.mjs'

@@ -7,14 +7,23 @@ import { createServer } from 'vite'
 import { ensureInstalled, root } from './lib/build.mjs'
 
 ensureInstalled()
-const { values } = parseArgs({ options: { seeds: { type: 'string' }, from: { type: 'string' }, steps: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { seeds: { type: 'string' }, from: { type: 'string' }, steps: { type: 'string' } },
+})
 const seeds = Number(values.seeds ?? 500)
 const from = Number(values.from ?? 1)
 if (!Number.isInteger(seeds) || !Number.isInteger(from) || seeds < 1) {
   console.error('Usage: npm run sim -- --seeds N --from SEED [--steps N]')
   process.exit(2)
 }
-const server = await createServer({ root, configFile: false, logLevel: 'error', server: { middlewareMode: true, watch: null, ws: false }, appType: 'custom', optimizeDeps: { noDiscovery: true, include: [] } })
+const server = await createServer({
+  root,
+  configFile: false,
+  logLevel: 'error',
+  server: { middlewareMode: true, watch: null, ws: false },
+  appType: 'custom',
+  optimizeDeps: { noDiscovery: true, include: [] },
+})
 const { simulate } = await server.ssrLoadModule('/test/simulation/sim.ts')
 const failed = []
 const began = performance.now()
@@ -24,9 +33,12 @@ for (let seed = from; seed < from + seeds; seed++) {
     failed.push(seed)
     console.log(`seed ${seed} fails:\n  ${result.problems.slice(0, 5).join('\n  ')}`)
   }
-  if (process.stderr.isTTY) process.stderr.write(`\r${seed - from + 1} of ${seeds} seeds, ${failed.length} failing `)
+  if (process.stderr.isTTY)
+    process.stderr.write(`\r${seed - from + 1} of ${seeds} seeds, ${failed.length} failing `)
 }
 await server.close()
 const seconds = ((performance.now() - began) / 1000).toFixed(1)
-console.log(`\n${seeds} seeds from ${from} in ${seconds} s: ${failed.length === 0 ? 'none fails' : `failing: ${failed.join(' ')}`}`)
+console.log(
+  `\n${seeds} seeds from ${from} in ${seconds} s: ${failed.length === 0 ? 'none fails' : `failing: ${failed.join(' ')}`}`,
+)
 process.exit(failed.length === 0 ? 0 : 1)

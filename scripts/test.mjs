@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * `npm test`: installs what the tests need, checks the sources, builds, runs all tests, and ends with
  * one line of counts. Each step of the check counts like a test.
@@ -50,10 +51,15 @@ isComplete = true
 function runTests() {
   const vitest = join(root, 'node_modules/vitest/vitest.mjs')
   const color = process.stdout.isTTY ? [] : ['--no-color']
-  const env = { ...process.env, KARTOTEKA_COUNTS: countsFile, ...(chromium && { KARTOTEKA_CHROMIUM: chromium }) }
+  const env = {
+    ...process.env,
+    KARTOTEKA_COUNTS: countsFile,
+    ...(chromium && { KARTOTEKA_CHROMIUM: chromium }),
+  }
   // A group of its own, so that its workers end with it.
   const isGroup = process.platform !== 'win32'
-  const stdio = /** @type {const} */ (['ignore', 'inherit', 'inherit'])
+  /** @type {import('node:child_process').StdioOptions} */
+  const stdio = ['ignore', 'inherit', 'inherit']
   const args = [vitest, 'run', ...color, ...filter]
   const child = spawn(process.execPath, args, { cwd: root, env, stdio, detached: isGroup })
   const kill = (/** @type {NodeJS.Signals} */ signal) => {
@@ -68,7 +74,8 @@ function runTests() {
     kill(signal)
     setTimeout(() => kill('SIGKILL'), KILL_AFTER_MS).unref()
   }
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) process.on(signal, () => stop(signal))
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
+    process.on(signal, () => stop(signal))
   const timer = setTimeout(() => {
     console.error(`The tests were stopped: the whole run may take ${RUN_LIMIT_MS / 60_000} minutes.`)
     stop('SIGTERM')

@@ -1,11 +1,12 @@
 /** A device as a process of its own: the built composition root, asked over IPC. */
-import { Session } from 'node:inspector/promises'
+
 import { writeFileSync } from 'node:fs'
+import { Session } from 'node:inspector/promises'
 import * as Y from 'yjs'
 import { createDevice } from '../../dist/src/node/device.js'
 import * as probe from './probe.mjs'
-import { caseLines, makeCase } from './workload.mjs'
 import { clock, serve, tell } from './worker.mjs'
+import { caseLines, makeCase } from './workload.mjs'
 
 const LISTEN = ['/ip4/127.0.0.1/tcp/0']
 const IMPORT_LINES = 500

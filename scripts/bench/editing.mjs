@@ -1,7 +1,7 @@
 /** M4, M5 and M7: keystrokes that are seen elsewhere, edits that meet, and what is left of both on the disk. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { admit, folderBytes, median, percentile, PIN, say, SETTLED_MS } from './fixtures.mjs'
+import { admit, folderBytes, median, PIN, percentile, SETTLED_MS, say } from './fixtures.mjs'
 import { makeEdits } from './workload.mjs'
 
 /** The next keystroke follows no sooner, and not before the last one has arrived. */
@@ -12,7 +12,9 @@ const QUIET_MS = 1_000
 
 /** A case with empty notes, to be typed into. */
 async function emptyCase(device) {
-  const json = JSON.stringify({ consultations: [{ id: 'c0', date: '2025-01-01', kind: 'first', text: '', marks: [] }] })
+  const json = JSON.stringify({
+    consultations: [{ id: 'c0', date: '2025-01-01', kind: 'first', text: '', marks: [] }],
+  })
   return (await device.ask('cases.create', { json })).id
 }
 
@@ -42,7 +44,9 @@ export async function keystrokes(bench, n) {
     await sleep(SETTLED_MS)
   }
   const of = (name) => median(runs.map((run) => run[name]))
-  return [{ name: 'M4', n, p50: of('p50'), p99: of('p99'), cpuMs: of('cpuMs'), runs: runs.map(({ p50 }) => p50) }]
+  return [
+    { name: 'M4', n, p50: of('p50'), p99: of('p99'), cpuMs: of('cpuMs'), runs: runs.map(({ p50 }) => p50) },
+  ]
 }
 
 async function untilHeld(device, id) {
@@ -69,21 +73,32 @@ export async function offlineEdits(bench) {
 }
 
 async function joinThree(bench, edits) {
-  const a = await bench.author(SHARED_CASES)
-  const devices = [a]
-  for (const name of ['Second', 'Third']) {
-    const device = await bench.device('other').start()
-    await admit(a, device, name)
-    await a.call('whenPeerUpToDate', device.id)
-    devices.push(device)
+  const devices = [await bench.author(SHARED_CASES)]
+  try {
+    for (const name of ['Second', 'Third']) {
+      const device = await bench.device('other').start()
+      devices.push(device)
+      await admit(devices[0], device, name)
+      await devices[0].call('whenPeerUpToDate', device.id)
+    }
+    await sleep(SETTLED_MS)
+    await editApart(devices, edits)
+    return await meetAgain(devices)
+  } finally {
+    for (const device of devices) await bench.endDevice(device)
   }
-  await sleep(SETTLED_MS)
+}
+
+async function editApart(devices, edits) {
   for (const device of devices) await device.close()
   for (const [at, device] of devices.entries()) {
     await device.start({ network: false })
     await device.call('edit', edits[at])
     await device.close()
   }
+}
+
+async function meetAgain(devices) {
   // They listen at new ports, so nobody finds anybody before being told.
   for (const device of devices) {
     await device.start()
@@ -91,7 +106,7 @@ async function joinThree(bench, edits) {
     await device.call('mark')
   }
   await sleep(QUIET_MS)
-  const [, b, c] = devices
+  const [a, b, c] = devices
   const introduce = (from, to) => from.ask('device.address', { id: to.id, addresses: to.addresses })
   await Promise.all([introduce(a, b), introduce(a, c), introduce(b, c)])
   const ends = []
@@ -99,7 +114,6 @@ async function joinThree(bench, edits) {
   const seen = await Promise.all(devices.map((device) => device.call('seen')))
   const exports = await Promise.all(devices.map((device) => device.call('exportLines')))
   const began = Math.min(...seen.map(({ connects }) => connects[0].at))
-  for (const device of devices) await bench.endDevice(device)
   return {
     ms: Math.max(...ends) - began,
     bytes: seen.reduce((sum, { wire }) => sum + wire, 0),
@@ -114,11 +128,13 @@ async function endOf(device) {
     const notes = await device.call('others')
     const last = notes.findLastIndex(({ upToDate }) => !upToDate)
     const good = notes.slice(last + 1)
-    const end = good.find(({ at }, index) => (good[index + 1]?.at ?? Number.POSITIVE_INFINITY) - at > QUIET_MS)
+    const end = good.find(
+      ({ at }, index) => (good[index + 1]?.at ?? Number.POSITIVE_INFINITY) - at > QUIET_MS,
+    )
     if (end && (good.at(-1) !== end || waited >= 2 * QUIET_MS)) return end.at
     await sleep(100)
   }
-  throw new Error('M5: the devices do not agree')
+  throw new Error('after a minute the devices do not agree yet')
 }
 
 /** What the store takes on the disk, after a clean stop. */
@@ -126,7 +142,9 @@ export async function disk(bench, n) {
   const { bytes: mergedBytes } = await bench.merged(n)
   if (!bench.disks.has(n)) await bench.pair(n)
   const runs = bench.disks.get(n)
-  return [{ name: 'M7', n, bytes: Math.max(...runs), ratio: Math.max(...runs) / mergedBytes, mergedBytes, runs }]
+  return [
+    { name: 'M7', n, bytes: Math.max(...runs), ratio: Math.max(...runs) / mergedBytes, mergedBytes, runs },
+  ]
 }
 
 export async function longTyping(bench) {

@@ -33,7 +33,7 @@ export function folderBytes(folder) {
   return sum
 }
 
-export class Device {
+class Device {
   id = ''
   addresses = []
   worker = new Worker('device-process.mjs')

@@ -1,7 +1,7 @@
 /** M1 to M3: two devices that meet for the first time, again, and after one of them was used. */
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { admit, caseId, folderBytes, median, say, SETTLED_MS } from './fixtures.mjs'
+import { admit, caseId, folderBytes, median, SETTLED_MS, say } from './fixtures.mjs'
 import { limitOnce } from './limits.mjs'
 import { peakMegabytes } from './processes.mjs'
 import { makeEdits } from './workload.mjs'

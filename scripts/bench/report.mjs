@@ -1,6 +1,7 @@
 /** Goals, whether they are met, and the table that shows both. */
-import { cpus } from 'node:os'
+
 import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 
 /** At 10,000 cases at most this multiple of the figure at the smallest number of cases. */
 const INDEPENDENT = 1.3
@@ -54,14 +55,17 @@ function isIndependent(row) {
 /** Adds ratios between sizes, goals and verdicts. */
 export function judge(rows) {
   for (const row of rows) {
-    if (COMPARED_BY_N.includes(row.name)) {
-      const smallest = rows.filter(({ name }) => name === row.name).sort((a, b) => a.n - b.n)[0]
+    if (COMPARED_BY_N.includes(row.name) && !row.failed) {
+      const smallest = rows
+        .filter(({ name, failed }) => name === row.name && !failed)
+        .sort((a, b) => a.n - b.n)[0]
       if (smallest !== row) row.ratio = row.ms / smallest.ms
     }
     const wanted = GOALS[row.name]
     if (!wanted) continue
-    Object.assign(row, { goal: wanted.goal, met: wanted.met(row) })
-    if (wanted.expected) Object.assign(row, { expected: wanted.expected, expectedMet: wanted.expectedMet(row) })
+    Object.assign(row, { goal: wanted.goal, met: !row.failed && wanted.met(row) })
+    if (wanted.expected)
+      Object.assign(row, { expected: wanted.expected, expectedMet: !row.failed && wanted.expectedMet(row) })
   }
   return rows.map(rounded)
 }
@@ -81,7 +85,7 @@ export function table(rows) {
   const head = ['Measure', 'N', 'Figure', 'Limit', 'Ratio', 'Goal', 'Met', 'Expected by now', 'Met']
   const lines = rows.map((row) => [
     row.name,
-    row.n.toLocaleString('en'),
+    row.n?.toLocaleString('en') ?? '',
     figure(row),
     row.limitMs === undefined ? '' : milliseconds(row.limitMs),
     row.ratio === undefined || row.name === 'M11' ? '' : `${row.ratio.toFixed(2)} ×`,
@@ -96,12 +100,17 @@ export function table(rows) {
 const verdict = (met) => (met === undefined ? '' : met ? 'yes' : 'no')
 
 function figure(row) {
+  if (row.failed) return `failed: ${row.failed}`
   const parts = []
   if (row.name === 'M11') parts.push(`${(row.ratio * 100).toFixed(2)} % of a core`)
   else if (row.p50 !== undefined) parts.push(`p50 ${row.p50.toFixed(2)} ms`, `p99 ${row.p99.toFixed(2)} ms`)
   else if (row.ms !== undefined) parts.push(milliseconds(row.ms))
   if (row.cpuMs !== undefined && row.name !== 'M11')
-    parts.push(row.name === 'M4' ? `${row.cpuMs.toFixed(2)} ms of CPU a keystroke` : `${milliseconds(row.cpuMs)} of CPU`)
+    parts.push(
+      row.name === 'M4'
+        ? `${row.cpuMs.toFixed(2)} ms of CPU a keystroke`
+        : `${milliseconds(row.cpuMs)} of CPU`,
+    )
   if (row.bytes !== undefined) parts.push(bytes(row))
   if (row.rssMB !== undefined) parts.push(`${Math.round(row.rssMB)} MB RSS`)
   if (row.identical !== undefined) parts.push(row.identical ? 'identical' : 'not identical')
@@ -114,7 +123,8 @@ function milliseconds(ms) {
 }
 
 function bytes(row) {
-  const text = row.bytes >= 100_000 ? `${(row.bytes / MEGABYTE).toFixed(2)} MB` : `${row.bytes.toLocaleString('en')} B`
+  const text =
+    row.bytes >= 100_000 ? `${(row.bytes / MEGABYTE).toFixed(2)} MB` : `${row.bytes.toLocaleString('en')} B`
   if (row.changeBytes !== undefined) return `${text} for a change of ${row.changeBytes} B`
   if (row.mergedBytes === undefined) return text
   return `${text}, ${(row.bytes / row.mergedBytes).toFixed(2)} × the merged updates`

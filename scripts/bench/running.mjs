@@ -9,7 +9,16 @@ const CALM_MS = 6_000
 const IDLE_MS = 10_000
 
 const startOn = (folder) =>
-  startProgram(['start', '--no-window', '--no-lan', '--listen', '/ip4/127.0.0.1/tcp/0', '--data', folder, '--json'])
+  startProgram([
+    'start',
+    '--no-window',
+    '--no-lan',
+    '--listen',
+    '/ip4/127.0.0.1/tcp/0',
+    '--data',
+    folder,
+    '--json',
+  ])
 
 /** From the start of the process until a case has come over the local link, as to a window. */
 export async function start(bench, n) {
@@ -69,5 +78,15 @@ export async function idle(bench, n) {
   const of = (name) => median(runs.map((run) => run[name]))
   say(`  M11 ${n}: ${runs.map(({ cpuMs }) => cpuMs.toFixed(1)).join(', ')} ms in ${IDLE_MS / 1000} s`)
   const cpuMs = of('cpuMs')
-  return [{ name: 'M11', n, ms: IDLE_MS, cpuMs, bytes: of('bytes'), ratio: cpuMs / IDLE_MS, runs: runs.map((run) => run.cpuMs) }]
+  return [
+    {
+      name: 'M11',
+      n,
+      ms: IDLE_MS,
+      cpuMs,
+      bytes: of('bytes'),
+      ratio: cpuMs / IDLE_MS,
+      runs: runs.map((run) => run.cpuMs),
+    },
+  ]
 }

@@ -3,7 +3,8 @@
  * Every draw of the generator counts: the order of the calls is part of the format.
  */
 
-const WORDS = `pacjent zgłasza ból głowy od rana gorączka kaszel suchy wilgotny pragnienie brak łaknienia sen niespokojny
+const WORDS =
+  `pacjent zgłasza ból głowy od rana gorączka kaszel suchy wilgotny pragnienie brak łaknienia sen niespokojny
 budzi się około trzeciej nad ranem lęk niepokój drażliwość płaczliwość pogorszenie poprawa ciepło zimno ruch
 spoczynek świeże powietrze wiatr wilgoć słodycze sól tłuste mięso mleko jajka kwaśne żołądek wątroba nerki serce
 płuca skóra wysypka świąd pieczenie kłucie ucisk pulsowanie tępy ostry promieniujący lewa prawa strona kończyny
@@ -14,9 +15,11 @@ days then better modalities worse better motion rest cold warm thirst appetite s
 follow-up consultation dosage repeat wait observe potency constitution miasm totality symptom rubric repertory left
 right side ascending descending periodic sudden gradual onset źródło późniejszy jaźń śródstopie niedźwiedź
 gżegżółka pięćdziesiąt dziewięćset ćwiczenia łagodność ósmy ćma`.split(/\s+/)
-const FIRST_NAMES = `Zofia Łucja Małgorzata Bożena Grażyna Wacław Paweł Michał Żaneta Świętosława Anna Jan Piotr Józef
+const FIRST_NAMES =
+  `Zofia Łucja Małgorzata Bożena Grażyna Wacław Paweł Michał Żaneta Świętosława Anna Jan Piotr Józef
 Stanisław Katarzyna Agnieszka Tomasz Ewa Adam`.split(/\s+/)
-const LAST_NAMES = `Kowalski Nowak Wiśniewska Wójcik Kamiński Lewandowska Zieliński Szymańska Woźniak Dąbrowski
+const LAST_NAMES =
+  `Kowalski Nowak Wiśniewska Wójcik Kamiński Lewandowska Zieliński Szymańska Woźniak Dąbrowski
 Kozłowska Jankowski Mazur Wojciechowska Kwiatkowski Krawczyk Piotrowska Grabowski Źrebiec Żółć`.split(/\s+/)
 const REMEDIES = [
   ...['Arnica montana', 'Belladonna', 'Bryonia alba', 'Calcarea carbonica', 'Lachesis muta', 'Lycopodium'],
@@ -43,7 +46,8 @@ function seeded(seed) {
 
 const times = (count, make) => Array.from({ length: count }, (_, at) => make(at))
 const two = (number) => String(number).padStart(2, '0')
-const day = (random, from, to) => `${random.int(from, to)}-${two(random.int(1, 12))}-${two(random.int(1, 28))}`
+const day = (random, from, to) =>
+  `${random.int(from, to)}-${two(random.int(1, 12))}-${two(random.int(1, 28))}`
 
 /** `length` characters of prose in two languages. */
 function prose(random, length) {
@@ -116,7 +120,7 @@ export function* caseLines(count, seed = 42) {
 }
 
 /** Typing, letter by letter, in bursts: mostly insertion at a moving caret. An operation is [at, erase, insert]. */
-export function typing(count, seed) {
+function typing(count, seed) {
   const random = seeded(seed)
   const operations = []
   let length = 0

@@ -1,3 +1,4 @@
+// @ts-check
 /** For tests that run the built product: vitest calls this once before them. */
 import { ensureBuilt } from './build.mjs'
 

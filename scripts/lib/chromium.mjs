@@ -1,3 +1,4 @@
+// @ts-check
 /** The browser that the tests of the window drive. */
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

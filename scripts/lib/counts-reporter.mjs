@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * A reporter for vitest: after every file it writes the counts so far to the file that KARTOTEKA_COUNTS
  * names, so that a run that is cut off is counted too; at the end it says why tests were skipped.

@@ -1,3 +1,4 @@
+// @ts-check
 /** The generated codecs: writing them, and comparing what is there with what the schemas give. */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
@@ -13,7 +14,10 @@ import { root } from './build.mjs'
  */
 export function generateInto(folder) {
   const buf = join(root, 'node_modules/@bufbuild/buf/bin/buf')
-  const run = spawnSync(process.execPath, [buf, 'generate', '--output', folder], { cwd: root, encoding: 'utf8' })
+  const run = spawnSync(process.execPath, [buf, 'generate', '--output', folder], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   return { ok: run.status === 0, output: `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}` }
 }
 
@@ -44,6 +48,8 @@ export function staleCodecs() {
  * @returns {Map<string, string>}
  */
 function codecsIn(folder) {
-  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.gen.ts'))
+  const names = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.gen.ts'),
+  )
   return new Map(names.map((name) => [name.replaceAll('\\', '/'), readFileSync(join(folder, name), 'utf8')]))
 }

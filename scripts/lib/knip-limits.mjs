@@ -1,3 +1,4 @@
+// @ts-check
 /**
  * Every limit is a named, exported constant with its reason, also where only its own file uses it. This
  * takes those from what knip reports; a constant that nobody uses stays in.

@@ -1,3 +1,4 @@
+// @ts-check
 /** What package.json and package-lock.json must look like. Functions of their text, so that a test can break it. */
 
 const EXACT = /^\d+\.\d+\.\d+(-[\w.]+)?$/
@@ -42,16 +43,26 @@ function checkScripts(own) {
 function checkLock(own, lock, lockText) {
   const wrong = []
   const packages = Object.entries(lock.packages ?? {}).filter(([path]) => path !== '')
+  const names = new Set(packages.map(([path]) => path.replace(/^.*node_modules\//, '')))
   for (const [path, entry] of packages) {
     if (entry.resolved) wrong.push(`package-lock.json says where ${path} comes from: see .npmrc.`)
-    if (!entry.integrity && !entry.inBundle && !entry.link) wrong.push(`package-lock.json has no checksum for ${path}.`)
     if (entry.link) wrong.push(`package-lock.json links ${path} to a folder.`)
+    // A registry may lack what is for other platforms; its entry then has a version and no checksum.
+    const isElsewhere = entry.optional && entry.os
+    if (!entry.integrity && !isElsewhere && !entry.inBundle && !entry.link) {
+      wrong.push(`package-lock.json has no checksum for ${path}.`)
+    }
+    // Without them `npm ci` refuses the whole lock file, here and everywhere.
+    const lost = Object.keys(entry.optionalDependencies ?? {}).filter((name) => !names.has(name))
+    for (const name of lost) wrong.push(`package-lock.json lacks ${name}, which ${path} may want.`)
   }
-  if (/"(https?|git\+\w+|ssh|file):[^"]*\.(tgz|git)/.test(lockText)) wrong.push('package-lock.json has an address.')
+  if (/"(https?|git\+\w+|ssh|file):[^"]*\.(tgz|git)/.test(lockText))
+    wrong.push('package-lock.json has an address.')
   for (const kind of KINDS) {
     const here = JSON.stringify(Object.entries(own[kind] ?? {}).sort())
     const there = JSON.stringify(Object.entries(lock.packages?.['']?.[kind] ?? {}).sort())
-    if (here !== there) wrong.push(`package-lock.json doesn't know the ${kind} of package.json: run \`npm install\`.`)
+    if (here !== there)
+      wrong.push(`package-lock.json doesn't know the ${kind} of package.json: run \`npm install\`.`)
   }
   return wrong
 }

@@ -1,9 +1,10 @@
+// @ts-check
 /**
  * The rules about sources that no linter knows: who may import what (the dependency rule of
  * ARCHITECTURE.md), and what a pure room may not call. They are functions of a map from path to text,
  * so that a test can plant a violation; `readSources` gives the real one.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, posix } from 'node:path'
 import ts from 'typescript'
 
@@ -29,7 +30,8 @@ const ROOMS = [
     room: 'src/protocol/',
     ours: [],
     packages: ['@noble/*', 'yjs', '@bufbuild/protobuf', 'fflate'],
-    sentence: 'src/protocol imports nothing of ours, no node:*, and of packages only noble, yjs, fflate and the codecs',
+    sentence:
+      'src/protocol imports nothing of ours, no node:*, and of packages only noble, yjs, fflate and the codecs',
   },
   { room: 'src/cases/', ours: [], packages: ['yjs'], sentence: 'src/cases imports yjs only' },
   {
@@ -56,7 +58,8 @@ const ROOMS = [
     room: 'relay/',
     ours: [/^src\/protocol\//, NETWORK_FILES, /^src\/node\/natives\.ts$/],
     not: ['yjs'],
-    sentence: 'relay imports src/protocol and the network files of src/node; it knows no cases and no store of a device',
+    sentence:
+      'relay imports src/protocol and the network files of src/node; it knows no cases and no store of a device',
   },
   { room: /^ui\/vite\.config\.ts$/, ours: [/^ui\//], sentence: 'ui/vite.config.ts imports ui only' },
   {
@@ -85,7 +88,13 @@ const AMBIENT = new Set([
 /** What generated code takes from `globalThis`, because a message may have such a name. */
 const LANGUAGE = new Set(['Array', 'Error', 'Number', 'Object', 'String', 'Uint8Array'])
 /** Randomness of libraries that takes no source. */
-const LIBRARY_RANDOMNESS = new Set(['keygen', 'managedNonce', 'randomBytes', 'randomPrivateKey', 'randomSecretKey'])
+const LIBRARY_RANDOMNESS = new Set([
+  'keygen',
+  'managedNonce',
+  'randomBytes',
+  'randomPrivateKey',
+  'randomSecretKey',
+])
 const PURE = /^src\/(protocol|cases|store)\//
 /** A step of the protocol is over when it returns. */
 const SYNCHRONOUS = /^src\/protocol\//
@@ -96,7 +105,7 @@ const SYNCHRONOUS = /^src\/protocol\//
  */
 export function readSources(root) {
   const sources = new Map()
-  for (const room of ['src', 'relay', 'ui']) {
+  for (const room of ['src', 'relay', 'ui'].filter((name) => existsSync(join(root, name)))) {
     for (const entry of readdirSync(join(root, room), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !/\.(ts|tsx|mts|js|mjs)$/.test(entry.name)) continue
       const full = join(entry.parentPath, entry.name)
@@ -115,9 +124,24 @@ export function readSources(root) {
  * @returns {Import[]}
  */
 export function importsOf(file, sources) {
-  /** @type {Import[]} */
+  const text = sources.get(file) ?? ''
+  const known = parsed.get(file)
+  const entry = known?.text === text ? known : { text, imports: importsIn(parse(file, sources)) }
+  parsed.set(file, entry)
+  return entry.imports.map((found) => ({ ...found, target: resolve(file, found.specifier, sources) }))
+}
+
+/**
+ * A file is parsed once, however often it is asked about.
+ *
+ * @type {Map<string, { text: string, imports: Omit<Import, 'target'>[] }>}
+ */
+const parsed = new Map()
+
+/** @param {ts.SourceFile} tree */
+function importsIn(tree) {
+  /** @type {Omit<Import, 'target'>[]} */
   const found = []
-  const tree = parse(file, sources)
   visit(tree)
   return found
 
@@ -126,7 +150,8 @@ export function importsOf(file, sources) {
     if (ts.isImportDeclaration(node)) add(node.moduleSpecifier, node.importClause?.isTypeOnly)
     else if (ts.isExportDeclaration(node) && node.moduleSpecifier) add(node.moduleSpecifier, node.isTypeOnly)
     else if (ts.isExternalModuleReference(node)) add(node.expression)
-    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) add(node.argument.literal, true)
+    else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument))
+      add(node.argument.literal, true)
     else if (ts.isCallExpression(node) && isImportCall(node) && node.arguments[0]) add(node.arguments[0])
     ts.forEachChild(node, visit)
   }
@@ -138,7 +163,7 @@ export function importsOf(file, sources) {
   function add(literal, isType = false) {
     // A computed name can't be judged; no rule of ours needs one.
     const specifier = ts.isStringLiteralLike(literal) ? literal.text : literal.getText(tree)
-    found.push({ specifier, isType, line: lineOf(tree, literal), target: resolve(file, specifier, sources) })
+    found.push({ specifier, isType, line: lineOf(tree, literal) })
   }
 }
 
@@ -164,10 +189,13 @@ function checkRooms(graph) {
     }
     for (const { specifier, isType, target, line } of imports) {
       const allowed = specifier.startsWith('.')
-        ? isIn(home ?? '', target ?? '') || isListed(rule.ours, target) || (isType && isListed(rule.types, target))
+        ? isIn(home ?? '', target ?? '') ||
+          isListed(rule.ours, target) ||
+          (isType && isListed(rule.types, target))
         : (rule.packages ? isListed(rule.packages, specifier) : !isListed(rule.not, specifier)) ||
           (isType && isListed(rule.types, specifier))
-      if (!allowed) violations.push({ file, line, sentence: `imports ${target ?? specifier}: ${rule.sentence}` })
+      if (!allowed)
+        violations.push({ file, line, sentence: `imports ${target ?? specifier}: ${rule.sentence}` })
     }
   }
   return violations
@@ -222,11 +250,19 @@ function checkCycles(whole) {
   const reported = new Set()
   for (const file of [...graph.keys()].sort()) {
     if (reported.has(file)) continue
-    const path = pathTo(graph, file, (reached) => graph.get(reached)?.some(({ target }) => target === file) ?? false)
+    const path = pathTo(
+      graph,
+      file,
+      (reached) => graph.get(reached)?.some(({ target }) => target === file) ?? false,
+    )
     const own = graph.get(file)?.some(({ target }) => target === file)
     if (!path && !own) continue
     for (const member of path ?? [file]) reported.add(member)
-    violations.push({ file, line: 1, sentence: `circular import: ${[...(path ?? [file]), file].join(' → ')}` })
+    violations.push({
+      file,
+      line: 1,
+      sentence: `circular import: ${[...(path ?? [file]), file].join(' → ')}`,
+    })
   }
   return violations
 }
@@ -238,7 +274,9 @@ function checkCycles(whole) {
  * @returns {Violation[]}
  */
 export function checkAmbientCalls(sources) {
-  return [...sources.keys()].filter((file) => PURE.test(file)).flatMap((file) => ambientCallsOf(file, sources))
+  return [...sources.keys()]
+    .filter((file) => PURE.test(file))
+    .flatMap((file) => ambientCallsOf(file, sources))
 }
 
 /**
@@ -266,11 +304,13 @@ function ambientUse(node) {
   const room = 'the core takes time, chance and the outside world from its caller'
   const isUse = ts.isIdentifier(node) && !isPropertyName(node) && !ts.isTypeReferenceNode(node.parent)
   if (isUse && AMBIENT.has(node.text)) return `uses ${node.text}: ${room}`
-  if (ts.isIdentifier(node) && node.text === 'globalThis' && !isBehindDot(node)) return `uses globalThis: ${room}`
+  if (ts.isIdentifier(node) && node.text === 'globalThis' && !isBehindDot(node))
+    return `uses globalThis: ${room}`
   if (ts.isPropertyAccessExpression(node)) {
     const text = `${node.expression.getText()}.${node.name.text}`
     if (text === 'Date.now' || text === 'Math.random') return `uses ${text}: ${room}`
-    if (node.expression.getText() === 'globalThis' && !LANGUAGE.has(node.name.text)) return `uses ${text}: ${room}`
+    if (node.expression.getText() === 'globalThis' && !LANGUAGE.has(node.name.text))
+      return `uses ${text}: ${room}`
     if (LIBRARY_RANDOMNESS.has(node.name.text)) return `uses ${text}: ${room}`
   }
   if (ts.isImportSpecifier(node) && LIBRARY_RANDOMNESS.has((node.propertyName ?? node.name).text)) {
@@ -285,8 +325,10 @@ function ambientUse(node) {
 function asyncUse(node) {
   const rule = 'src/protocol is synchronous'
   if (node.kind === ts.SyntaxKind.AsyncKeyword) return `has an async function: ${rule}`
-  if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier)) return `awaits: ${rule}`
-  if (ts.isIdentifier(node) && node.text === 'Promise' && !isPropertyName(node)) return `uses Promise: ${rule}`
+  if (ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && node.awaitModifier))
+    return `awaits: ${rule}`
+  if (ts.isIdentifier(node) && node.text === 'Promise' && !isPropertyName(node))
+    return `uses Promise: ${rule}`
   // A document draws its client id by chance.
   if (ts.isNewExpression(node) && /(^|\.)Doc$/.test(node.expression.getText())) {
     return 'makes a Y.Doc: src/protocol uses the update functions of yjs only'
@@ -361,7 +403,7 @@ function isListed(list, name) {
     if (!item.includes('*')) return name === item || name.startsWith(`${item}/`)
     const [before = '', after = ''] = item.split('*')
     const isScoped = after !== '' || !before.endsWith('-')
-    const subject = isScoped && after !== '' ? name.split('/')[0] ?? name : name
+    const subject = isScoped && after !== '' ? (name.split('/')[0] ?? name) : name
     return subject.startsWith(before) && subject.endsWith(after)
   })
 }

@@ -20,7 +20,22 @@ import { verifyDevices } from './device/verify.js'
 import { nodeNatives } from './natives.js'
 import { publicKeyToPeerId } from './peer-id.js'
 
-const random = (length: number) => Uint8Array.from(randomBytes(length))
+/** Random bytes from a pool: a nonce for every stored value would be a call into the system each. */
+const POOL_BYTES = 8192
+let pool = new Uint8Array(0)
+let used = 0
+function random(length: number): Uint8Array {
+  if (length > POOL_BYTES / 8) return Uint8Array.from(randomBytes(length))
+  if (used + length > pool.length) {
+    pool = Uint8Array.from(randomBytes(POOL_BYTES))
+    used = 0
+  }
+  used += length
+  const bytes = pool.slice(used - length, used)
+  // What was given out can't be read from the pool later.
+  pool.fill(0, used - length, used)
+  return bytes
+}
 
 /** Opens the folder and starts the device. Throws `Refused` with a sentence for every expected failure. */
 export async function createDevice(options: DeviceOptions): Promise<Device> {

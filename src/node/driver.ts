@@ -5,7 +5,7 @@
  */
 import { fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
-import { CHUNK_BYTES } from '../protocol/limits.js'
+import { CHUNK_BYTES, WINDOW_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import { SyncSession } from '../protocol/sync.js'
 import type { CloseCode, Summary, SyncEffect, SyncEvent, TimerName } from '../protocol/sync-types.js'
@@ -67,6 +67,8 @@ export const SETTLE_MS = 2_000
 /** Bytes of a peer that may be waiting for the store before its stream is paused. */
 const INBOX_BYTES = 1024 * 1024
 const RUN_CASES_PER_ITEMS = 64
+/** Bytes of a transfer that are flushed and acknowledged together: a part of the window. */
+const TRANSFER_FLUSH_BYTES = WINDOW_BYTES / 4
 
 export interface TransferProgress {
   done: number
@@ -481,6 +483,8 @@ export class Driver {
   private due(session: PeerSession, advanced: LogId[], bytes: number): void {
     session.bytesDue += bytes
     for (const other of this.sessions.values()) for (const log of advanced) other.claimsDue.add(log)
+    // A transfer is made durable in larger steps: each costs a flush, and the window allows several.
+    if (session.incoming && advanced.length === 0 && session.bytesDue < TRANSFER_FLUSH_BYTES) return
     if (advanced.length > 0 || bytes > 0) this.flushSoon()
   }
 

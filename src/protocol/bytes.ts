@@ -4,7 +4,7 @@
  */
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
-const HEX_PATTERN = /^(?:[0-9a-f]{2})*$/
+const HEX_VALUES = Int8Array.from({ length: 128 }, (_, code) => '0123456789abcdef'.indexOf(String.fromCharCode(code)))
 
 export const EMPTY = new Uint8Array(0)
 
@@ -51,9 +51,15 @@ export function toHex(bytes: Uint8Array): string {
 
 /** The inverse of toHex, lower case only. Throws on anything else: hex here is always our own. */
 export function fromHex(hex: string): Uint8Array {
-  if (!HEX_PATTERN.test(hex)) throw new Error('not a hex string')
-  const bytes = new Uint8Array(hex.length / 2)
-  for (let i = 0; i < bytes.length; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16)
+  const bytes = new Uint8Array(hex.length >> 1)
+  let wrong = hex.length % 2
+  for (let i = 0; i < bytes.length; i++) {
+    const high = HEX_VALUES[hex.charCodeAt(2 * i)] ?? -1
+    const low = HEX_VALUES[hex.charCodeAt(2 * i + 1)] ?? -1
+    if (high < 0 || low < 0) wrong = 1
+    bytes[i] = (high << 4) | low
+  }
+  if (wrong) throw new Error('not a hex string')
   return bytes
 }
 

@@ -157,6 +157,13 @@ export interface Item {
   parts: Uint8Array[];
   parked: Parked[];
   row: Uint8Array;
+  clocks: Clock[];
+}
+
+/** How many ticks of a Yjs client the case contains. */
+export interface Clock {
+  client: number;
+  clock: number;
 }
 
 export interface Items {
@@ -1764,6 +1771,7 @@ function createBaseItem(): Item {
     parts: [],
     parked: [],
     row: new Uint8Array(0),
+    clocks: [],
   };
 }
 
@@ -1792,6 +1800,9 @@ export const Item: MessageFns<Item> = {
     }
     if (message.row.length !== 0) {
       writer.uint32(66).bytes(message.row);
+    }
+    for (const v of message.clocks) {
+      Clock.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1871,6 +1882,71 @@ export const Item: MessageFns<Item> = {
             }
 
             message.row = reader.bytes();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.clocks.push(Clock.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseClock(): Clock {
+  return { client: 0, clock: 0 };
+}
+
+export const Clock: MessageFns<Clock> = {
+  encode(message: Clock, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.client !== 0) {
+      writer.uint32(8).uint64(message.client);
+    }
+    if (message.clock !== 0) {
+      writer.uint32(16).uint64(message.clock);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Clock {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClock();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.client = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.clock = longToNumber(reader.uint64());
             continue;
           }
         }

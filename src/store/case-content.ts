@@ -48,6 +48,8 @@ export interface CaseState {
   clocks: Clocks
   parked: ParkedChange[]
   row: string
+  /** The parts came whole from a peer: they are inspected before they are first used. */
+  unchecked: boolean
 }
 
 /** What became of a change's content. */
@@ -65,6 +67,7 @@ export function emptyCase(key: Uint8Array, caseId: string): CaseState {
     clocks: new Map(),
     parked: [],
     row: '',
+    unchecked: false,
   }
 }
 
@@ -79,6 +82,7 @@ export function encodeCase(state: CaseState): Uint8Array {
     clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
     parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
     row: state.row,
+    unchecked: state.unchecked,
   }).finish()
 }
 
@@ -95,8 +99,12 @@ export function decodeCase(key: Uint8Array, value: Uint8Array): CaseState {
     clocks: new Map(row.clocks.map(({ client, clock }) => [client, clock])),
     parked: row.parked.map((parked) => ({ ...parked, log: toHex(parked.log) })),
     row: row.row,
+    unchecked: row.unchecked,
   }
 }
+
+/** Content whose change isn't known: it came as a part of a state. */
+export const UNKNOWN_LOG: LogId = '00'.repeat(16)
 
 /** A case being changed within one batch: the new state, and the parts' bytes that come and go with it. */
 export class CaseDraft {
@@ -196,6 +204,19 @@ export class CaseDraft {
     return 'merged'
   }
 
+  /** Looks at parts that came whole from a peer: void ones go, what doesn't fit waits, clocks are counted anew. */
+  async check(db: SealedDb): Promise<void> {
+    if (!this.state.unchecked) return
+    const parts = await this.parts(db)
+    for (const { number } of this.state.parts) this.dropPart(number)
+    this.state.parts = []
+    this.state.clocks = new Map()
+    this.state.unchecked = false
+    for (const part of parts) this.takePayload(UNKNOWN_LOG, 0, part, true)
+    // They were content before: an open document has them.
+    this.merged.length = 0
+  }
+
   noteClocks(contents: UpdateContents): void {
     advance(contents, this.state.clocks)
   }
@@ -237,7 +258,7 @@ export class CaseDraft {
   async compact(db: SealedDb): Promise<void> {
     const [first, ...tail] = this.state.parts
     if (!first || tail.length < COMPACT_PARTS) return
-    const updates = decodeParts(this.natives, await this.parts(db))
+    const updates = decodeParts(this.natives, await this.parts(db), this.state.unchecked)
     const tailBytes = tail.reduce((sum, part) => sum + part.bytes, 0)
     const whole = tailBytes > Math.max(COMPACT_TAIL_BYTES, first.bytes / 2)
     const kept = whole ? [] : [first]
@@ -265,12 +286,16 @@ export class MissingPartError extends Error {
   }
 }
 
-/** Coded parts → raw updates. Throws if one doesn't decode: they were checked before they were stored. */
-export function decodeParts(natives: Natives, parts: Uint8Array[]): Uint8Array[] {
-  return parts.map((part) => {
+/**
+ * Coded parts → raw updates. Parts that were checked before they were stored must decode; unchecked ones are
+ * looked at here, and what is void is left out, on every device alike. [D1]
+ */
+export function decodeParts(natives: Natives, parts: Uint8Array[], unchecked = false): Uint8Array[] {
+  return parts.flatMap((part) => {
     const update = decodePayload(natives, part, MAX_STATE_BYTES)
-    if (!update) throw new Error('a stored part does not decode')
-    return update
+    if (update && !(unchecked && 'error' in inspectUpdate(update))) return [update]
+    if (unchecked) return []
+    throw new Error('a stored part does not decode')
   })
 }
 

@@ -196,5 +196,5 @@ export async function readUpdates(replica: Replica, caseId: string): Promise<Uin
   if (!state) return []
   const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
   if (parts.some((part) => part === undefined)) throw new Error('a part of the case is missing')
-  return decodeParts(replica.natives, parts as Uint8Array[])
+  return decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
 }

@@ -17,13 +17,13 @@ import {
   logIdOf,
 } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
-import { CaseDraft, type CaseState, decodeParts, mergeThroughDoc } from './case-content.js'
+import { CaseDraft, type CaseState, decodeParts, MissingPartError, mergeThroughDoc } from './case-content.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
-import { casesFrom } from './reading.js'
+import { casesFrom, noteDamaged } from './reading.js'
 import { DoubtRow, MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
-import type { Write } from './sealed-db.js'
+import { DamagedError, type Write } from './sealed-db.js'
 
 /** A claim that content was taken on but the frontier has not confirmed. */
 export interface Doubt {
@@ -203,8 +203,17 @@ async function restateWhere(
   const found: Uint8Array[] = []
   for await (const state of casesFrom(replica, new Uint8Array(0))) if (match(state)) found.push(state.key)
   for (const key of found) {
-    const changes = await restatement(replica, key)
-    if (changes.length > 0) await replica.appendNow(changes)
+    let changes: LocalChange[]
+    try {
+      changes = await restatement(replica, key)
+    } catch (error) {
+      if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
+      // What is damaged here is not served and not restated: another holder does, and gives it back.
+      noteDamaged(replica, key)
+      continue
+    }
+    const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }
+    if (!outcome.ok) continue
     const state = await replica.caseState(key)
     if (!state) continue
     const draft = new CaseDraft(state, replica.natives)
@@ -226,12 +235,8 @@ async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChan
   }
   if (state.parts.length > 0) {
     const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
-    const update = mergeThroughDoc(
-      decodeParts(
-        replica.natives,
-        parts.filter((part) => part !== undefined),
-      ),
-    )
+    if (parts.some((part) => part === undefined)) throw new MissingPartError(key)
+    const update = mergeThroughDoc(decodeParts(replica.natives, parts as Uint8Array[], state.unchecked))
     changes.push({ caseId, kind: KIND_STATE, update })
   }
   for (const { payload } of state.parked) {

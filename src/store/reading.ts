@@ -1,5 +1,5 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
-import { fromHex, toHex } from '../protocol/bytes.js'
+import { fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
 import { CASE_KEY_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -170,7 +170,8 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
       touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
       parts: parts as Uint8Array[],
       parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
-      row: new TextEncoder().encode(state.row),
+      row: utf8(state.row),
+      clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
     })
   }
   return items

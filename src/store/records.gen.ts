@@ -61,6 +61,8 @@ export interface CaseRow {
   parked: ParkedRow[];
   /** The list row as JSON; empty when there is nothing to show. */
   row: string;
+  /** The parts came whole from a peer and were not looked at yet. */
+  unchecked: boolean;
 }
 
 export interface ParkedRow {
@@ -591,7 +593,18 @@ export const ClockRow: MessageFns<ClockRow> = {
 };
 
 function createBaseCaseRow(): CaseRow {
-  return { caseId: "", generation: 0, erased: 0, touched: [], parts: [], nextPart: 0, clocks: [], parked: [], row: "" };
+  return {
+    caseId: "",
+    generation: 0,
+    erased: 0,
+    touched: [],
+    parts: [],
+    nextPart: 0,
+    clocks: [],
+    parked: [],
+    row: "",
+    unchecked: false,
+  };
 }
 
 export const CaseRow: MessageFns<CaseRow> = {
@@ -622,6 +635,9 @@ export const CaseRow: MessageFns<CaseRow> = {
     }
     if (message.row !== "") {
       writer.uint32(74).string(message.row);
+    }
+    if (message.unchecked !== false) {
+      writer.uint32(80).bool(message.unchecked);
     }
     return writer;
   },
@@ -709,6 +725,14 @@ export const CaseRow: MessageFns<CaseRow> = {
             }
 
             message.row = reader.string();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.unchecked = reader.bool();
             continue;
           }
         }

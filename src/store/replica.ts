@@ -174,7 +174,7 @@ export class Replica {
   async caseState(key: Uint8Array): Promise<CaseState | undefined> {
     const hex = toHex(key)
     const cached = this.recent.get(hex)
-    if (cached) return cached
+    if (cached || this.absent.has(hex)) return cached
     let value: Uint8Array | undefined
     try {
       value = await this.db.get(keys.case(key))
@@ -185,15 +185,42 @@ export class Replica {
     return value && decodeCase(key, value)
   }
 
+  /** A case about to be changed; its parts are looked at first if that is still to be done. */
   async draft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    const draft = await this.uncheckedDraft(key, caseId)
+    await draft.check(this.db)
+    return draft
+  }
+
+  private async uncheckedDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
     return new CaseDraft((await this.caseState(key)) ?? emptyCase(key, caseId), this.natives)
   }
+
+  /** Reads the states of many cases at once, so that `caseState` has them. */
+  async prefetch(wanted: Uint8Array[]): Promise<void> {
+    const missing = wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+    let values: (Uint8Array | undefined)[]
+    try {
+      values = await this.db.getMany(missing.map((key) => keys.case(key)))
+    } catch {
+      // A damaged one among them: each is read alone, and noted.
+      return
+    }
+    this.absent = new Set()
+    values.forEach((value, at) => {
+      const key = missing[at]!
+      if (value) this.remember(decodeCase(key, value))
+      else this.absent.add(toHex(key))
+    })
+  }
+  /** Keys that the last prefetch found nothing under; good only within the work that asked. */
+  private absent = new Set<string>()
 
   /** As `draft`; a case whose stored bytes are damaged starts from nothing. */
   async draftOrFresh(key: Uint8Array, caseId: string): Promise<CaseDraft> {
     if (!this.damaged.has(toHex(key))) {
       try {
-        return await this.draft(key, caseId)
+        return await this.uncheckedDraft(key, caseId)
       } catch (error) {
         if (!(error instanceof DamagedError)) throw error
       }
@@ -414,6 +441,7 @@ export class Replica {
     if (healed.length > 0) writes.push(this.damagedWrite(healed.map((draft) => draft.state.key)))
     await this.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
     this.meta = next
+    this.absent.clear()
     for (const draft of list) {
       this.remember(draft.state)
       this.damaged.delete(toHex(draft.state.key))

@@ -7,7 +7,7 @@ import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protoc
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { resumedTarget, type TargetLog, targetCheck } from '../protocol/transfer.js'
-import type { CaseDraft } from './case-content.js'
+import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
@@ -71,6 +71,7 @@ export class IncomingTransfer {
     return this.replica.exclusive(async () => {
       const drafts = new Map<string, CaseDraft>()
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
+      await this.replica.prefetch(items.map((item) => item.key))
       for (const item of items) {
         const draft = await takeItem(this.replica, item)
         if (!draft) continue
@@ -220,7 +221,11 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
   draft.erase(item.erased)
   if (draft.enterGeneration(item.generation)) {
-    for (const part of item.parts) takePart(replica, draft, part)
+    if (wasEmpty && !replica.docs.isOpen(caseId)) takeWhole(draft, item)
+    else {
+      await draft.check(replica.db)
+      for (const part of item.parts) takePart(replica, draft, part)
+    }
     for (const parked of item.parked) draft.takePayload(toHex(parked.log), parked.seq, parked.payload, true)
     draft.retryParked()
   }
@@ -234,6 +239,13 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   return draft
 }
 
+/** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */
+function takeWhole(draft: CaseDraft, item: Item): void {
+  for (const part of item.parts) draft.addPart(part)
+  for (const { client, clock } of item.clocks) draft.state.clocks.set(client, clock)
+  draft.state.unchecked = item.parts.length > 0
+}
+
 /** One part of a state. It fits if the sender was honest; if not, it waits like any other change. */
 function takePart(replica: Replica, draft: CaseDraft, part: Uint8Array): void {
   const update = decodePayload(replica.natives, part, MAX_STATE_BYTES)
@@ -241,7 +253,7 @@ function takePart(replica: Replica, draft: CaseDraft, part: Uint8Array): void {
   const contents = inspectUpdate(update)
   if ('error' in contents) return
   if (!fits(contents, draft.state.clocks)) {
-    draft.takePayload('00'.repeat(16), 0, part, true)
+    draft.takePayload(UNKNOWN_LOG, 0, part, true)
     return
   }
   draft.addPart(part)

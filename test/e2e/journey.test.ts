@@ -36,7 +36,16 @@ it('creates, invites, joins by address, and holds 1,000 full cases byte for byte
 
   const invite = await desk.ok<{ triesLeft: number }>('device', 'invite', '--pin-file', pinFile(), '--yes')
   expect(invite.triesLeft).toBe(5)
-  const joining = ['practice', 'join', '--address', desk.address, '--device', 'Laptop', '--pin-file', pinFile()]
+  const joining = [
+    'practice',
+    'join',
+    '--address',
+    desk.address,
+    '--device',
+    'Laptop',
+    '--pin-file',
+    pinFile(),
+  ]
   expect(await laptop.ok(...joining)).toEqual({ practice: made.practice, device: laptop.id })
   await synced(laptop)
   await synced(desk)
@@ -130,7 +139,7 @@ it('keeps an invitation open without a running device until it is used, and serv
   const address = `/ip4/127.0.0.1/tcp/${port}`
   await laptop.ok('practice', 'join', '--address', address, '--device', 'Laptop', '--pin-file', pinFile())
   expect((await invite.ended).code).toBe(0)
-  expect(await exported(laptop)).toBe((await exportedFrom(folder)))
+  expect(await exported(laptop)).toBe(await exportedFrom(folder))
   const devices = await ok<{ name: string }[]>(folder, ['device', 'list'])
   expect(devices.map(({ name }) => name)).toEqual(['Desk', 'Laptop'])
 })
@@ -139,7 +148,12 @@ it('shows the running device to a second start, and hands out fresh addresses of
   const desk = await startDevice()
   const again = await desk.run('start', '--no-window')
   expect(again.code).toBe(0)
-  expect(again.json).toMatchObject({ event: 'ready', device: desk.id, addresses: desk.addresses, data: desk.folder })
+  expect(again.json).toMatchObject({
+    event: 'ready',
+    device: desk.id,
+    addresses: desk.addresses,
+    data: desk.folder,
+  })
   const { url } = again.json as { url: string }
   const port = new URL(desk.url).port
   const opened = await desk.ok<{ url: string }>('open', '--print')

@@ -58,7 +58,8 @@ async function killAround(
     done++
     // What was there before is there afterwards.
     const after = await ask(receiver)
-    if (after) expect(after.cases.total).toBeGreaterThanOrEqual(Math.min(at, after.cases.total === 0 ? 1 : at))
+    if (after)
+      expect(after.cases.total).toBeGreaterThanOrEqual(Math.min(at, after.cases.total === 0 ? 1 : at))
   }
   return done
 }

@@ -1,23 +1,30 @@
 /** Devices that are killed while people type: each unclean start begins a new log, and nothing is lost. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import type { Client } from '../../src/node/router.js'
 import { peerIdToPublicKey } from '../../src/node/peer-id.js'
+import type { Client } from '../../src/node/router.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { exported, startPair, synced, type TestDevice, tempFile } from '../support/processes.js'
 import { seeded } from '../support/random.js'
 import { readLogs, withStore } from './stores.js'
 
 const ROUNDS = 8
+const OWN = ['c0', 'c1'] as const
 
 /** Types until the device is gone; says what was certainly stored. */
-async function typeUntilGone(client: Client, id: string, marks: () => string, limit: number): Promise<string[]> {
+async function typeUntilGone(
+  client: Client,
+  id: string,
+  consultation: string,
+  marks: () => string,
+  limit: number,
+): Promise<string[]> {
   const stored: string[] = []
   try {
     for (let count = 0; count < limit; count++) {
       const mark = marks()
       for (const [at, text] of [...mark].entries())
-        await client.cases.type({ id, consultation: 'c0', at, erase: 0, text })
+        await client.cases.type({ id, consultation, at, erase: 0, text })
       await client.flush()
       stored.push(mark)
     }
@@ -32,7 +39,8 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
   const devices = await startPair()
   const [desk] = devices
   for (const id of ['shared', 'other']) {
-    const made = { id, consultations: [{ id: 'c0', date: '2025-01-01', text: '.' }] }
+    // Each device types in its own: where a mark stands is then certain.
+    const made = { id, consultations: OWN.map((own) => ({ id: own, date: '2025-01-01', text: '.' })) }
     await desk.ok('case', 'new', '--json-file', tempFile('case.json', JSON.stringify(made)))
   }
   await synced(desk)
@@ -47,7 +55,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
     const typing = clients.map((client, at) => {
       // A survivor stops typing by itself.
       const limit = victims.includes(at) ? 1000 : 6
-      return typeUntilGone(client, random.pick(['shared', 'other']), marks, limit)
+      return typeUntilGone(client, random.pick(['shared', 'other']), OWN[at]!, marks, limit)
     })
     // Right at the beginning, or in the middle of it.
     await sleep(round % 3 === 0 ? 0 : random.int(20, 400))
@@ -57,14 +65,14 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
     // An edit at once after the start, and in every other round a kill at once after the edit.
     for (const at of victims) {
       const mark = marks()
-      await type(devices[at]!, mark)
+      await type(devices[at]!, OWN[at]!, mark)
       stored.push(mark)
       unclean[at]!++
       if (round % 2 === 0) {
         await devices[at]!.kill()
         await devices[at]!.start()
         const again = marks()
-        await type(devices[at]!, again)
+        await type(devices[at]!, OWN[at]!, again)
         stored.push(again)
         unclean[at]!++
       }
@@ -93,11 +101,11 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
 
   // After a clean stop the log goes on.
   await desk.start()
-  await type(desk, '(end)')
+  await type(desk, OWN[0], '(end)')
   await desk.stop()
   expect((await withStore(desk.folder, readLogs)).length).toBe(logs[0]!.length)
 })
 
-async function type(device: TestDevice, text: string): Promise<void> {
-  await device.ok('case', 'type', 'shared', '--in', 'c0', '--at', '0', '--text', text)
+async function type(device: TestDevice, consultation: string, text: string): Promise<void> {
+  await device.ok('case', 'type', 'shared', '--in', consultation, '--at', '0', '--text', text)
 }

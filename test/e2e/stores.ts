@@ -22,7 +22,12 @@ export async function withStore<T>(folder: string, use: (store: OpenStore) => Pr
   try {
     const { dataKey } = JSON.parse(readFileSync(join(folder, 'keys.json'), 'utf8')) as { dataKey: string }
     const db = level as unknown as Database
-    const sealed = new SealedDb({ db, natives: nodeNatives, dataKey: Buffer.from(dataKey, 'hex'), random: randomBytes })
+    const sealed = new SealedDb({
+      db,
+      natives: nodeNatives,
+      dataKey: Buffer.from(dataKey, 'hex'),
+      random: randomBytes,
+    })
     return await use({ level, sealed })
   } finally {
     await level.close()
@@ -38,7 +43,9 @@ export async function findCase({ sealed }: OpenStore, id: string): Promise<CaseS
 }
 
 /** Every log that is known here: hex of its device's key and how many changes it holds. */
-export async function readLogs({ sealed }: OpenStore): Promise<{ log: string; device: string; seq: number; retainedFrom: number }[]> {
+export async function readLogs({
+  sealed,
+}: OpenStore): Promise<{ log: string; device: string; seq: number; retainedFrom: number }[]> {
   const logs: { log: string; device: string; seq: number; retainedFrom: number }[] = []
   for await (const { key, value } of sealed.rows(rangeOf('f'))) {
     const { device, seq, retainedFrom } = LogRow.decode(value)

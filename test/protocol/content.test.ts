@@ -27,13 +27,43 @@ describe('[D2] an update fits', () => {
     ['when all of it is known', { clients: [{ client: 1, from: 2, to: 4 }] }, [[1, 5]], true],
     ['not when it leaves a gap', { clients: [{ client: 1, from: 6, to: 8 }] }, [[1, 5]], false],
     ['not when its client is unknown', { clients: [{ client: 1, from: 1, to: 8 }] }, [[2, 9]], false],
-    ['when its gap is known here', { clients: [{ client: 1, from: 0, to: 2 }, { client: 1, from: 4, to: 6 }] }, [[1, 4]], true],
-    ['not when its own gap is unknown', { clients: [{ client: 1, from: 0, to: 2 }, { client: 1, from: 4, to: 6 }] }, [[1, 3]], false],
+    [
+      'when its gap is known here',
+      {
+        clients: [
+          { client: 1, from: 0, to: 2 },
+          { client: 1, from: 4, to: 6 },
+        ],
+      },
+      [[1, 4]],
+      true,
+    ],
+    [
+      'not when its own gap is unknown',
+      {
+        clients: [
+          { client: 1, from: 0, to: 2 },
+          { client: 1, from: 4, to: 6 },
+        ],
+      },
+      [[1, 3]],
+      false,
+    ],
     ['when what it refers to is known', { needs: ref([[2, 3]]) }, [[2, 3]], true],
     ['not when what it refers to is unknown', { needs: ref([[2, 4]]) }, [[2, 3]], false],
-    ['when what it refers to comes with it', { clients: [{ client: 2, from: 0, to: 4 }], needs: ref([[2, 4]]) }, [], true],
+    [
+      'when what it refers to comes with it',
+      { clients: [{ client: 2, from: 0, to: 4 }], needs: ref([[2, 4]]) },
+      [],
+      true,
+    ],
     ['when what it deletes is known', { deletes: ref([[2, 3]]) }, [[2, 3]], true],
-    ['when it deletes what it brings', { clients: [{ client: 2, from: 0, to: 3 }], deletes: ref([[2, 3]]) }, [], true],
+    [
+      'when it deletes what it brings',
+      { clients: [{ client: 2, from: 0, to: 3 }], deletes: ref([[2, 3]]) },
+      [],
+      true,
+    ],
     ['not when it deletes past known clocks', { deletes: ref([[2, 4]]) }, [[2, 3]], false],
     ['not when it deletes of an unknown client', { deletes: ref([[2, 1]]) }, [[1, 9]], false],
   ])('%s', (_name, given, clocks, expected) => {
@@ -51,8 +81,21 @@ describe('[D2] an update fits', () => {
 
 test('clocks only rise', () => {
   const clocks: Clocks = new Map([[1, 5]])
-  advance(contents({ clients: [{ client: 1, from: 0, to: 3 }, { client: 2, from: 0, to: 4 }] }), clocks)
-  expect(clocks).toEqual(new Map([[1, 5], [2, 4]]))
+  advance(
+    contents({
+      clients: [
+        { client: 1, from: 0, to: 3 },
+        { client: 2, from: 0, to: 4 },
+      ],
+    }),
+    clocks,
+  )
+  expect(clocks).toEqual(
+    new Map([
+      [1, 5],
+      [2, 4],
+    ]),
+  )
 })
 
 /** What a case has become after these updates, taken in this order. */
@@ -82,7 +125,9 @@ describe('[S2] [D2] real documents, edited on three devices, their updates taken
   const orders = history.chain((steps) => {
     const updates = updatesOf(steps)
     const all = fc.shuffledSubarray(updates, { minLength: updates.length })
-    const some = fc.subarray(updates).chain((left) => fc.tuple(fc.constant(left), fc.shuffledSubarray(left, { minLength: left.length })))
+    const some = fc
+      .subarray(updates)
+      .chain((left) => fc.tuple(fc.constant(left), fc.shuffledSubarray(left, { minLength: left.length })))
     return fc.record({ updates: fc.constant(updates), all, some })
   })
 
@@ -132,7 +177,10 @@ describe('[S2] [D2] real documents, edited on three devices, their updates taken
           if (!fits(read, clocks)) continue
           Y.applyUpdate(doc, update)
           advance(read, clocks)
-          expect(contentOf(doc)).toMatchObject({ pending: false, clocks: [...clocks].sort(([a], [b]) => a - b) })
+          expect(contentOf(doc)).toMatchObject({
+            pending: false,
+            clocks: [...clocks].sort(([a], [b]) => a - b),
+          })
         }
       }),
       { seed: 24, numRuns: 200 },

@@ -9,7 +9,9 @@ import { seeded } from '../support/random.js'
 const random = seeded(7)
 const practice = random.bytes(32)
 const log = new TestLog(practice, makeKeys(random), random)
-log.add(...Array.from({ length: 8 }, (_, at) => change({ at, caseId: `case-${at}`, payload: random.bytes(20) })))
+log.add(
+  ...Array.from({ length: 8 }, (_, at) => change({ at, caseId: `case-${at}`, payload: random.bytes(20) })),
+)
 /** Shares two changes with `log`, then goes its own way. */
 const branch = log.branch(2).add(...Array.from({ length: 6 }, (_, at) => change({ at: 900 + at })))
 
@@ -70,7 +72,10 @@ describe('[A1] only up to a signed head', () => {
     ['too short', run.signature.subarray(0, 63)],
     ['of another sequence', log.signature(4)],
     ['of another branch', branch.signature(5)],
-    ['of another device', new TestLog(practice, makeKeys(random), random).add(...log.changes.slice(0, 5)).signature(5)],
+    [
+      'of another device',
+      new TestLog(practice, makeKeys(random), random).add(...log.changes.slice(0, 5)).signature(5),
+    ],
   ])('a signature that is %s is refused', (_name, signature) => {
     expect(judge(log.tip(2), { ...run, signature })).toEqual(refused)
   })
@@ -130,7 +135,11 @@ describe('bounds', () => {
   test('a run of too many changes is refused before anything is hashed', () => {
     const changes = Array.from({ length: MAX_ACCEPTED_RUN_CHANGES + 1 }, () => change())
     let hashed = 0
-    const counting = { ...natives, sha256: (bytes: Uint8Array) => (hashed++, natives.sha256(bytes)) }
+    const sha256 = (bytes: Uint8Array) => {
+      hashed++
+      return natives.sha256(bytes)
+    }
+    const counting = { ...natives, sha256 }
     const run = { ...log.run(3, 5), changes }
     expect(judgeRun(counting, practice, log.tip(3), run)).toEqual({ kind: 'refused', reason: 'run too long' })
     expect(hashed).toBe(0)
@@ -156,7 +165,11 @@ describe('bounds', () => {
 
   test('[A4] content that can’t be read, and an unknown kind, are taken all the same', () => {
     const odd = new TestLog(practice, makeKeys(random), random)
-    odd.add(change({ payload: new Uint8Array(0) }), change({ kind: 200 }), change({ payload: Uint8Array.of(9, 9) }))
+    odd.add(
+      change({ payload: new Uint8Array(0) }),
+      change({ kind: 200 }),
+      change({ payload: Uint8Array.of(9, 9) }),
+    )
     odd.add(change({ caseId: 'x'.repeat(MAX_CASE_ID_UNITS), at: 0 }))
     expect(judge(odd.tip(0), odd.run()).kind).toBe('accept')
   })

@@ -54,7 +54,10 @@ describe('digests', () => {
     ['a cut where there was none', [{ ...logs[0]!, cut }, ...logs.slice(1)]],
     ['a cut that is gone', [logs[0]!, logs[1]!, { ...logs[2]!, cut: undefined }, logs[3]!]],
     ['a lower cut', [logs[0]!, logs[1]!, { ...logs[2]!, cut: { ...cut, seq: 2 } }, logs[3]!]],
-    ['a cut with another check', [logs[0]!, logs[1]!, { ...logs[2]!, cut: { ...cut, check: random.bytes(8) } }, logs[3]!]],
+    [
+      'a cut with another check',
+      [logs[0]!, logs[1]!, { ...logs[2]!, cut: { ...cut, check: random.bytes(8) } }, logs[3]!],
+    ],
   ])('[F3] it differs with %s', (_name, others) => {
     expect(claimsDigest(natives, others)).not.toEqual(claimsDigest(natives, logs))
   })
@@ -84,8 +87,12 @@ describe('open and closed logs', () => {
 })
 
 describe('[F1] a claim judged by what I hold', () => {
-  const log = new TestLog(practice, keys, seeded(4)).add(...Array.from({ length: 5 }, (_, at) => change({ at })))
-  const other = log.branch(2).add(change({ at: 77 }), change({ at: 78 }), change({ at: 79 }), change({ at: 80 }))
+  const log = new TestLog(practice, keys, seeded(4)).add(
+    ...Array.from({ length: 5 }, (_, at) => change({ at })),
+  )
+  const other = log
+    .branch(2)
+    .add(change({ at: 77 }), change({ at: 78 }), change({ at: 79 }), change({ at: 80 }))
   const mine = log.claim(4)
   const checkAt = (seq: number) => log.check(seq)
   const forgotten = () => undefined
@@ -102,7 +109,13 @@ describe('[F1] a claim judged by what I hold', () => {
     ['a shorter one that leaves mine', other.claim(3), mine, checkAt, 'fork'],
     ['the beginning that both branches share', other.claim(2), mine, checkAt, 'behind'],
     ['more than I hold', log.claim(5), mine, checkAt, 'ahead'],
-    ['more than I hold, of another branch: only its changes can tell', other.claim(6), mine, checkAt, 'ahead'],
+    [
+      'more than I hold, of another branch: only its changes can tell',
+      other.claim(6),
+      mine,
+      checkAt,
+      'ahead',
+    ],
   ] as const)('%s', (_name, claim, own, lookUp, verdict) => {
     expect(judgeClaim(claim, own, lookUp)).toBe(verdict)
   })
@@ -126,7 +139,8 @@ describe('the highest common sequence of two lists of checks', () => {
 
   /** The definition: the last place where both know the check and agree. */
   function slowly(a: number[], b: number[]): number {
-    for (let seq = Math.min(a.length, b.length); seq > 0; seq--) if (a[seq - 1] !== 0 && a[seq - 1] === b[seq - 1]) return seq
+    for (let seq = Math.min(a.length, b.length); seq > 0; seq--)
+      if (a[seq - 1] !== 0 && a[seq - 1] === b[seq - 1]) return seq
     return 0
   }
 
@@ -142,7 +156,9 @@ describe('the highest common sequence of two lists of checks', () => {
   })
 
   test('of two branches it is where they part; of a log and its beginning, the beginning', () => {
-    const log = new TestLog(practice, keys, seeded(6)).add(...Array.from({ length: 12 }, (_, at) => change({ at })))
+    const log = new TestLog(practice, keys, seeded(6)).add(
+      ...Array.from({ length: 12 }, (_, at) => change({ at })),
+    )
     for (let from = 0; from < 12; from++) {
       const other = log.branch(from).add(change({ at: 50 }), change({ at: 51 }))
       expect(highestCommon(log.checks(), other.checks())).toBe(from)

@@ -75,7 +75,9 @@ describe('heads', () => {
   })
 
   test('a log’s heads form a chain: a change in the middle changes every later head and none before', () => {
-    const log = new TestLog(practice, keys, seeded(2)).add(...Array.from({ length: 6 }, (_, at) => change({ at })))
+    const log = new TestLog(practice, keys, seeded(2)).add(
+      ...Array.from({ length: 6 }, (_, at) => change({ at })),
+    )
     const other = log.branch(2).add(change({ at: 99 }), ...log.changes.slice(3))
     expect(other.heads.slice(0, 3)).toEqual(log.heads.slice(0, 3))
     for (const seq of [3, 4, 5, 6]) expect(equalBytes(other.heads[seq]!, log.heads[seq]!)).toBe(false)

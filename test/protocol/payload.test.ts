@@ -14,13 +14,19 @@ test('what one platform codes, every platform decodes to the same bytes', () => 
   const text = fc.array(fc.constantFrom(0, 1, 65, 66), { maxLength: 3000 })
   const noise = fc.uint8Array({ maxLength: 600 })
   fc.assert(
-    fc.property(fc.oneof(text.map((list) => Uint8Array.from(list)), noise), (bytes) => {
-      for (const author of both) {
-        const payload = encodePayload(author, bytes)
-        expect(payload.length).toBeLessThanOrEqual(bytes.length + 1)
-        for (const reader of both) expect(decodePayload(reader, payload, bytes.length)).toEqual(bytes)
-      }
-    }),
+    fc.property(
+      fc.oneof(
+        text.map((list) => Uint8Array.from(list)),
+        noise,
+      ),
+      (bytes) => {
+        for (const author of both) {
+          const payload = encodePayload(author, bytes)
+          expect(payload.length).toBeLessThanOrEqual(bytes.length + 1)
+          for (const reader of both) expect(decodePayload(reader, payload, bytes.length)).toEqual(bytes)
+        }
+      },
+    ),
     { numRuns: 150, seed: 11 },
   )
 })

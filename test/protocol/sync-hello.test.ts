@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
 import { OLDEST_SYNC_VERSION, SYNC_VERSION } from '../../src/protocol/limits.js'
 import { ALIVE_MS, STRANGER_MS } from '../../src/protocol/sync.js'
+import type { SyncEvent } from '../../src/protocol/sync-types.js'
 import { claimToWire, cutToWire, type FrameKind } from '../../src/protocol/wire.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'
 import { seeded } from '../support/random.js'
@@ -54,7 +55,9 @@ describe('two devices that hold the same', () => {
     const machine = new Machine().greet(held, held)
     const [known] = machine.effects('peerHolds')
     expect(known?.all).toBe(true)
-    expect(known?.claims.map(({ log, seq }) => [log, seq])).toEqual(held.open.map(({ log, seq }) => [log, seq]))
+    expect(known?.claims.map(({ log, seq }) => [log, seq])).toEqual(
+      held.open.map(({ log, seq }) => [log, seq]),
+    )
   })
 
   test.each([
@@ -68,7 +71,7 @@ describe('two devices that hold the same', () => {
 })
 
 describe('rounds', () => {
-  const ask = { type: 'roundAsked', round: 77 } as const
+  const ask: SyncEvent = { type: 'roundAsked', round: 77 }
 
   test('asking sends a HELLO that wants an answer; the round ends with that answer', () => {
     const machine = new Machine().greet(held, held).step(ask)
@@ -107,7 +110,7 @@ describe('rounds', () => {
   test('two devices that ask each other at once both get their answer, and then it is quiet', () => {
     const [a, b] = [new Machine().greet(held, held), new Machine().greet(held, held)]
     a.step(ask)
-    b.step({ ...ask, round: 88 })
+    b.step({ type: 'roundAsked', round: 88 })
     let sent = 0
     for (let turn = 0; turn < 6; turn++) {
       for (const [from, to] of [
@@ -153,8 +156,13 @@ describe('closed logs', () => {
     const cut = heldLog(log, 2, 2)
     const machine = new Machine().greet(summaryOf([cut]), held)
     expect(machine.sent('claims')[0]?.cuts).toEqual([cutToWire(cut)])
-    machine.receive({ $case: 'claims', value: { closed: [], cuts: [cutToWire(heldLog(other, 1, 1))], openings: [other.opening] } })
-    expect(machine.effects('learn')).toMatchObject([{ cuts: [{ log: other.id, seq: 1, check: other.check(1) }] }])
+    machine.receive({
+      $case: 'claims',
+      value: { closed: [], cuts: [cutToWire(heldLog(other, 1, 1))], openings: [other.opening] },
+    })
+    expect(machine.effects('learn')).toMatchObject([
+      { cuts: [{ log: other.id, seq: 1, check: other.check(1) }] },
+    ])
     expect(machine.effects('judge', machine.all)).toEqual([])
   })
 })
@@ -172,13 +180,17 @@ test('rosters and statements are sent where they differ, once for what the peer 
 
 describe('versions', () => {
   test('a peer that needs a newer version than mine is told that I am too old', () => {
-    const machine = new Machine().start().receive(helloOf(held, { oldest: SYNC_VERSION + 1, newest: SYNC_VERSION + 3 }))
+    const machine = new Machine()
+      .start()
+      .receive(helloOf(held, { oldest: SYNC_VERSION + 1, newest: SYNC_VERSION + 3 }))
     expect(machine.sent('refuse')).toEqual([{ code: 'peer-too-old' }])
     expect(machine.closed).toBe('peer-too-new')
   })
 
   test('a peer that speaks no version of mine any more is told that I am too new', () => {
-    const machine = new Machine().start().receive(helloOf(held, { oldest: 0, newest: OLDEST_SYNC_VERSION - 1 }))
+    const machine = new Machine()
+      .start()
+      .receive(helloOf(held, { oldest: 0, newest: OLDEST_SYNC_VERSION - 1 }))
     expect(machine.sent('refuse')).toEqual([{ code: 'peer-too-new' }])
     expect(machine.closed).toBe('peer-too-old')
   })
@@ -187,10 +199,13 @@ describe('versions', () => {
     expect(new Machine().greet(held, held, { newest: SYNC_VERSION + 5 }).closed).toBeUndefined()
   })
 
-  test.each(['peer-too-old', 'peer-too-new'] as const)('being refused as %s closes with that reason', (code) => {
-    const machine = new Machine().start().receive({ $case: 'refuse', value: { code } })
-    expect(machine.closed).toBe(code)
-  })
+  test.each(['peer-too-old', 'peer-too-new'] as const)(
+    'being refused as %s closes with that reason',
+    (code) => {
+      const machine = new Machine().start().receive({ $case: 'refuse', value: { code } })
+      expect(machine.closed).toBe(code)
+    },
+  )
 
   test('a member of another practice is left alone', () => {
     expect(new Machine().greet(held, { ...held, practice: random.bytes(32) }).closed).toBe('other-practice')
@@ -210,7 +225,10 @@ describe('strangers', () => {
     const machine = new Machine({ member: false }).start()
     const frames: FrameKind[] = [
       helloOf(held),
-      { $case: 'claims', value: { closed: [], cuts: [cutToWire(heldLog(log, 1, 1))], openings: [log.opening] } },
+      {
+        $case: 'claims',
+        value: { closed: [], cuts: [cutToWire(heldLog(log, 1, 1))], openings: [log.opening] },
+      },
       { $case: 'changes', value: { openings: [], runs: [] } },
       { $case: 'take', value: { transfer: 1, after: new Uint8Array(0), frontier: [] } },
       { $case: 'want', value: { keys: [random.bytes(16)] } },
@@ -219,7 +237,10 @@ describe('strangers', () => {
       { $case: 'ask', value: { question: 1 } },
       { $case: 'alive', value: { number: 1, answer: false } },
       { $case: 'statements', value: { statements: [] } },
-      { $case: 'ack', value: { claims: [claimToWire(log.claim())], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 5 } },
+      {
+        $case: 'ack',
+        value: { claims: [claimToWire(log.claim())], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 5 },
+      },
     ]
     for (const frame of frames) expect(machine.receive(frame).last, frame.$case).toEqual([])
     machine.step({ type: 'summary', summary: held })
@@ -236,7 +257,9 @@ describe('strangers', () => {
   test('belong once their roster says so: then the session begins', () => {
     const machine = new Machine({ member: false }).start()
     const entries = [random.bytes(50)]
-    expect(machine.receive({ $case: 'roster', value: { entries } }).last).toEqual([{ type: 'applyRoster', entries }])
+    expect(machine.receive({ $case: 'roster', value: { entries } }).last).toEqual([
+      { type: 'applyRoster', entries },
+    ])
     machine.step({ type: 'rosterApplied', member: true })
     expect(machine.last).toContainEqual({ type: 'disarm', name: 'stranger' })
     expect(machine.last).toContainEqual({ type: 'arm', name: 'alive', ms: ALIVE_MS })
@@ -292,11 +315,34 @@ describe('malformed frames end the session', () => {
     ['HELLO with a wrong doubt', helloOf(held, { doubts: [wrong] })],
     ['CLAIMS with a wrong claim', { $case: 'claims', value: { closed: [wrong], cuts: [], openings: [] } }],
     ['CLAIMS with a wrong cut', { $case: 'claims', value: { closed: [], cuts: [wrong], openings: [] } }],
-    ['CHANGES of a wrong log', { $case: 'changes', value: { openings: [], runs: [{ log: shortLog, from: 0, changes: [], signature: none }] } }],
+    [
+      'CHANGES of a wrong log',
+      {
+        $case: 'changes',
+        value: { openings: [], runs: [{ log: shortLog, from: 0, changes: [], signature: none }] },
+      },
+    ],
     ['TAKE with a wrong claim', { $case: 'take', value: { transfer: 1, after: none, frontier: [wrong] } }],
-    ['BEGIN with a wrong target', { $case: 'begin', value: { transfer: 1, openings: [], target: [{ log: shortLog, seq: 1, head: none, signature: none, from: 0, checks: none }], cases: 0 } }],
-    ['ITEMS with a wrong claim', { $case: 'items', value: { transfer: 1, early: true, items: [], claims: [wrong], openings: [] } }],
-    ['ACK with a wrong claim', { $case: 'ack', value: { claims: [wrong], transfer: 0, cursor: none, bulkBytes: 0 } }],
+    [
+      'BEGIN with a wrong target',
+      {
+        $case: 'begin',
+        value: {
+          transfer: 1,
+          openings: [],
+          target: [{ log: shortLog, seq: 1, head: none, signature: none, from: 0, checks: none }],
+          cases: 0,
+        },
+      },
+    ],
+    [
+      'ITEMS with a wrong claim',
+      { $case: 'items', value: { transfer: 1, early: true, items: [], claims: [wrong], openings: [] } },
+    ],
+    [
+      'ACK with a wrong claim',
+      { $case: 'ack', value: { claims: [wrong], transfer: 0, cursor: none, bulkBytes: 0 } },
+    ],
     ['NEED of a wrong log', { $case: 'need', value: { log: shortLog, from: 0 } }],
     ['FORK of a wrong log', { $case: 'fork', value: { log: shortLog, checks: none } }],
   ]
@@ -312,7 +358,7 @@ describe('malformed frames end the session', () => {
 })
 
 describe('silence', () => {
-  const tick = { type: 'timer', name: 'alive' } as const
+  const tick: SyncEvent = { type: 'timer', name: 'alive' }
 
   test('is asked about, and after the third unanswered question the peer counts as gone', () => {
     const machine = new Machine().greet(held, held)
@@ -336,7 +382,9 @@ describe('silence', () => {
   })
 
   test('a question is answered with its number', () => {
-    const machine = new Machine().greet(held, held).receive({ $case: 'alive', value: { number: 9, answer: false } })
+    const machine = new Machine()
+      .greet(held, held)
+      .receive({ $case: 'alive', value: { number: 9, answer: false } })
     expect(machine.sent('alive')).toEqual([{ number: 9, answer: true }])
   })
 })
@@ -350,5 +398,7 @@ test('addresses of a peer are passed on, a bounded number of them', () => {
 test('a wanted case is read by its key, a bounded number at once', () => {
   const keys = Array.from({ length: 100 }, () => random.bytes(16))
   const machine = new Machine().greet(held, held).receive({ $case: 'want', value: { keys } })
-  expect(machine.effects('readCases').map(({ keys: read }) => read.map(toHex))).toEqual([keys.slice(0, 64).map(toHex)])
+  expect(machine.effects('readCases').map(({ keys: read }) => read.map(toHex))).toEqual([
+    keys.slice(0, 64).map(toHex),
+  ])
 })

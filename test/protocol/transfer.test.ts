@@ -9,10 +9,14 @@ const random = seeded(8)
 const practice = random.bytes(32)
 const LENGTH = 9
 const logs = Array.from({ length: 4 }, () =>
-  new TestLog(practice, makeKeys(random), random).add(...Array.from({ length: LENGTH }, (_, at) => change({ at }))),
+  new TestLog(practice, makeKeys(random), random).add(
+    ...Array.from({ length: LENGTH }, (_, at) => change({ at })),
+  ),
 )
 /** The same ids, other changes from the third on. */
-const branches = logs.map((log) => log.branch(2).add(...Array.from({ length: LENGTH - 2 }, (_, at) => change({ at: 500 + at }))))
+const branches = logs.map((log) =>
+  log.branch(2).add(...Array.from({ length: LENGTH - 2 }, (_, at) => change({ at: 500 + at }))),
+)
 
 test('a target carries the checks of the changes it adds, and no others', () => {
   const target = logs[0]!.target(7, 3)
@@ -52,11 +56,13 @@ describe('[T2] a target resumed from another sender', () => {
     seq: fc.integer({ min: 1, max: LENGTH }),
     from: fc.integer({ min: 0, max: LENGTH - 1 }),
   })
-  const targets = fc.uniqueArray(target, { selector: ({ log }) => log, maxLength: 4 }).map((list) =>
-    list
-      .filter(({ from, seq }) => from < seq)
-      .map(({ log, other, seq, from }) => (other ? branches[log]! : logs[log]!).target(seq, from)),
-  )
+  const targets = fc
+    .uniqueArray(target, { selector: ({ log }) => log, maxLength: 4 })
+    .map((list) =>
+      list
+        .filter(({ from, seq }) => from < seq)
+        .map(({ log, other, seq, from }) => (other ? branches[log]! : logs[log]!).target(seq, from)),
+    )
   const lowerOf = (one: TargetLog, two: TargetLog) => Math.min(one.seq, two.seq)
 
   test('never claims more than either, nor anything that both don’t prove', () => {

@@ -21,14 +21,20 @@ import { seeded } from '../support/random.js'
 
 const random = seeded(12)
 const practice = random.bytes(32)
-const log = new TestLog(practice, makeKeys(random), random).add(change(), change({ payload: random.bytes(300) }))
+const log = new TestLog(practice, makeKeys(random), random).add(
+  change(),
+  change({ payload: random.bytes(300) }),
+)
 
 /** A new version, and both devices that speak it, come before a new hash here. */
 const SCHEMAS: Readonly<Record<number, string>> = { 1: '4e1d69d7593deaa8' }
 
 test('the messages of a version never change: another schema needs another version', () => {
   const text = readFileSync(new URL('../../src/protocol/sync.proto', import.meta.url), 'utf8')
-  const bare = text.replace(/\/\/.*$/gm, '').replace(/\s+/g, ' ').trim()
+  const bare = text
+    .replace(/\/\/.*$/gm, '')
+    .replace(/\s+/g, ' ')
+    .trim()
   const hash = createHash('sha256').update(bare).digest('hex').slice(0, 16)
   expect(hash).toBe(SCHEMAS[SYNC_VERSION])
 })
@@ -41,9 +47,12 @@ describe('frames', () => {
     { $case: 'end', value: { transfer: 3, missing: [random.bytes(16)] } },
     { $case: 'alive', value: { number: 1, answer: true } },
   ]
-  test.each(frames.map((frame) => [frame.$case, frame] as const))('%s comes back as it went', (_name, frame) => {
-    expect(decodeFrame(encodeFrame(frame))).toEqual(frame)
-  })
+  test.each(frames.map((frame) => [frame.$case, frame] as const))(
+    '%s comes back as it went',
+    (_name, frame) => {
+      expect(decodeFrame(encodeFrame(frame))).toEqual(frame)
+    },
+  )
 
   test('nothing, a frame without content and an unknown kind are undefined', () => {
     expect(decodeFrame(new Uint8Array(0))).toBeUndefined()

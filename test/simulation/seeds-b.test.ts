@@ -14,4 +14,3 @@ describe('whatever happens, everybody who is left ends with the same content and
     })
   }
 })
-

@@ -5,16 +5,16 @@
  */
 import { createHash } from 'node:crypto'
 import { createUpdate } from '../../src/cases/create.js'
-import { inspectUpdate } from '../../src/cases/inspect.js'
 import { addRecord, restore, setArchived, setDeleted, setFields, typeText } from '../../src/cases/edit.js'
+import { inspectUpdate } from '../../src/cases/inspect.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { fits } from '../../src/protocol/content.js'
 import { MAX_STATE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodePayload } from '../../src/protocol/payload.js'
-import { casesFrom } from '../../src/store/reading.js'
 import { readDoubts } from '../../src/store/healing.js'
+import { casesFrom } from '../../src/store/reading.js'
 import type { Rows } from '../support/disk.js'
 import { type SimDevice, type Wire, World } from '../support/world.js'
 
@@ -67,14 +67,18 @@ class Simulation {
         await this.chaos()
         await world.settle(1)
         for (const device of this.live()) {
-          if (device.failures.length > 0) throw new Error(`${device.name}: ${device.failures[0]} ${(device.failures[0] as Error).stack}`)
+          if (device.failures.length > 0)
+            throw new Error(`${device.name}: ${device.failures[0]} ${(device.failures[0] as Error).stack}`)
         }
       }
       problems.push(...(await this.heal()))
     } catch (error) {
       problems.push(`threw: ${(error as Error).stack ?? error}`)
     }
-    const trace = createHash('sha256').update(this.operations.join('\n')).update(String(world.delivered)).digest('hex')
+    const trace = createHash('sha256')
+      .update(this.operations.join('\n'))
+      .update(String(world.delivered))
+      .digest('hex')
     return { seed: this.seed, problems, trace, operations: this.operations, stats: this.stats }
   }
 
@@ -171,7 +175,11 @@ class Simulation {
   private async connect(a: SimDevice): Promise<void> {
     const { world } = this
     const b = world.random.pick(this.live())
-    if (a === b || world.wires.some((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))) return
+    if (
+      a === b ||
+      world.wires.some((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))
+    )
+      return
     this.note(`connect ${a.name} ${b.name}`)
     world.connect(a, b)
   }
@@ -282,7 +290,8 @@ class Simulation {
     const live = this.live()
     for (let at = 1; at < live.length; at++) {
       const [a, b] = [live[at - 1]!, live[at]!]
-      if (!this.world.wires.some((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))) this.world.connect(a, b)
+      if (!this.world.wires.some((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a)))
+        this.world.connect(a, b)
     }
     for (const wire of this.world.wires) {
       void wire.a.driver.round(wire.sessionA)
@@ -295,7 +304,8 @@ class Simulation {
     const digest = toHex(live[0]!.replica.digest())
     for (const device of live) {
       const { replica } = device
-      if (toHex(replica.digest()) !== digest || replica.meta.unclaimed || replica.damaged.size > 0) return false
+      if (toHex(replica.digest()) !== digest || replica.meta.unclaimed || replica.damaged.size > 0)
+        return false
       if (device.driver.isReceiving || (await readDoubts(replica)).length > 0) return false
     }
     return true
@@ -306,8 +316,10 @@ class Simulation {
     const live = this.live()
     const all = await Promise.all(live.map((device) => device.lines()))
     live.forEach((device, at) => {
-      for (const failure of device.failures) problems.push(`${device.name} failed: ${(failure as Error).stack}`)
-      if (all[at]!.join('\n') !== all[0]!.join('\n')) problems.push(`${device.name} differs from ${live[0]!.name}`)
+      for (const failure of device.failures)
+        problems.push(`${device.name} failed: ${(failure as Error).stack}`)
+      if (all[at]!.join('\n') !== all[0]!.join('\n'))
+        problems.push(`${device.name} differs from ${live[0]!.name}`)
       const text = all[at]!.join('\n')
       const held = new Set(text.match(TOKEN) ?? [])
       for (const token of expected) if (!held.has(token)) problems.push(`${device.name} lost ${token}`)
@@ -319,7 +331,9 @@ class Simulation {
   private async describeAll(): Promise<string> {
     const parts = this.live().map(async (device) => {
       const { replica, driver } = device
-      const logs = [...replica.logs.all()].map((log) => `${log.log.slice(0, 4)}:${log.seq}${log.cut ? `|${log.cut.seq}` : ''}`)
+      const logs = [...replica.logs.all()].map(
+        (log) => `${log.log.slice(0, 4)}:${log.seq}${log.cut ? `|${log.cut.seq}` : ''}`,
+      )
       const doubts = (await readDoubts(replica)).length
       return `${device.name} [${logs.sort().join(' ')}] unclaimed=${replica.meta.unclaimed} receiving=${driver.isReceiving} doubts=${doubts}`
     })
@@ -337,12 +351,16 @@ async function coverage(device: SimDevice): Promise<string[]> {
   for await (const state of casesFrom(device.replica, new Uint8Array(0))) {
     // A base may be gone with every device that held it, unflushed; but what fits must not wait.
     for (const { payload } of state.parked) {
-      const contents = inspectUpdate(decodePayload(nodeNatives, payload, MAX_STATE_BYTES) ?? new Uint8Array(0))
-      if ('error' in contents || fits(contents, state.clocks)) problems.push(`${device.name} ${state.caseId}: parked for nothing`)
+      const contents = inspectUpdate(
+        decodePayload(nodeNatives, payload, MAX_STATE_BYTES) ?? new Uint8Array(0),
+      )
+      if ('error' in contents || fits(contents, state.clocks))
+        problems.push(`${device.name} ${state.caseId}: parked for nothing`)
     }
     for (const [log, seq] of state.touched) {
       const held = device.replica.logs.get(log)?.seq ?? 0
-      if (seq > held) problems.push(`${device.name} ${state.caseId}: touched ${log.slice(0, 4)}:${seq} beyond ${held}`)
+      if (seq > held)
+        problems.push(`${device.name} ${state.caseId}: touched ${log.slice(0, 4)}:${seq} beyond ${held}`)
     }
   }
   return problems

@@ -9,7 +9,7 @@ export type Rows = Map<string, Uint8Array>
 export type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array }
 
 export class Disk {
-  private durable: Rows = new Map()
+  private rows: Rows = new Map()
   private journal: Operation[][] = []
   private waiting: (() => void)[] = []
   private generation = 0
@@ -50,7 +50,7 @@ export class Disk {
   }
 
   private settle(count: number): void {
-    for (const operations of this.journal.splice(0, Math.max(0, count))) applyTo(this.durable, operations)
+    for (const operations of this.journal.splice(0, Math.max(0, count))) applyTo(this.rows, operations)
   }
 
   get unflushed(): number {
@@ -65,16 +65,21 @@ export class Disk {
   /** Power goes: some beginning of the unflushed batches survives. */
   async crash(kept: number): Promise<void> {
     this.settle(Math.min(this.journal.length, kept))
-    await this.replace(this.durable)
+    await this.replace(this.rows)
+  }
+
+  /** What a power cut now would leave of one row. */
+  durable(key: Uint8Array): Uint8Array | undefined {
+    return this.rows.get(toKey(key))
   }
 
   snapshot(): Rows {
-    return new Map(this.durable)
+    return new Map(this.rows)
   }
 
   async restore(rows: Rows): Promise<void> {
-    this.durable = new Map(rows)
-    await this.replace(this.durable)
+    this.rows = new Map(rows)
+    await this.replace(this.rows)
   }
 
   private async replace(rows: Rows): Promise<void> {

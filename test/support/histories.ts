@@ -14,9 +14,28 @@ const at = fc.nat({ max: 30 })
 const key = fc.constantFrom('a', 'b', 'c')
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ kind: fc.constant('type' as const), device, at, text: fc.constantFrom('x', 'yz', '😀', 'ółć') }) },
-  { weight: 3, arbitrary: fc.record({ kind: fc.constant('erase' as const), device, at, length: fc.integer({ min: 1, max: 6 }) }) },
-  { weight: 2, arbitrary: fc.record({ kind: fc.constant('set' as const), device, key, value: fc.nat({ max: 9 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      kind: fc.constant('type' as const),
+      device,
+      at,
+      text: fc.constantFrom('x', 'yz', '😀', 'ółć'),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('erase' as const),
+      device,
+      at,
+      length: fc.integer({ min: 1, max: 6 }),
+    }),
+  },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('set' as const), device, key, value: fc.nat({ max: 9 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('nest' as const), device, key }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('fetch' as const), device, from: device }) },
 )
@@ -67,7 +86,10 @@ function perform(step: Step, docs: Y.Doc[]): void {
 /** All that can be seen of a document of these histories, and all that Yjs counts of it. */
 export function contentOf(doc: Y.Doc): unknown {
   const snapshot = Y.snapshot(doc)
-  const deletions = [...snapshot.ds.clients].map(([client, ranges]) => [client, ranges.map(({ clock, len }) => [clock, len])])
+  const deletions = [...snapshot.ds.clients].map(([client, ranges]) => [
+    client,
+    ranges.map(({ clock, len }) => [clock, len]),
+  ])
   return {
     text: doc.getText('text').toString(),
     map: doc.getMap('map').toJSON(),

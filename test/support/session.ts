@@ -98,9 +98,11 @@ export class Machine {
 
   /** Frames of one kind that the newest event sent. */
   sent<T extends FrameKind['$case']>($case: T, of = this.last): FrameOf<T>[] {
-    return this.effects('send', of)
-      .filter(({ kind }) => kind === $case)
-      .map(({ bytes }) => (decodeFrame(bytes) as Extract<FrameKind, { $case: T }>).value)
+    const found: FrameOf<T>[] = []
+    for (const { kind, bytes } of this.effects('send', of)) {
+      if (kind === $case) found.push(decodeFrame(bytes)!.value as FrameOf<T>)
+    }
+    return found
   }
 
   /** Names of all frames that the newest event sent. */

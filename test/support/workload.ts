@@ -36,7 +36,8 @@ export interface WorkloadCase {
 
 export type WorkloadKind = 'plain' | 'full'
 
-const WORDS = `pacjent zgłasza ból głowy od rana gorączka kaszel suchy wilgotny pragnienie brak łaknienia sen niespokojny
+const WORDS =
+  `pacjent zgłasza ból głowy od rana gorączka kaszel suchy wilgotny pragnienie brak łaknienia sen niespokojny
 budzi się około trzeciej nad ranem lęk niepokój drażliwość płaczliwość pogorszenie poprawa ciepło zimno ruch
 spoczynek świeże powietrze wiatr wilgoć słodycze sól tłuste mięso mleko jajka kwaśne żołądek wątroba nerki serce
 płuca skóra wysypka świąd pieczenie kłucie ucisk pulsowanie tępy ostry promieniujący lewa prawa strona kończyny
@@ -47,9 +48,11 @@ days then better modalities worse better motion rest cold warm thirst appetite s
 follow-up consultation dosage repeat wait observe potency constitution miasm totality symptom rubric repertory left
 right side ascending descending periodic sudden gradual onset źródło późniejszy jaźń śródstopie niedźwiedź
 gżegżółka pięćdziesiąt dziewięćset ćwiczenia łagodność ósmy ćma`.split(/\s+/)
-const FIRST_NAMES = `Zofia Łucja Małgorzata Bożena Grażyna Wacław Paweł Michał Żaneta Świętosława Anna Jan Piotr Józef
+const FIRST_NAMES =
+  `Zofia Łucja Małgorzata Bożena Grażyna Wacław Paweł Michał Żaneta Świętosława Anna Jan Piotr Józef
 Stanisław Katarzyna Agnieszka Tomasz Ewa Adam`.split(/\s+/)
-const LAST_NAMES = `Kowalski Nowak Wiśniewska Wójcik Kamiński Lewandowska Zieliński Szymańska Woźniak Dąbrowski
+const LAST_NAMES =
+  `Kowalski Nowak Wiśniewska Wójcik Kamiński Lewandowska Zieliński Szymańska Woźniak Dąbrowski
 Kozłowska Jankowski Mazur Wojciechowska Kwiatkowski Krawczyk Piotrowska Grabowski Źrebiec Żółć`.split(/\s+/)
 const REMEDIES = [
   ...['Arnica montana', 'Belladonna', 'Bryonia alba', 'Calcarea carbonica', 'Lachesis muta', 'Lycopodium'],
@@ -84,7 +87,12 @@ export function plainCase(index: number, seed = 42): WorkloadCase {
   const consultations = times(random.int(1, 12), (at) => {
     // Mostly short: 100 to 3,000 characters, about 900 in the mean.
     const length = Math.min(3000, 100 + Math.floor(random() ** 2.2 * 2900))
-    return { id: `c${at}`, date: day(random, 2015, 2025), kind: at > 0 ? 'follow-up' : 'first', ...rich(random, length) }
+    return {
+      id: `c${at}`,
+      date: day(random, 2015, 2025),
+      kind: at > 0 ? 'follow-up' : 'first',
+      ...rich(random, length),
+    }
   })
   const count = random.int(0, 6)
   const prescriptions = times(count, (at) => ({

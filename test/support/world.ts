@@ -129,9 +129,13 @@ export class SimDevice {
     const lines: string[] = []
     for await (const state of casesFrom(this.replica, new Uint8Array(0))) {
       if (state.parts.length === 0) continue
-      const parts = await this.replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
+      const parts = await this.replica.db.getMany(
+        state.parts.map(({ number }) => keys.part(state.key, number)),
+      )
       const doc = docOf(decodeParts(nodeNatives, parts as Uint8Array[]))
-      lines.push(`${exportLine(doc, state.caseId)}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`)
+      lines.push(
+        `${exportLine(doc, state.caseId)}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`,
+      )
     }
     return lines.sort()
   }
@@ -148,6 +152,8 @@ export class World {
   /** Which device typed a token. */
   readonly typed = new Map<string, unknown>()
   delivered = 0
+  /** Sees every message as it leaves, before it is on its way. */
+  onSend: ((from: SimDevice, bytes: Uint8Array) => void) | undefined
 
   constructor(readonly seed: number) {
     this.random = seeded(seed)
@@ -173,7 +179,9 @@ export class World {
     const link = (from: SimDevice, to: SimDevice, queue: () => Wire['toA']): Link => ({
       publicKey: to.ed,
       send: (lane, bytes) => {
-        if (wire.open) queue().push({ lane, bytes })
+        if (!wire.open) return
+        this.onSend?.(from, bytes)
+        queue().push({ lane, bytes })
       },
       close: () => this.cut(wire, from),
     })
@@ -199,7 +207,8 @@ export class World {
   deliver(wire: Wire, toA: boolean): boolean {
     const queue = toA ? wire.toA : wire.toB
     const live = queue.findIndex(({ lane }) => lane === 'live')
-    const at = live >= 0 && this.random() < 0.5 ? live : queue.findIndex(({ lane }) => lane === queue[0]?.lane)
+    const at =
+      live >= 0 && this.random() < 0.5 ? live : queue.findIndex(({ lane }) => lane === queue[0]?.lane)
     const message = queue[at]
     if (!message) return false
     queue.splice(at, 1)

@@ -1,0 +1,103 @@
+/** The wire schemas and the record schema, pinned together with the versions that speak for them. */
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import { SYNC_VERSION } from '../../src/protocol/limits.js'
+import { PAIR_VERSION } from '../../src/protocol/pairing-rules.js'
+import { STORE_VERSION } from '../../src/store/replica.js'
+
+interface Pin {
+  schema: string
+  constant: string
+  where: string
+  version: number
+  pinned: { version: number; hash: string }
+}
+
+const PINS: Pin[] = [
+  {
+    schema: 'src/protocol/sync.proto',
+    constant: 'SYNC_VERSION',
+    where: 'src/protocol/limits.ts',
+    version: SYNC_VERSION,
+    pinned: { version: 1, hash: '4e1d69d7593deaa8a16079c3e85b4995' },
+  },
+  {
+    schema: 'src/protocol/pair.proto',
+    constant: 'PAIR_VERSION',
+    where: 'src/protocol/pairing-rules.ts',
+    version: PAIR_VERSION,
+    pinned: { version: 1, hash: '964d8b824e54259cdbcedfb8a4b864f6' },
+  },
+  {
+    schema: 'src/store/records.proto',
+    constant: 'STORE_VERSION',
+    where: 'src/store/replica.ts',
+    version: STORE_VERSION,
+    pinned: { version: 1, hash: 'd87813b5c1fdabdee05708a99dd01c25' },
+  },
+]
+
+const textOf = (schema: string) => readFileSync(new URL(`../../${schema}`, import.meta.url), 'utf8')
+
+/** Of what a schema means: comments and spacing don't count. */
+function hashOf(text: string): string {
+  const bare = text
+    .replace(/\/\*[\s\S]*?\*\//g, ' ')
+    .replace(/\/\/.*$/gm, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
+  return createHash('sha256').update(bare).digest('hex').slice(0, 32)
+}
+
+/** What is wrong, and what to do about it; undefined when schema, version and pin agree. */
+function judge({ schema, constant, where, version, pinned }: Pin, text: string): string | undefined {
+  const hash = hashOf(text)
+  const pin = `{ version: ${version}, hash: '${hash}' }`
+  if (hash !== pinned.hash && version === pinned.version) {
+    return (
+      `${schema} has changed and ${constant} has not. If devices of the older form still understand everything ` +
+      `(fields were only added), set its pin in test/house/schemas.test.ts to ${pin}. ` +
+      `Otherwise raise ${constant} in ${where} first.`
+    )
+  }
+  if (hash !== pinned.hash || version !== pinned.version) {
+    return `${constant} in ${where} has changed: set the pin of ${schema} in test/house/schemas.test.ts to ${pin}.`
+  }
+  return undefined
+}
+
+describe('a schema changes only together with its pin', () => {
+  it.each(PINS)('$schema, $constant', (pin) => {
+    expect(judge(pin, textOf(pin.schema))).toBeUndefined()
+  })
+})
+
+describe('the pin', () => {
+  const [sync] = PINS as [Pin]
+  const text = textOf(sync.schema)
+
+  it('notices a field that was added, renumbered or renamed', () => {
+    const added = text.replace(/\n}/, '\n  bytes planted = 99;\n}')
+    const renumbered = text.replace(/= 2;/, '= 98;')
+    const renamed = text.replace(/ (\w+) = 1;/, ' planted = 1;')
+    for (const changed of [added, renumbered, renamed]) {
+      expect(changed).not.toBe(text)
+      expect(judge(sync, changed)).toMatch(
+        /^src\/protocol\/sync\.proto has changed and SYNC_VERSION has not\. If .* Otherwise raise/,
+      )
+    }
+  })
+
+  it('notices a version that was raised', () => {
+    expect(judge({ ...sync, version: sync.version + 1 }, text)).toMatch(
+      /^SYNC_VERSION in .* has changed: set the pin/,
+    )
+  })
+
+  it('lets comments and spacing change', () => {
+    expect(
+      judge(sync, `// More words.\n\n${text.replaceAll(';', ' ;  /* and more */').replaceAll(' ;', ';')}`),
+    ).toBeUndefined()
+  })
+})

@@ -1,0 +1,4 @@
+import { storeSuite } from '../suites/store.js'
+import { classicDb } from '../support/databases.js'
+
+storeSuite('classic-level', classicDb)

@@ -1,0 +1,4 @@
+import { storeSuite } from '../suites/store.js'
+import { memoryDb } from '../support/databases.js'
+
+storeSuite('memory-level', memoryDb)

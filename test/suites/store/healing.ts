@@ -1,0 +1,274 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import {
+  cutByChecks,
+  cutLog,
+  learnCuts,
+  readDoubts,
+  restateUnclaimed,
+  settleDoubts,
+  sweepDoubts,
+} from '../../../src/store/healing.js'
+import { openStates } from '../../../src/store/outgoing.js'
+import { prune } from '../../../src/store/pruning.js'
+import { casesFrom, readChanges, readItems } from '../../../src/store/reading.js'
+import { IncomingTransfer, takeLoose } from '../../../src/store/transfers.js'
+import { change, TestLog } from '../../support/logs.js'
+import { Bench, type CreateDb, type Device } from './bench.js'
+
+/** Cut and restate, doubts, and what lies beyond the frontier. */
+export function healingSuite(createDb: CreateDb): void {
+  describe('healing', () => {
+    let bench: Bench
+    let a: Device
+    let b: Device
+    beforeEach(async () => {
+      bench = new Bench(createDb, 8)
+      a = await bench.device()
+      b = await bench.device()
+      await a.create('one', 'two', 'three')
+      await a.type('two', 'typed ')
+      await a.giveTo(b)
+    })
+    afterEach(() => bench.stop())
+
+    const checkAt = async (device: Device, log: string, seq: number) =>
+      (await device.replica.logs.checkAt(log, seq))!
+
+    /** Invariant 4 from the other end: no case holds more than the frontier claims. */
+    async function beyond(device: Device): Promise<string[]> {
+      const found: string[] = []
+      for await (const state of casesFrom(device.replica, new Uint8Array(0))) {
+        for (const [log, seq] of state.touched)
+          if (seq > device.seq(log)) found.push(`${state.caseId} ${log}:${seq}`)
+      }
+      return found
+    }
+
+    test('[H1] [H2] a cut lowers the claim, and cases that hold more are restated first: nothing is lost', async () => {
+      const before = await b.contents()
+      expect(await cutLog(b.replica, a.log, 2, await checkAt(b, a.log, 2))).toBe(true)
+      expect(b.replica.logs.get(a.log)).toMatchObject({ seq: 2, cut: { seq: 2 }, retainedFrom: 0 })
+      expect(await b.contents()).toEqual(before)
+      expect(b.seq()).toBe(2)
+      expect(await beyond(b)).toEqual([])
+      expect((await b.rawKeys('l')).length).toBe(2 + 2)
+      const held = await b.held()
+      await b.reopen()
+      expect(await b.held()).toEqual(held)
+    })
+
+    test('[F2] cuts only fall: the same or a later one changes nothing, an earlier one does', async () => {
+      await cutLog(b.replica, a.log, 2, await checkAt(b, a.log, 2))
+      const digest = b.replica.digest()
+      expect(await cutLog(b.replica, a.log, 2, await checkAt(a, a.log, 2))).toBe(false)
+      expect(await cutLog(b.replica, a.log, 3, await checkAt(a, a.log, 3))).toBe(false)
+      expect(b.replica.digest()).toEqual(digest)
+      expect(await cutLog(b.replica, a.log, 1, await checkAt(a, a.log, 1))).toBe(true)
+      expect(b.replica.logs.get(a.log)).toMatchObject({ seq: 1, cut: { seq: 1 } })
+      expect(await beyond(b)).toEqual([])
+    })
+
+    test('[A3] a cut log takes nothing more', async () => {
+      await cutLog(b.replica, a.log, 2, await checkAt(b, a.log, 2))
+      await a.giveTo(b)
+      expect(b.seq(a.log)).toBe(2)
+    })
+
+    test('[H1] a cut log served to a device that knows the cut is taken as changes and as states alike', async () => {
+      const log = new TestLog(bench.practice, bench.member(), bench.random)
+      log.add(...Array.from({ length: 6 }, (_, at) => change({ at, caseId: `x${at}` })))
+      const cut = { log: log.id, seq: 3, check: log.check(3) }
+      const receivers = [await bench.device(), await bench.device()]
+      for (const device of [a, ...receivers]) await learnCuts(device.replica, [cut], [log.opening])
+      await a.replica.admit([log.opening], [log.run()], log.keys.ed)
+      expect(a.seq(log.id)).toBe(3)
+      await a.giveTo(receivers[0]!)
+      expect(receivers[0]!.seq(log.id)).toBe(3)
+      await a.transferTo(receivers[1]!)
+      expect(receivers[1]!.seq(log.id)).toBe(3)
+      await receivers[0]!.reopen()
+      expect(receivers[0]!.replica.digest()).toEqual(a.replica.digest())
+    })
+
+    test('a cut of a log that nobody knows yet is kept by its opening', async () => {
+      const log = new TestLog(bench.practice, bench.member(), bench.random).add(change(), change(), change())
+      const cut = { log: log.id, seq: 1, check: log.check(1) }
+      expect(await learnCuts(b.replica, [cut], [])).toBe(false)
+      expect(await learnCuts(b.replica, [cut], [log.opening])).toBe(true)
+      await b.reopen()
+      await b.replica.admit([], [log.run()], log.keys.ed)
+      expect(b.seq(log.id)).toBe(1)
+    })
+
+    test('[S4] an owner whose log is cut opens a new one', async () => {
+      const first = a.log
+      await cutLog(a.replica, first, 2, await checkAt(a, first, 2))
+      expect(a.log).not.toBe(first)
+      await a.type('one', 'x')
+      await a.reopen()
+      await a.type('one', 'y')
+      expect(a.replica.logs.get(first)?.seq).toBe(2)
+    })
+
+    test('after the same cut two devices that give each other everything hold the same', async () => {
+      const { log } = a
+      const check = await checkAt(a, log, 2)
+      await cutLog(a.replica, log, 2, check)
+      await cutLog(b.replica, log, 2, check)
+      await a.giveTo(b)
+      await b.giveTo(a)
+      expect(a.replica.digest()).toEqual(b.replica.digest())
+      expect(await a.contents()).toEqual(await b.contents())
+    })
+
+    test('a fork is cut where both branches last agree, and both branches’ content survives', async () => {
+      const rows = await Promise.all(
+        (await a.rawKeys()).map(async (key) => [key, await a.rawGet(key)] as const),
+      )
+      await a.type('one', 'kept ')
+      await a.giveTo(b)
+      const log = a.log
+      for (const key of await a.rawKeys()) await a.rawDelete(key)
+      for (const [key, value] of rows) await a.rawPut(key, value)
+      await a.open()
+      // A restored folder whose running mark was lost, too: it continues the log another way.
+      a.replica.meta = { ...a.replica.meta, running: false }
+      Object.assign(a.replica, { needsNewLog: false })
+      await a.type('three', 'other branch ')
+      expect(a.log).toBe(log)
+      const [mine, theirs] = await Promise.all(
+        [a, b].map((device) => device.replica.logs.checks(log, 0, device.seq(log))),
+      )
+      expect(await a.replica.judge([b.replica.logs.get(log)!])).toMatchObject([{ verdict: 'fork' }])
+      expect(await cutByChecks(a.replica, log, theirs!)).toBe(true)
+      expect(await cutByChecks(b.replica, log, mine!)).toBe(true)
+      for (const device of [a, b])
+        expect(device.replica.logs.get(log)).toMatchObject({ seq: 4, cut: { seq: 4 } })
+      await a.giveTo(b)
+      await b.giveTo(a)
+      expect(a.replica.digest()).toEqual(b.replica.digest())
+      expect(await a.contents()).toEqual(await b.contents())
+      expect(await a.contents()).toMatchObject({ one: { text: 'kept ' }, three: { text: 'other branch ' } })
+    })
+
+    test('checks that differ nowhere cut nothing', async () => {
+      const all = await a.replica.logs.checks(a.log, 0, a.seq())
+      expect(await cutByChecks(b.replica, a.log, all)).toBe(false)
+      expect(await cutByChecks(b.replica, a.log, all.slice(0, 16))).toBe(false)
+      expect(await cutByChecks(b.replica, 'ab'.repeat(16), all)).toBe(false)
+    })
+
+    test('cutting works below pruned changes, and keeps the checks below', async () => {
+      for (let at = 0; at < 300; at++) await a.type('one', 'x')
+      await a.giveTo(b)
+      await prune(b.replica, [b.frontier()])
+      const checks = await b.replica.logs.checks(a.log, 0, 260)
+      await cutLog(b.replica, a.log, 260, await checkAt(a, a.log, 260))
+      expect(await b.replica.logs.checks(a.log, 0, 260)).toEqual(checks)
+      expect(await b.replica.logs.checkAt(a.log, 261)).toBeUndefined()
+      await cutLog(b.replica, a.log, 3, await checkAt(a, a.log, 3))
+      expect(await b.replica.logs.checks(a.log, 0, 3)).toEqual(checks.slice(0, 24))
+      expect(await b.rawKeys('h')).toHaveLength(1)
+    })
+
+    test('[H2] a tombstone and parked changes are restated too', async () => {
+      const [c, d, e] = [await bench.device(), await bench.device(), await bench.device()]
+      await b.type('two', 'on ')
+      const { openings, runs } = await readChanges(b.replica, new Map([[b.log, 0]]), 1e9)
+      await c.replica.admit(openings, runs, b.keys.ed)
+      await e.create('gone')
+      await e.erase('gone')
+      await e.giveTo(c)
+      expect(await c.contents()).toMatchObject({ two: { parked: 1 }, gone: { erased: 1 } })
+      for (const log of [b, e].map((device) => device.replica.logs.get(device.log)!)) {
+        const cut = { log: log.log, seq: 0, check: new Uint8Array(8) }
+        for (const device of [c, d]) await learnCuts(device.replica, [cut], [log])
+      }
+      expect(await c.contents()).toMatchObject({ two: { parked: 1 }, gone: { erased: 1 } })
+      await c.giveTo(d)
+      expect(await d.contents()).toEqual(await c.contents())
+      await a.giveTo(d)
+      expect(await d.contents()).toMatchObject({ two: { text: 'on typed ', parked: 0 } })
+    })
+
+    test('[H3] content beyond the frontier is restated, once, and then claimed', async () => {
+      const c = await bench.device()
+      const { items } = await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
+      await takeLoose(c.replica, items)
+      expect(await beyond(c)).toHaveLength(3)
+      expect(await restateUnclaimed(c.replica)).toBe(3)
+      expect(await beyond(c)).toEqual([])
+      expect(c.replica.meta.unclaimed).toBe(false)
+      expect(await restateUnclaimed(c.replica)).toBe(0)
+      expect(c.seq()).toBe(3)
+      const d = await bench.device()
+      await c.giveTo(d)
+      expect(await d.contents()).toEqual(await a.contents())
+    })
+
+    test('[H3] a transfer that a cut overtakes leaves nothing beyond the frontier unmarked', async () => {
+      const c = await bench.device()
+      const opened = await openStates(a.replica, new Map())
+      const incoming = await IncomingTransfer.begin(c.replica, opened.target, opened.openings)
+      await learnCuts(c.replica, [{ log: a.log, seq: 1, check: await checkAt(a, a.log, 1) }], opened.openings)
+      const { items } = await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
+      await incoming.take(items, false)
+      await incoming.end([])
+      expect(c.seq(a.log)).toBeLessThanOrEqual(1)
+      expect(c.replica.meta.unclaimed || (await beyond(c)).length === 0).toBe(true)
+    })
+
+    describe('doubts', () => {
+      test('are confirmed by the frontier when it comes to the same head', async () => {
+        const c = await bench.device()
+        await a.transferTo(c, 2)
+        expect(await settleDoubts(c.replica)).toEqual([])
+        expect(await readDoubts(c.replica)).toHaveLength(1)
+        await a.giveTo(c)
+        expect(await settleDoubts(c.replica)).toEqual([])
+        expect(await readDoubts(c.replica)).toEqual([])
+      })
+
+      test('that the frontier contradicts are told, and cut where the claim began', async () => {
+        const c = await bench.device()
+        const log = new TestLog(bench.practice, bench.member(), bench.random)
+        log.add(change({ caseId: 'one' }), change({ caseId: 'one' }), change({ caseId: 'one' }))
+        const branch = log.branch(1).add(change({ caseId: 'two' }), change({ caseId: 'two', at: 5 }))
+        await IncomingTransfer.begin(c.replica, [log.target()], [log.opening])
+        await c.replica.admit([log.opening], [branch.run()], log.keys.ed)
+        const contradicted = await settleDoubts(c.replica)
+        expect(contradicted).toMatchObject([{ log: log.id, base: 0, seq: 3 }])
+        expect(await sweepDoubts(c.replica, contradicted)).toBe(true)
+        expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 0, cut: { seq: 0 } })
+        expect(await readDoubts(c.replica)).toEqual([])
+        expect(await beyond(c)).toEqual([])
+      })
+
+      test('that a peer’s checks contradict are cut too', async () => {
+        const c = await bench.device()
+        const log = new TestLog(bench.practice, bench.member(), bench.random)
+        log.add(...Array.from({ length: 4 }, (_, at) => change({ at })))
+        const branch = log.branch(2).add(change({ at: 70 }), change({ at: 71 }))
+        await c.replica.admit([log.opening], [log.run(0, 1)], log.keys.ed)
+        await IncomingTransfer.begin(c.replica, [log.target(4, 1)], [log.opening])
+        expect(await cutByChecks(c.replica, log.id, log.checks())).toBe(false)
+        expect(await cutByChecks(c.replica, log.id, branch.checks())).toBe(true)
+        expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 1, cut: { seq: 1 } })
+      })
+    })
+
+    test('a damaged case doesn’t stop a cut: the others are restated all the same', async () => {
+      await prune(b.replica, [b.frontier()])
+      const [part] = (await b.rawKeys('p')).filter(
+        (key) => Buffer.compare(key.subarray(1, 17), b.key('three')) === 0,
+      )
+      await b.damage(part!)
+      await b.reopen()
+      expect(await cutLog(b.replica, a.log, 1, await checkAt(b, a.log, 1))).toBe(true)
+      expect(b.replica.logs.get(a.log)).toMatchObject({ seq: 1 })
+      const c = await bench.device()
+      await b.giveTo(c).catch(() => undefined)
+      expect(await c.contents()).toMatchObject({ two: { text: 'typed ' } })
+    })
+  })
+}
