@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('../', import.meta.url))
 /** The modules that the examples are made with. */
 export const MODULES = [
   'cases/create',
+  'cases/inspect',
   'cases/project',
   'protocol/bytes',
   'protocol/ed25519',
@@ -172,6 +173,7 @@ function syncMessages(context) {
     from: 0,
     checks: log.check,
   }
+  const { clients } = code['cases/inspect'].inspectUpdate(log.update)
   const row = JSON.stringify(
     code['cases/project'].projectRow(code['store/case-content'].docOf([log.update]), natives.sha256),
   )
@@ -185,6 +187,7 @@ function syncMessages(context) {
     parts: [log.change.payload],
     parked: [],
     row: utf8(row),
+    clocks: clients.map(({ client, to }) => ({ client, clock: to })),
   }
   const hello = {
     ...blank('Hello'),

@@ -527,8 +527,8 @@ export class Driver {
   }
 
   private peerHolds(session: PeerSession, claims: LogClaim[], all: boolean): void {
-    let held = this.held.get(session.peer)
-    if (all || !held) this.held.set(session.peer, (held = new Map()))
+    const held = (all ? undefined : this.held.get(session.peer)) ?? new Map<LogId, number>()
+    this.held.set(session.peer, held)
     for (const { log, seq } of claims) held.set(log, seq)
     this.touched()
     this.options.events?.status?.()

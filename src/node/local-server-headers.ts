@@ -5,7 +5,7 @@ import { originOf } from './local-server-guard.js'
  * Nothing is loaded from elsewhere and nothing may embed the page. Styles may be inline, because the
  * component library writes style elements; with no foreign address reachable they can't carry data out.
  */
-export function contentSecurityPolicy(port: number): string {
+function contentSecurityPolicy(port: number): string {
   return [
     "default-src 'none'",
     "script-src 'self'",

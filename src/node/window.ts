@@ -101,10 +101,7 @@ const WINDOWS_PATHS = [
 ]
 
 /** The first installed browser that can show an app window, or null. */
-export async function findAppBrowser(
-  env: NodeJS.ProcessEnv,
-  platform: NodeJS.Platform,
-): Promise<string | null> {
+async function findAppBrowser(env: NodeJS.ProcessEnv, platform: NodeJS.Platform): Promise<string | null> {
   // Chromium refuses to run as root unless its sandbox is given up, and that isn't worth a window.
   if (platform === 'linux' && process.getuid?.() === 0) return null
   for (const path of candidates(env, platform)) {

@@ -50,7 +50,7 @@ export async function settleDoubts(replica: Replica): Promise<Doubt[]> {
     const log = replica.logs.get(doubt.log)
     if (!log || log.seq < doubt.seq) continue
     const check = await replica.logs.checkAt(doubt.log, doubt.seq)
-    if (check && check.every((byte, at) => byte === doubt.check[at]))
+    if (check?.every((byte, at) => byte === doubt.check[at]))
       gone.push({ key: keys.doubt(doubt.log), value: undefined })
     else contradicted.push(doubt)
   }

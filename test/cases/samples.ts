@@ -8,7 +8,7 @@ import type { CaseJson, Json, Sha256 } from '../../src/cases/json.js'
 export const sha256: Sha256 = (bytes) => new Uint8Array(createHash('sha256').update(bytes).digest())
 
 /** Mulberry32. */
-export function random(seed: number): (bound: number) => number {
+function random(seed: number): (bound: number) => number {
   let a = seed >>> 0
   return (bound) => {
     a = (a + 0x6d2b79f5) | 0

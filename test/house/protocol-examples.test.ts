@@ -14,9 +14,9 @@ import { decodeFrame } from '../../src/protocol/wire.js'
 import type { Replica } from '../../src/store/replica.js'
 import { Statements } from '../../src/store/statements.js'
 
-const sources = import.meta.glob(['../../src/{protocol,cases,store}/*.ts'])
-const load = async (name: string) => [name, await sources[`../../src/${name}.ts`]?.()] as const
-const code = Object.fromEntries(await Promise.all(MODULES.map(load))) as Record<string, never>
+const sourceOf = (name: string) => new URL(`../../src/${name}.ts`, import.meta.url).href
+const load = async (name: string) => [name, await import(sourceOf(name))] as const
+const code = Object.fromEntries(await Promise.all(MODULES.map(load)))
 const examples = makeExamples(code)
 const parts = generatedParts(code)
 
@@ -54,8 +54,8 @@ describe('the documents', () => {
 
 describe('the examples', () => {
   it('show every message of both protocols', () => {
-    expect(examples.sync.map(({ kind }: { kind: string }) => kind)).toHaveLength(20)
-    expect(new Set(examples.pair.map(({ kind }: { kind: string }) => kind)).size).toBe(9)
+    expect(examples.sync.map(({ kind }) => kind)).toHaveLength(20)
+    expect(new Set(examples.pair.map(({ kind }) => kind)).size).toBe(9)
   })
 
   it('are read back as they were written', () => {
@@ -67,13 +67,13 @@ describe('the examples', () => {
   })
 
   it('hold a roster that verifies', () => {
-    const entries = examples.roster.entries.map(([, entry]: [string, Uint8Array]) => entry)
+    const entries = examples.roster.entries.map((named) => named[1] as Uint8Array)
     const applied = applyEntries(portableNatives, undefined, entries)
     expect(applied).toMatchObject({ roster: { epoch: 4, height: 5 } })
   })
 
   it('hold a statement that is admitted', async () => {
-    const { value } = examples.sync.find(({ kind }: { kind: string }) => kind === 'statements')
+    const value = examples.sync.find(({ kind }) => kind === 'statements')?.value
     const options = { practice: examples.practice, isMember: () => true }
     const db = { write: async () => {} }
     const exclusive = (work: () => unknown) => work()

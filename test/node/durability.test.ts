@@ -243,6 +243,36 @@ describe('[X1] [X2] whatever leaves a device is durable there', () => {
     expect([...seen.problems]).toEqual([])
     expect(seen.frames.get('ack')).toBeGreaterThan(0)
   })
+
+  it('a HELLO and a statement announce nothing that was written while their flush was under way', async () => {
+    world = new World(14)
+    const [a, b] = [await world.add('a'), await world.add('b')]
+    await addCases(b, 'one')
+    const { sessionA } = world.connect(a, b)
+    await world.quiesce()
+    const seen = watch()
+    b.disk.held = true
+    const edits: Promise<unknown>[] = []
+    for (let turn = 0; turn < 30; turn++) {
+      edits.push(b.edit('one', (doc) => typeText(doc, 'c0', 0, 0, `${turn} `)))
+      if (turn % 3 === 0) void a.driver.round(sessionA)
+      if (turn % 4 === 0) void b.driver.whenQuiet()
+      await world.settle(turn % 4)
+      const [wire] = world.wires
+      for (const toA of [true, false]) while (wire && world.deliver(wire, toA)) await world.settle(1)
+      edits.push(b.edit('one', (doc) => typeText(doc, 'c0', 0, 0, 'x')))
+      await world.settle(turn % 3)
+      b.disk.release()
+      await world.settle(turn % 5)
+    }
+    b.disk.held = false
+    b.disk.release()
+    await Promise.all(edits)
+    await world.quiesce()
+    expect([...seen.problems]).toEqual([])
+    for (const kind of ['hello', 'statements', 'changes'])
+      expect(seen.frames.get(kind), kind).toBeGreaterThan(1)
+  })
 })
 
 it('what a command confirms after a flush survives a power cut at once', async () => {

@@ -70,7 +70,7 @@ export function workloadLines(count: number, seed = 42, kind: WorkloadKind = 'pl
 }
 
 /** `length` characters of prose in two languages. */
-export function prose(random: Random, length: number): string {
+function prose(random: Random, length: number): string {
   let text = ''
   while (text.length < length) text += gap(random, text === '') + random.pick(WORDS)
   return text.slice(0, length)

@@ -24,7 +24,7 @@ interface Timer {
 }
 
 /** Virtual time: timers fire when the world lets it pass. */
-export class Clock implements Timers {
+class Clock implements Timers {
   now = 0
   private timers: Timer[] = []
 

@@ -108,11 +108,6 @@ export const CheckIcon = () => (
     <path d="m5 12.5 4.5 4.5L19 7.5" />
   </Icon>
 )
-export const CloseIcon = () => (
-  <Icon size={16}>
-    <path d="M6 6l12 12M18 6 6 18" />
-  </Icon>
-)
 export const PencilIcon = () => (
   <Icon size={16}>
     <path d="M4.5 19.5l1-4L16 5a1.8 1.8 0 0 1 2.5 0l.5.5A1.8 1.8 0 0 1 19 8L8.5 18.5z" />

@@ -21,7 +21,7 @@ export interface DeviceLink {
 }
 
 /** Thrown when something is asked while the device can't be reached. */
-export class LinkLost extends Error {
+class LinkLost extends Error {
   override name = 'LinkLost'
 }
 

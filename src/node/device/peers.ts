@@ -226,7 +226,7 @@ export class Peers {
 }
 
 /** Private, link-local or loopback: the same network. */
-export function isNearby(address: string): boolean {
+function isNearby(address: string): boolean {
   const ip4 = /^\/ip4\/(\d+)\.(\d+)\./.exec(address)
   if (ip4) {
     const [a, b] = [Number(ip4[1]), Number(ip4[2])]

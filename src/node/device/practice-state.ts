@@ -220,6 +220,6 @@ export class Practice {
   }
 }
 
-export function noPractice(): Refused {
+function noPractice(): Refused {
   return new Refused('no-practice', 'There is no practice here yet. Create one, or join your other devices.')
 }

@@ -155,6 +155,51 @@ export function failingSuite(createDb: CreateDb): void {
       expect(order).toEqual(['flush', 'write', 'flush'])
     })
 
+    test('a flush beside a write takes nothing of it back: counts, current log and marks are those of the write', async () => {
+      const batch = a.db.batch.bind(a.db) as Batch
+      const flushes: Promise<void>[] = []
+      const beside: Batch = (operations, options) => {
+        const done = batch(operations, options)
+        if (!options?.sync && flushes.length < 3) flushes.push(a.replica.flush())
+        return done
+      }
+      await a.reopen(false)
+      Object.assign(a.db, { batch: beside })
+      await a.create('three', 'four')
+      const { total, currentLog, order } = a.replica.meta
+      await Promise.all(flushes)
+      await a.reopen(false)
+      expect(a.replica.meta).toMatchObject({ total, currentLog, order })
+      expect(total).toBe(4)
+    })
+
+    test('a flush that waited for another one writes what is so then, not what was so when it was asked for', async () => {
+      let release = () => {}
+      const batch = a.db.batch.bind(a.db) as Batch
+      const slow: Batch = async (operations, options) => {
+        await batch(operations, options)
+        if (options?.sync) await new Promise<void>((resolve) => (release = resolve))
+      }
+      await a.reopen()
+      await a.type('one', 'x')
+      Object.assign(a.db, { batch: slow })
+      await a.create('three')
+      const first = a.replica.flush()
+      await a.create('four')
+      const second = a.replica.flush()
+      await a.create('five')
+      const { total } = a.replica.meta
+      for (let turn = 0; turn < 20; turn++) {
+        await new Promise((resolve) => setImmediate(resolve))
+        release()
+      }
+      await Promise.all([first, second])
+      Object.assign(a.db, { batch })
+      await a.reopen(false)
+      expect(a.replica.meta.total).toBe(total)
+      expect(total).toBe(5)
+    })
+
     test('a batch that failed halfway and comes back at the next start is harmless', async () => {
       await a.type('one', 'theirs ')
       const batch = b.db.batch.bind(b.db) as Batch
