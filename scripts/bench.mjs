@@ -54,16 +54,21 @@ const { idle, start } = await import('./bench/running.mjs')
 const { judge, table, writeTable } = await import('./bench/report.mjs')
 const { comparison } = await import('./bench/peers.mjs')
 
-/** In this order: what an earlier one leaves (two devices that hold the same) serves the later ones. */
+const apart = (measure) => ({ measure, together: false })
+const together = (measure) => ({ measure, together: true })
+/**
+ * In this order: what an earlier one leaves (two devices that hold the same) serves the later ones. Those that
+ * must not depend on N measure all sizes together, in turns.
+ */
 const BY_SIZE = {
-  limits,
-  M1: firstSync,
-  M2: reconnect,
-  M3: changeApart,
-  M4: keystrokes,
-  M6: start,
-  M7: disk,
-  M11: idle,
+  limits: apart(limits),
+  M1: apart(firstSync),
+  M2: together(reconnect),
+  M3: together(changeApart),
+  M4: apart(keystrokes),
+  M6: together(start),
+  M7: apart(disk),
+  M11: apart(idle),
 }
 const ONCE = { M5: offlineEdits, M7: longTyping }
 
@@ -71,30 +76,31 @@ if (values.profile) mkdirSync(values.profile, { recursive: true })
 const bench = new Bench({ runs, profile: values.profile })
 const rows = []
 
-/** A measure that fails is a row too: the others go on. */
-async function add(name, n, measure) {
+/** A measure that fails is a row too: the others go on, with new devices. */
+async function add(name, counts, measure) {
   try {
     rows.push(...(await measure()))
   } catch (error) {
     say(`  failed: ${error.stack}`)
-    rows.push({ name, n, failed: error.message.split('\n')[0] })
-    if (n !== undefined) await bench.endPair(n)
+    for (const n of counts) {
+      rows.push({ name, n, failed: error.message.split('\n')[0] })
+      await bench.endPair(n)
+    }
   }
 }
 
 try {
-  for (const n of sizes) {
-    for (const [name, measure] of Object.entries(BY_SIZE)) {
-      if (!wanted.includes(name)) continue
-      say(`${name}, ${n} cases`)
-      await add(name, n, () => measure(bench, n))
-    }
-    await bench.endPair(n)
+  for (const [name, { measure, together }] of Object.entries(BY_SIZE)) {
+    if (!wanted.includes(name)) continue
+    say(`${name}, ${sizes.join(' and ')} cases`)
+    if (together) await add(name, sizes, () => measure(bench, sizes))
+    else for (const n of sizes) await add(name, [n], () => measure(bench, n))
   }
+  for (const n of sizes) await bench.endPair(n)
   for (const [name, measure] of Object.entries(ONCE)) {
     if (!wanted.includes(name)) continue
     say(name)
-    await add(name, undefined, () => measure(bench))
+    await add(name, [undefined], () => measure(bench))
   }
 } finally {
   await bench.close()

@@ -89,6 +89,8 @@ export class Bench {
   disks = new Map()
 
   constructor(options) {
+    // Also of a run that is broken off.
+    process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
     this.runs = options.runs
     this.profile = options.profile
   }

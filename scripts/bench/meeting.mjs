@@ -67,51 +67,63 @@ export async function firstSync(bench, n) {
   ]
 }
 
-/** Reconnects of two identical devices, until both know that they are. */
-export async function reconnect(bench, n) {
-  const { a, b } = await bench.pair(n)
-  const runs = []
+/** Reconnects of two identical devices, until both know that they are. The sizes take turns. */
+export async function reconnect(bench, sizes) {
+  const runs = new Map(sizes.map((n) => [n, []]))
+  for (const n of sizes) await bench.pair(n)
   for (let run = 0; run < Math.max(MEETINGS, bench.runs); run++) {
-    await b.close()
-    await begin([a, b])
-    await b.start()
-    const [aSeen, bSeen] = await meeting(a, b, (one, other) => one.equal.length > 0 && other.equal.length > 0)
-    const known = Math.max(aSeen.equal[0], bSeen.equal[0])
-    runs.push({ ms: known - connected(aSeen, bSeen), bytes: aSeen.ours + bSeen.ours })
+    for (const n of sizes) {
+      const { a, b } = await bench.pair(n)
+      await b.close()
+      await begin([a, b])
+      await b.start()
+      const [aSeen, bSeen] = await meeting(a, b, (...sides) => sides.every(({ equal }) => equal.length > 0))
+      const known = Math.max(aSeen.equal[0], bSeen.equal[0])
+      runs.get(n).push({ ms: known - connected(aSeen, bSeen), bytes: aSeen.ours + bSeen.ours })
+    }
     await sleep(SETTLED_MS)
   }
-  say(`  M2 ${n}: ${runs.map(({ ms }) => ms.toFixed(1)).join(', ')} ms`)
-  return [{ name: 'M2', n, ...medians(runs), runs: runs.map(({ ms }) => ms) }]
+  return rowsOf('M2', runs)
 }
 
-/** One case is changed while the devices are apart. */
-export async function changeApart(bench, n) {
+/** One case is changed while the devices are apart. The sizes take turns. */
+export async function changeApart(bench, sizes) {
+  const runs = new Map(sizes.map((n) => [n, []]))
+  for (const n of sizes) await bench.pair(n)
+  const count = Math.max(MEETINGS, bench.runs)
+  for (let run = 0; run < count; run++) {
+    for (const n of sizes) runs.get(n).push(await changeOnce(bench, n, bench.profile && run === count - 1))
+    await sleep(SETTLED_MS)
+  }
+  return rowsOf('M3', runs)
+}
+
+async function changeOnce(bench, n, profile) {
   const { a, b } = await bench.pair(n)
   const { m3 } = makeEdits()
   const id = caseId(m3.case)
   const path = `text:consultations/c${m3.cons}`
-  const runs = []
-  const count = Math.max(MEETINGS, bench.runs)
-  for (let run = 0; run < count; run++) {
-    await b.close()
-    await a.call('openWindow', id)
-    const before = await a.call('windowText', id, path)
-    const { bytes: changeBytes } = await a.call('strike', id, path, [before.length, 0, m3.text])
-    await a.ask('flush')
-    const profile = bench.profile && run === count - 1
-    await begin([a, b], profile)
-    await b.start()
-    const [aSeen, bSeen] = await meeting(a, b, (_, seen) => changeOf(seen, id))
-    if (profile) await writeProfiles(bench, `M3-${n}`, { a, b })
-    const { json } = await b.ask('cases.show', { id })
-    const notes = JSON.parse(json).consultations.find((each) => each.id === `c${m3.cons}`).text
-    if (notes.length !== before.length + m3.text.length) throw new Error('M3: the change is not there')
-    const ms = changeOf(bSeen, id).at - connected(aSeen, bSeen)
-    runs.push({ ms, bytes: aSeen.ours + bSeen.ours, changeBytes })
-    await sleep(SETTLED_MS)
-  }
-  say(`  M3 ${n}: ${runs.map(({ ms }) => ms.toFixed(1)).join(', ')} ms`)
-  return [{ name: 'M3', n, ...medians(runs), runs: runs.map(({ ms }) => ms) }]
+  await b.close()
+  await a.call('openWindow', id)
+  const before = await a.call('windowText', id, path)
+  const { bytes: changeBytes } = await a.call('strike', id, path, [before.length, 0, m3.text])
+  await a.ask('flush')
+  await begin([a, b], profile)
+  await b.start()
+  const [aSeen, bSeen] = await meeting(a, b, (_, seen) => changeOf(seen, id))
+  if (profile) await writeProfiles(bench, `M3-${n}`, { a, b })
+  const { json } = await b.ask('cases.show', { id })
+  const notes = JSON.parse(json).consultations.find((each) => each.id === `c${m3.cons}`).text
+  if (notes.length !== before.length + m3.text.length) throw new Error('the change is not there')
+  const ms = changeOf(bSeen, id).at - connected(aSeen, bSeen)
+  return { ms, bytes: aSeen.ours + bSeen.ours, changeBytes }
+}
+
+function rowsOf(name, runsBySize) {
+  return [...runsBySize].map(([n, runs]) => {
+    say(`  ${name} ${n}: ${runs.map(({ ms }) => ms.toFixed(1)).join(', ')} ms`)
+    return { name, n, ...medians(runs), runs: runs.map(({ ms }) => ms) }
+  })
 }
 
 const changeOf = (seen, id) => seen.changes.find(({ ids }) => ids === null || ids.includes(id))

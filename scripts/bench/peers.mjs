@@ -11,7 +11,7 @@ const FIRST_SYNC = {
 
 /** M1 beside the others; undefined if nothing of it was measured. */
 export function comparison(rows) {
-  const measured = rows.filter(({ name, n }) => name === 'M1' && FIRST_SYNC[n])
+  const measured = rows.filter(({ name, n, failed }) => name === 'M1' && FIRST_SYNC[n] && !failed)
   if (measured.length === 0) return undefined
   const head = ['M1, × the limit', 'Kartoteka', ...NAMES]
   const lines = measured.map(({ n, ratio }) => [n.toLocaleString('en'), ratio.toFixed(1), ...FIRST_SYNC[n]])

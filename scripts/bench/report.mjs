@@ -1,7 +1,7 @@
 /** Goals, whether they are met, and the table that shows both. */
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 
 /** At 10,000 cases at most this multiple of the figure at the smallest number of cases. */
 const INDEPENDENT = 1.3
@@ -139,6 +139,6 @@ export function writeTable(file, rows, runs) {
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
   if (begin < 0 || end < begin) throw new Error(`${file} lacks the marks ${BEGIN} and ${END}`)
   const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`
-  const note = `Measured on ${new Date().toISOString().slice(0, 10)}: ${machine}; medians of ${runs} runs or more.`
+  const note = `Measured on ${new Date().toISOString().slice(0, 10)}: ${machine}; medians of ${runs} runs or more, load ${loadavg()[2].toFixed(1)}.`
   writeFileSync(file, `${text.slice(0, begin)}${BEGIN}\n\n${table(rows)}\n\n${note}\n\n${text.slice(end)}`)
 }

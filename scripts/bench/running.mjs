@@ -20,28 +20,37 @@ const startOn = (folder) =>
     '--json',
   ])
 
-/** From the start of the process until a case has come over the local link, as to a window. */
-export async function start(bench, n) {
-  const { a, b } = await bench.pair(n)
-  await a.close()
-  const runs = []
+/** From the start of the process until a case has come over the local link, as to a window. The sizes take turns. */
+export async function start(bench, sizes) {
+  const runs = new Map(sizes.map((n) => [n, []]))
+  for (const n of sizes) await (await bench.pair(n)).a.close()
   for (let run = 0; run < Math.max(STARTS, bench.runs); run++) {
-    const began = performance.now()
-    const running = startOn(a.folder)
-    await running.line
-    const readyMs = performance.now() - began
-    const link = await connectLink(a.folder)
-    await link.client.cases.show({ id: caseId(run) })
-    runs.push({ ms: performance.now() - began, readyMs, rssMB: peakMegabytes(running.pid) })
-    link.close()
-    await running.end()
+    for (const n of sizes) runs.get(n).push(await startOnce((await bench.pair(n)).a.folder, caseId(run)))
   }
-  await a.start()
-  say(`  M6 ${n}: ${runs.map(({ ms }) => Math.round(ms)).join(', ')} ms`)
-  // The pair stands for others that want it.
-  await a.ask('device.address', { id: b.id, addresses: b.addresses })
-  const of = (name) => median(runs.map((run) => run[name]))
-  return [{ name: 'M6', n, ms: of('ms'), rssMB: of('rssMB'), runs: runs.map(({ ms }) => ms) }]
+  // The pairs stand again for others that want them.
+  for (const n of sizes) {
+    const { a, b } = await bench.pair(n)
+    await a.start()
+    await a.ask('device.address', { id: b.id, addresses: b.addresses })
+  }
+  return [...runs].map(([n, each]) => {
+    say(`  M6 ${n}: ${each.map(({ ms }) => Math.round(ms)).join(', ')} ms`)
+    const of = (name) => median(each.map((run) => run[name]))
+    return { name: 'M6', n, ms: of('ms'), rssMB: of('rssMB'), runs: each.map(({ ms }) => ms) }
+  })
+}
+
+async function startOnce(folder, id) {
+  const began = performance.now()
+  const running = startOn(folder)
+  await running.line
+  const link = await connectLink(folder)
+  await link.client.cases.show({ id })
+  const ms = performance.now() - began
+  const rssMB = peakMegabytes(running.pid)
+  link.close()
+  await running.end()
+  return { ms, rssMB }
 }
 
 /** Two connected devices that nobody uses. */

@@ -19,7 +19,7 @@ export const MAX_CHANGE_BYTES = 16 * 1024 * 1024
 export const MAX_STATE_BYTES = 64 * 1024 * 1024
 /** A case may not outgrow what one message can carry, as stored (compressed). */
 export const MAX_CASE_BYTES = 20 * 1024 * 1024
-/** Longest interchange id in UTF-16 units (document 7 of the interchange contract). */
+/** Longest interchange id in UTF-16 units. */
 export const MAX_CASE_ID_UNITS = 200
 
 /** A signed run: few enough that a lost connection repeats little, many enough for one signature. */
@@ -35,12 +35,6 @@ export const WINDOW_BYTES = 2 * 1024 * 1024
 
 /** Claims in one HELLO or CLAIMS: a practice of twenty devices over decades stays far below. */
 export const MAX_CLAIMS = 65_536
-/** Changes of one log that a target may name. */
-export const MAX_LOG_LENGTH = 4_000_000_000
-
-/** Parked changes of one case; beyond it the oldest stay and newer ones wait in their authors' logs. */
-export const MAX_PARKED = 10_000
-
 /** Short updates are not compressed: deflate would make them longer. */
 export const COMPRESS_FROM_BYTES = 96
 

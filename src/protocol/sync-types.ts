@@ -46,7 +46,7 @@ export type SyncEvent =
       done: boolean
       pruned: LogId[]
     }
-  | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean }
+  | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean; missing?: Uint8Array[] }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
   | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; cases: number }
   | {

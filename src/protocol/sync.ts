@@ -45,6 +45,8 @@ interface Sending {
   reading: boolean
   done: boolean
   ended: boolean
+  /** Keys of cases that are damaged here. */
+  missing: Uint8Array[]
 }
 
 export interface SessionOptions {
@@ -449,15 +451,13 @@ export class SyncSession {
 
   private onStatesOpened(opened: Extract<SyncEvent, { type: 'statesOpened' }>): void {
     if (!this.sending || this.receivingTransfer === undefined) return
-    this.send('bulk', {
-      $case: 'begin',
-      value: {
-        transfer: this.receivingTransfer,
-        openings: opened.openings.map(openingToWire),
-        target: opened.target.map(targetToWire),
-        cases: opened.cases,
-      },
-    })
+    const value = {
+      transfer: this.receivingTransfer,
+      openings: opened.openings.map(openingToWire),
+      target: opened.target.map(targetToWire),
+      cases: opened.cases,
+    }
+    this.send('bulk', { $case: 'begin', value }, true)
     this.pump()
   }
   /** The transfer number that the peer chose in its TAKE. */
@@ -467,7 +467,10 @@ export class SyncSession {
     if (sending.reading || sending.ended) return
     if (sending.done) {
       sending.ended = true
-      this.send('bulk', { $case: 'end', value: { transfer: this.receivingTransfer ?? 0, missing: [] } })
+      this.send('bulk', {
+        $case: 'end',
+        value: { transfer: this.receivingTransfer ?? 0, missing: sending.missing },
+      })
       this.sending = undefined
       this.offered = false
       // The peer's next HELLO says what it made of it. [X4]
@@ -484,6 +487,7 @@ export class SyncSession {
     sending.reading = false
     sending.done = read.done
     sending.after = read.after
+    sending.missing.push(...(read.missing ?? []))
     if (read.items.length > 0) this.sendItems('bulk', read.items, false, [], [])
     this.pump()
   }
@@ -547,7 +551,14 @@ export class SyncSession {
         const frontier = new Map(claims.map((claim) => [claim.log, claim.seq]))
         this.offered = true
         this.receivingTransfer = frame.value.transfer
-        this.sending = { after: frame.value.after, frontier, reading: false, done: false, ended: false }
+        this.sending = {
+          after: frame.value.after,
+          frontier,
+          reading: false,
+          done: false,
+          ended: false,
+          missing: [],
+        }
         this.out.push({ type: 'openStates', frontier })
         return
       }

@@ -10,13 +10,7 @@ import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
-import {
-  COMPACT_PARTS,
-  COMPACT_TAIL_BYTES,
-  MAX_CHANGE_BYTES,
-  MAX_PARKED,
-  MAX_STATE_BYTES,
-} from '../protocol/limits.js'
+import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
 import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogChange, type LogId } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload, encodePayload } from '../protocol/payload.js'
@@ -174,7 +168,7 @@ export class CaseDraft {
     const fate = this.tryMerge(payload, isState)
     if (fate === 'parked') {
       const held = this.state.parked.some((parked) => equalBytes(parked.payload, payload))
-      if (!held && this.state.parked.length < MAX_PARKED) this.state.parked.push({ log, seq, payload })
+      if (!held) this.state.parked.push({ log, seq, payload })
     } else if (fate === 'merged') this.retryParked()
     return fate
   }
@@ -291,11 +285,17 @@ export class MissingPartError extends Error {
  * looked at here, and what is void is left out, on every device alike. [D1]
  */
 export function decodeParts(natives: Natives, parts: Uint8Array[], unchecked = false): Uint8Array[] {
+  const clocks: Clocks = new Map()
   return parts.flatMap((part) => {
     const update = decodePayload(natives, part, MAX_STATE_BYTES)
-    if (update && !(unchecked && 'error' in inspectUpdate(update))) return [update]
-    if (unchecked) return []
-    throw new Error('a stored part does not decode')
+    if (!unchecked) {
+      if (!update) throw new Error('a stored part does not decode')
+      return [update]
+    }
+    const contents = update && inspectUpdate(update)
+    if (!contents || 'error' in contents || !fits(contents, clocks)) return []
+    advance(contents, clocks)
+    return [update]
   })
 }
 

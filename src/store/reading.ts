@@ -109,6 +109,8 @@ export interface ReadItems {
   /** Key of the last case looked at; the next call goes on behind it. */
   after: Uint8Array
   done: boolean
+  /** Cases in this stretch that are damaged here: the receiver must not count them as held. */
+  missing: Uint8Array[]
 }
 
 /** Cases behind `after` that lie beyond `frontier`, each with its parts as stored, about `limitBytes` of them. */
@@ -120,7 +122,7 @@ export async function readItems(
 ): Promise<ReadItems> {
   // Alone with the writer, so that each case's touched vector and parts belong together.
   return replica.exclusive(async () => {
-    const out: ReadItems = { items: [], after, done: true }
+    const out: ReadItems = { items: [], after, done: true, missing: [] }
     const wanted: CaseState[] = []
     let bytes = 0
     for await (const state of casesFrom(replica, after)) {
@@ -134,6 +136,8 @@ export async function readItems(
       bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
     }
     out.items = await itemsOf(replica, wanted)
+    // The last stretch names all that are known to be damaged, those whose own row can't be read included.
+    if (out.done) out.missing = [...replica.damaged.values()]
     return out
   })
 }

@@ -7,10 +7,10 @@ import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { PlainKey } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
-import { useNow } from './devices.js'
 import { CheckIcon } from './icons.js'
 import { PinField } from './new-practice.js'
 import { sayRefusal } from './notes.js'
+import { useNow } from './use-now.js'
 
 interface Opened {
   code: string

@@ -10,6 +10,7 @@ import { AddDevice } from './add-device.js'
 import { useStore, useSurroundings } from './context.js'
 import { useSync } from './header.js'
 import { PencilIcon, PlusIcon } from './icons.js'
+import { useNow } from './use-now.js'
 
 /** How often "5 minutes ago" is worded anew. */
 const rewordMs = 30_000
@@ -128,13 +129,4 @@ function Rename({ device, done }: { device: DeviceStatus; done: () => void }) {
       </Button>
     </form>
   )
-}
-
-export function useNow(everyMs: number): number {
-  const [now, setNow] = useState(Date.now)
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), everyMs)
-    return () => clearInterval(timer)
-  }, [everyMs])
-  return now
 }

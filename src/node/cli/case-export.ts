@@ -12,12 +12,12 @@ type Write = (text: string) => Promise<unknown>
 export async function exportCases(call: Call, options: { only?: string[] }, file: string): Promise<void> {
   if (file === '-') {
     if (call.json) throw new Refused('usage', 'Standard output takes the cases or the JSON value, not both.')
-    await withDevice(call, {}, ({ client }) =>
+    await withDevice(call, { reads: true }, ({ client }) =>
       writeCases(client, options.only, (text) => call.around.out(text)),
     )
     return
   }
-  const cases = await withDevice(call, {}, ({ client }) =>
+  const cases = await withDevice(call, { reads: true }, ({ client }) =>
     intoFile(file, (write) => writeCases(client, options.only, write)),
   )
   await call.print({ cases }, `${count(cases, 'case')} written to ${file}.`)

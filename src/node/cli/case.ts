@@ -88,7 +88,9 @@ async function done(call: Call, work: (client: Client) => Promise<{ ok: true }>)
 
 async function list(call: Call, options: ListOptions): Promise<void> {
   const { drawer, match, deleted = false } = options
-  const rows = await withDevice(call, {}, ({ client }) => client.cases.list({ drawer, match, deleted }))
+  const rows = await withDevice(call, { reads: true }, ({ client }) =>
+    client.cases.list({ drawer, match, deleted }),
+  )
   const lines = rows.map((row) => [
     row.name,
     row.birthYear === null ? '' : String(row.birthYear),
@@ -100,7 +102,7 @@ async function list(call: Call, options: ListOptions): Promise<void> {
 }
 
 async function show(call: Call, _options: object, id: string): Promise<void> {
-  const { json } = await withDevice(call, {}, ({ client }) => client.cases.show({ id }))
+  const { json } = await withDevice(call, { reads: true }, ({ client }) => client.cases.show({ id }))
   await call.printJson(json, call.json ? '' : caseText(json))
 }
 

@@ -12,7 +12,7 @@ export function addConfigCommands(program: Command, act: Act): void {
     .description('show one preference, or all')
     .action(
       act(async (call, _options: object, key?: string) => {
-        const all = await withDevice(call, {}, ({ client }) => client.config.get())
+        const all = await withDevice(call, { reads: true }, ({ client }) => client.config.get())
         if (key !== undefined && !Object.hasOwn(all, key))
           throw new Refused('unknown-key', `There is no preference "${key}".`)
         const shown = key === undefined ? all : { [key]: all[key] ?? '' }

@@ -23,6 +23,8 @@ export interface Reached {
 export interface ReachOptions {
   /** The command needs other devices. */
   network?: boolean
+  /** The command edits nothing: it works on a full disk, too. */
+  reads?: boolean
 }
 
 export async function withDevice<T>(
@@ -33,13 +35,13 @@ export async function withDevice<T>(
   const stop = new AbortController()
   const off = call.around.onSignal(() => stop.abort())
   try {
-    const { network = false } = options
+    const { network = false, reads = false } = options
     const create = () => call.around.createDevice({ folder: call.folder, network, log: () => {} })
     const found = await linkOrDevice(call, create, stop.signal)
-    if (!('pid' in found)) return await inProcess(call, found, stop.signal, use)
+    if (!('pid' in found)) return await inProcess(call, found, stop.signal, reads, use)
     // A running device minds its own end; this process may simply be ended.
     off()
-    return await overLink(found, stop.signal, use)
+    return await overLink(found, stop.signal, reads, use)
   } finally {
     off()
   }
@@ -68,11 +70,12 @@ export async function linkOrDevice(
 async function overLink<T>(
   link: Link,
   signal: AbortSignal,
+  reads: boolean,
   use: (reached: Reached) => Promise<T>,
 ): Promise<T> {
   try {
     const result = await use({ client: link.client, running: true, signal })
-    await link.client.flush()
+    if (!reads) await link.client.flush()
     return result
   } finally {
     link.close()
@@ -83,6 +86,7 @@ async function inProcess<T>(
   call: Call,
   device: Device,
   signal: AbortSignal,
+  reads: boolean,
   use: (reached: Reached) => Promise<T>,
 ): Promise<T> {
   const stopped = new Promise<never>((_, reject) => {
@@ -96,7 +100,7 @@ async function inProcess<T>(
     const work = use({ client, running: false, signal })
     work.catch(() => {})
     const result = await Promise.race([work, stopped])
-    await client.flush()
+    if (!reads) await client.flush()
     return result
   } finally {
     await device.close()

@@ -38,7 +38,7 @@ export function addDeviceCommands(program: Command, act: Act): void {
 }
 
 async function list(call: Call): Promise<void> {
-  const devices = await withDevice(call, {}, ({ client }) => client.device.list())
+  const devices = await withDevice(call, { reads: true }, ({ client }) => client.device.list())
   const rows = devices.map((device) => [
     device.name,
     device.self ? 'this device' : `last seen ${moment(device.lastSeen)}`,

@@ -40,7 +40,7 @@ async function create(call: Call, options: CreateOptions): Promise<void> {
 }
 
 async function code(call: Call): Promise<void> {
-  const shown = await withDevice(call, {}, ({ client }) => client.practice.code())
+  const shown = await withDevice(call, { reads: true }, ({ client }) => client.practice.code())
   await call.print(shown, `Practice code: ${shown.code}\nInvitation:    ${shown.invitation}`)
 }
 

@@ -29,7 +29,7 @@ export function addReportCommands(program: Command, act: Act): void {
 
 async function status(call: Call, options: StatusOptions): Promise<number> {
   const { wait } = options
-  const outcome = await withDevice(call, { network: wait !== undefined }, async ({ client }) =>
+  const outcome = await withDevice(call, { network: wait !== undefined, reads: true }, async ({ client }) =>
     wait === undefined
       ? { met: true, status: await client.status() }
       : client.wait({ for: wait, timeoutSeconds: options.timeout }),
@@ -86,7 +86,7 @@ async function sync(call: Call): Promise<void> {
 }
 
 async function verify(call: Call): Promise<void> {
-  const report = await withDevice(call, { network: true }, ({ client }) => client.verify())
+  const report = await withDevice(call, { network: true, reads: true }, ({ client }) => client.verify())
   const lines = report.devices.map(({ id, reached, differs }) => {
     if (!reached) return `${id}: not reached`
     return differs.length === 0
@@ -98,7 +98,7 @@ async function verify(call: Call): Promise<void> {
 }
 
 async function search(call: Call, _options: object, text: string): Promise<void> {
-  const hits = await withDevice(call, {}, ({ client }) => client.search({ text }))
+  const hits = await withDevice(call, { reads: true }, ({ client }) => client.search({ text }))
   await call.print(
     hits,
     table(
@@ -109,12 +109,12 @@ async function search(call: Call, _options: object, text: string): Promise<void>
 }
 
 async function log(call: Call): Promise<void> {
-  const lines = await withDevice(call, {}, ({ client }) => client.log())
+  const lines = await withDevice(call, { reads: true }, ({ client }) => client.log())
   await call.print(lines, lines.map((line) => `${moment(line.at)}  ${printable(line.text)}`).join('\n'))
 }
 
 async function doctor(call: Call): Promise<void> {
-  const checks = await withDevice(call, {}, ({ client }) => client.doctor())
+  const checks = await withDevice(call, { reads: true }, ({ client }) => client.doctor())
   const lines = checks.flatMap(({ ok, sentence, fix }) => [
     `${ok ? 'ok  ' : 'BAD '} ${printable(sentence)}`,
     ...(ok || fix === '' ? [] : [`     ${printable(fix)}`]),

@@ -316,7 +316,7 @@ export class Pairing {
       const outcome = await attempt(target)
       if ('roster' in outcome) return outcome.roster
       if (outcome.error !== 'unreachable' || !last) last = outcome
-      if (outcome.error !== 'unreachable' && outcome.error !== 'closed') break
+      if (outcome.spent || (outcome.error !== 'unreachable' && outcome.error !== 'closed')) break
     }
     throw last && 'error' in last ? joinRefusal(last) : joinRefusal({ error: 'closed' })
   }
@@ -340,7 +340,9 @@ export class Pairing {
             addresses.map((address) => (address.includes('/p2p/') ? address : `${address}/p2p/${id}`)),
           )
           if ('roster' in outcome) return outcome.roster
-          if (!['unreachable', 'closed', 'other-practice'].includes(outcome.error)) throw joinRefusal(outcome)
+          // Once a confirmation was sent a guess is spent: nobody else on this network is given another.
+          const harmless = ['unreachable', 'closed', 'other-practice'].includes(outcome.error)
+          if (!harmless || outcome.spent) throw joinRefusal(outcome)
           if (outcome.error !== 'unreachable') last = outcome
         }
         await new Promise((resolve) => setTimeout(resolve, 100))
@@ -379,6 +381,7 @@ export class Pairing {
     })
     return new Promise<Attempt>((resolve) => {
       let timer: NodeJS.Timeout | undefined
+      let spent = false
       const finish = (outcome: Attempt) => {
         clearTimeout(timer)
         void channel.close()
@@ -394,6 +397,7 @@ export class Pairing {
             timer = setTimeout(() => step({ kind: 'timeout' }), effect.afterMs)
             return
           case 'spend':
+            spent = true
             this.spent.set(effect.window, (this.spent.get(effect.window) ?? 0) + 1)
             return
           case 'waiting':
@@ -413,6 +417,7 @@ export class Pairing {
           case 'failed':
             return finish({
               error: effect.error,
+              spent,
               ...(effect.triesLeft === undefined ? {} : { triesLeft: effect.triesLeft }),
             })
         }
@@ -441,8 +446,8 @@ export class Pairing {
 
 type Attempt =
   | { roster: Roster }
-  | { error: PairingError | 'unreachable'; triesLeft?: number }
-  | { error: 'bad-address'; sentence: string }
+  | { error: PairingError | 'unreachable'; triesLeft?: number; spent?: boolean }
+  | { error: 'bad-address'; sentence: string; spent?: boolean }
 
 function joinRefusal(outcome: Attempt): Refused {
   if (!('error' in outcome)) return new Refused('failed', pairingSentence('failed'))

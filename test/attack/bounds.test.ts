@@ -1,0 +1,160 @@
+/** What is larger, longer or more than expected: refused or carried, never lost in silence and never in the way. */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import * as Y from 'yjs'
+import { nodeNatives } from '../../src/node/natives.js'
+import { MAX_MESSAGE_BYTES } from '../../src/protocol/framing.js'
+import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { encodePayload } from '../../src/protocol/payload.js'
+import { decodeFrame, encodeFrame, targetToWire } from '../../src/protocol/wire.js'
+import { learnCuts } from '../../src/store/healing.js'
+import { logWrite } from '../../src/store/logs.js'
+import { openStates } from '../../src/store/outgoing.js'
+import { readCases, readItems } from '../../src/store/reading.js'
+import { Bench, type Device } from '../suites/store/bench.js'
+import { memoryDb } from '../support/databases.js'
+import { TestLog } from '../support/logs.js'
+
+let bench: Bench
+beforeEach(() => {
+  bench = new Bench(memoryDb, 78)
+})
+afterEach(() => bench.stop())
+
+const START = new Uint8Array(0)
+
+/** A message that is nothing but empty runs: two bytes each. */
+function emptyRuns(count: number): Uint8Array {
+  const one = encodeFrame({
+    $case: 'changes',
+    value: { openings: [], runs: [{ log: START, from: 0, changes: [], signature: START }] },
+  })
+  const length: number[] = []
+  for (let rest = 2 * count; ; rest >>>= 7) {
+    length.push(rest > 127 ? (rest & 127) | 128 : rest)
+    if (rest <= 127) break
+  }
+  const bytes = new Uint8Array(1 + length.length + 2 * count)
+  bytes.set([one[0]!, ...length])
+  for (let at = 1 + length.length; at < bytes.length; at += 2) bytes[at] = one[2]!
+  return bytes
+}
+
+test('a message of nothing but empty elements is refused before it becomes objects', () => {
+  const before = process.memoryUsage().heapUsed
+  const frame = decodeFrame(emptyRuns(300_000))
+  const grown = process.memoryUsage().heapUsed - before
+  expect(frame).toBeUndefined()
+  expect(grown).toBeLessThan(64 * 1024 * 1024)
+})
+
+test('many cuts with many openings are learned in time that grows with their number, not its square', async () => {
+  const a = await bench.device()
+  const learn = async (count: number) => {
+    const device = bench.random.bytes(32)
+    const openings = Array.from({ length: count }, () => ({
+      device,
+      random: bench.random.bytes(16),
+      predecessor: START,
+    }))
+    const cuts = openings.map(() => ({ log: '00'.repeat(16), seq: 1, check: new Uint8Array(8) }))
+    const start = performance.now()
+    await learnCuts(a.replica, cuts, openings)
+    return performance.now() - start
+  }
+  await learn(100)
+  const [few, many] = [await learn(200), await learn(1600)]
+  expect(many / few).toBeLessThan(24)
+})
+
+/** A log of so many changes that only its checks are left of, as after some years of typing. */
+async function longLog(device: Device, length: number): Promise<TestLog> {
+  const log = new TestLog(bench.practice, bench.member(), bench.random)
+  const checks = bench.random.bytes(8 * length)
+  const stored = {
+    ...device.replica.logs.fresh(log.opening),
+    seq: length,
+    check: checks.slice(-8),
+    retainedFrom: length,
+  }
+  await device.sealed.write([...(await device.replica.logs.checkWrites(log.id, 0, checks)), logWrite(stored)])
+  device.replica.logs.set(stored)
+  return log
+}
+
+test('the beginning of a transfer fits into a message, however many changes there were', async () => {
+  const a = await bench.device()
+  // Three and a half million keystrokes: a busy practice's year or two.
+  for (let each = 0; each < 7; each++) await longLog(a, 500_000)
+  const opened = await openStates(a.replica, new Map())
+  const value = { transfer: 1, openings: [], target: opened.target.map(targetToWire), cases: 0 }
+  expect(encodeFrame({ $case: 'begin', value }).length).toBeLessThan(MAX_MESSAGE_BYTES)
+})
+
+test('what waits for its base counts when cases are gathered into a message', async () => {
+  const a = await bench.device()
+  const log = new TestLog(bench.practice, bench.member(), bench.random)
+  for (let at = 0; at < 3; at++) {
+    // Text that doesn't compress, behind a change that never comes.
+    const doc = Object.assign(new Y.Doc(), { clientID: 10 + at })
+    doc.getText('t').insert(0, 'a')
+    const known = Y.encodeStateVector(doc)
+    doc.getText('t').insert(1, Buffer.from(bench.random.bytes(9_000_000)).toString('base64'))
+    const payload = encodePayload(nodeNatives, Y.encodeStateAsUpdate(doc, known))
+    log.add({ caseId: 'one', generation: 0, at: 1, kind: KIND_UPDATE, payload })
+    await a.replica.admit([log.opening], [log.run(at, at + 1)], log.keys.ed)
+  }
+  const { items } = await readItems(a.replica, START, new Map(), 64 * 1024)
+  const value = { transfer: 1, early: false, items, claims: [], openings: [] }
+  expect(encodeFrame({ $case: 'items', value }).length).toBeLessThan(MAX_MESSAGE_BYTES)
+})
+
+test('cases that are asked for together fit into one message, or come in several', async () => {
+  const a = await bench.device()
+  const ids = ['one', 'two', 'three', 'four']
+  for (const id of ids) await a.type(id, Buffer.from(bench.random.bytes(8_000_000)).toString('base64'))
+  const items = await readCases(
+    a.replica,
+    ids.map((id) => a.key(id)),
+  )
+  const value = { transfer: 1, early: true, items, claims: [], openings: [] }
+  expect(encodeFrame({ $case: 'items', value }).length).toBeLessThan(MAX_MESSAGE_BYTES)
+})
+
+/** A document in which every second letter of a long text was deleted, in several sittings. */
+async function scatter(device: Device, caseId: string, letters: number): Promise<void> {
+  await device.type(caseId, 'x'.repeat(letters))
+  for (let from = 0; from < letters; from += 20_000) {
+    const { outcome } = await device.replica.docs.edit(caseId, (doc) => {
+      const text = doc.getText('t')
+      // The letters before `from` are already thinned out.
+      const start = from / 2
+      for (let at = 0; at < Math.min(20_000, letters - from) / 2; at++) text.delete(start + at, 1)
+    })
+    expect(outcome).toEqual({ ok: true })
+  }
+}
+
+test('a case with a long history of deletions reaches a new device whole', async () => {
+  const [a, b] = [await bench.device(), await bench.device()]
+  await scatter(a, 'one', 120_000)
+  // Compaction brings it all into one part.
+  for (let at = 0; at < 40; at++) await a.type('one', 'y')
+  await a.transferTo(b)
+  expect(b.seq(a.log)).toBe(a.seq())
+  expect(await b.contents()).toEqual(await a.contents())
+}, 120_000)
+
+test('an edit that was made on top of a refused one is refused too, and not kept where nobody sees it', async () => {
+  const a = await bench.device()
+  await a.type('one', 'short ')
+  const doc = await a.replica.openDoc('one')
+  const huge = a.replica.docs.edit('one', (doc) => doc.getText('t').insert(0, 'x'.repeat(17 * 1024 * 1024)))
+  // The writer has taken the first up; the second waits behind it.
+  for (let turn = 0; turn < 3; turn++) await Promise.resolve()
+  const after = a.replica.docs.edit('one', (doc) => doc.getText('t').insert(0, 'kept? '))
+  const outcomes = [(await huge).outcome, (await after).outcome]
+  expect(doc).toBeDefined()
+  expect(outcomes[0]!.ok).toBe(false)
+  const seen = ((await a.contents()).one as { text: string }).text
+  expect({ said: outcomes[1]!.ok, seen: seen.startsWith('kept?') }).not.toEqual({ said: true, seen: false })
+})
