@@ -21,6 +21,7 @@ export default defineConfig({
       include: ['src/protocol/**/*.ts'],
       exclude: ['**/*.gen.ts'],
       reporter: ['text', 'html'],
+      reportOnFailure: true,
       thresholds: { branches: 95 },
     },
     projects: [

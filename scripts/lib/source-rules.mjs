@@ -5,7 +5,7 @@
  * so that a test can plant a violation; `readSources` gives the real one.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { dirname, join, posix } from 'node:path'
+import { dirname, join, posix, relative } from 'node:path'
 import ts from 'typescript'
 
 /** @typedef {{ file: string, line: number, sentence: string }} Violation */
@@ -109,7 +109,7 @@ export function readSources(root) {
     for (const entry of readdirSync(join(root, room), { recursive: true, withFileTypes: true })) {
       if (!entry.isFile() || !/\.(ts|tsx|mts|js|mjs)$/.test(entry.name)) continue
       const full = join(entry.parentPath, entry.name)
-      const path = full.slice(join(root, '/').length).replaceAll('\\', '/')
+      const path = relative(root, full).replaceAll('\\', '/')
       if (!path.includes('node_modules/')) sources.set(path, readFileSync(full, 'utf8'))
     }
   }

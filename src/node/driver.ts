@@ -301,6 +301,7 @@ export class Driver {
             this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
           this.due(session, outcome.advanced, effect.bytes)
           this.step(session, { type: 'applied', ...outcome })
+          this.wantDamaged(session)
         })
       case 'readChanges':
         return this.aside(session, async () => {
@@ -311,8 +312,9 @@ export class Driver {
         })
       case 'openStates':
         return this.aside(session, async () => {
+          const opened = await openStates(replica, effect.frontier)
           await replica.flush()
-          this.step(session, { type: 'statesOpened', ...(await openStates(replica, effect.frontier)) })
+          this.step(session, { type: 'statesOpened', ...opened })
         })
       case 'readItems':
         return this.aside(session, async () => {
@@ -338,8 +340,9 @@ export class Driver {
         })
       case 'takeItems':
         return this.inOrder(session, async () => {
-          if (session.incoming) await session.incoming.take(effect.items, effect.early)
-          else await takeLoose(replica, effect.items)
+          if (session.incoming) await session.incoming.take(effect.items, effect.early, effect.claims)
+          else await takeLoose(replica, effect.items, effect.claims)
+          if (effect.claims.length > 0) this.doubtful = true
           if (this.progress) {
             this.progress.done += effect.items.length
             this.progress.bytes += effect.bytes
@@ -450,11 +453,14 @@ export class Driver {
   /** [X1] Flush first, then say what is held. */
   private async summary(): Promise<Summary> {
     const { replica, roster, statements } = this.options
-    await replica.flush()
+    // Taken before the flush: what is written while it runs is not announced.
+    const { open, closed, closedDigest } = replica.claims()
+    const { total, deleted, unclaimed } = replica.meta
     const doubts: LogClaim[] = this.doubtful ? await readDoubts(replica) : []
     this.doubtful = doubts.length > 0
     const unfinished = (await readTransfer(replica)) !== undefined
-    const { open, closed, closedDigest } = replica.claims()
+    const stated = statements.digest()
+    await replica.flush()
     return {
       practice: replica.options.practice,
       rosterHead: roster.head(),
@@ -462,9 +468,9 @@ export class Driver {
       closed,
       closedDigest,
       doubts,
-      statements: statements.digest(),
-      cases: replica.meta.total + replica.meta.deleted,
-      complete: !replica.meta.unclaimed && replica.damaged.size === 0 && !unfinished,
+      statements: stated,
+      cases: total + deleted,
+      complete: !unclaimed && replica.damaged.size === 0 && !unfinished,
       currentLog: replica.currentLog,
       retainedFrom: new Map([...open, ...closed].map((log) => [log.log, log.retainedFrom])),
     }

@@ -180,7 +180,8 @@ export class SyncSession {
         if (this.member) this.send('live', { $case: 'addresses', value: { addresses: event.addresses } })
         break
       case 'roundAsked':
-        this.asked.push({ id: event.round, round: this.round + 1 })
+        // The first HELLOs crossed: only a second one is an answer.
+        this.asked.push({ id: event.round, round: Math.max(2, this.round + 1) })
         this.askRound()
         break
       case 'timer':
@@ -212,9 +213,10 @@ export class SyncSession {
   private onSummary(summary: Summary): void {
     this.summarising = false
     this.summary = summary
-    this.mine.clear()
     for (const log of [...summary.open, ...summary.closed]) {
-      this.mine.set(log.log, { seq: log.seq, device: toHex(log.device) })
+      // What was taken in while the summary was made stands, but for a log that was cut meanwhile.
+      const known = log.cut ? 0 : (this.mine.get(log.log)?.seq ?? 0)
+      this.mine.set(log.log, { seq: Math.max(known, log.seq), device: toHex(log.device) })
     }
     if (!this.member) return
     if (this.owesHello || this.owesAnswer > 0) this.sendHello(summary)
@@ -332,6 +334,7 @@ export class SyncSession {
       equalBytes(summary.rosterHead, hello.rosterHead)
     const rounds = this.asked.filter(({ round }) => round <= hello.answers).map(({ id }) => id)
     this.asked = this.asked.filter(({ round }) => round > hello.answers)
+    if (this.asked.some(({ round }) => round > this.round)) this.askRound()
     const complete = summary.complete && hello.complete
     this.out.push({ type: 'round', rounds, equal, complete, peerHasMore: this.peerHasMore })
     this.sendMissing(summary)
@@ -383,11 +386,13 @@ export class SyncSession {
   private onChangesRead(read: Extract<SyncEvent, { type: 'changesRead' }>): void {
     this.reading = false
     if (!this.planned) return
-    const runs = read.runs.filter((run) => (this.sent.get(run.log) ?? 0) === run.from)
-    if (runs.length > 0) {
-      this.sendChanges('bulk', runs, read.openings)
-      for (const run of runs) this.sent.set(run.log, run.from + run.changes.length)
-    }
+    // Several runs of one log follow each other: each is held against what goes before it.
+    const runs = read.runs.filter((run) => {
+      if ((this.sent.get(run.log) ?? 0) !== run.from) return false
+      this.sent.set(run.log, run.from + run.changes.length)
+      return true
+    })
+    if (runs.length > 0) this.sendChanges('bulk', runs, read.openings)
     if (read.pruned.length > 0) this.offer(this.summary?.cases ?? 0)
     else if (runs.length > 0) this.pump()
   }
@@ -413,19 +418,22 @@ export class SyncSession {
     if (this.sending) return this.early(caseKeys)
     if (this.offered) return
     const live: GrownRun[] = []
-    for (const grown of runs) {
+    const isOpen = this.inFlight() < 2 * WINDOW_BYTES && !this.reading
+    for (const grown of isOpen ? runs : []) {
       const { run } = grown
       if (this.forked.has(run.log) || (this.sent.get(run.log) ?? 0) !== run.from) continue
       if (this.waitsForAuthor(run.log)) this.armForward()
-      else live.push(grown)
+      else {
+        live.push(grown)
+        this.sent.set(run.log, run.from + run.changes.length)
+      }
     }
-    if (live.length > 0 && this.inFlight() < 2 * WINDOW_BYTES && !this.reading) {
+    if (live.length > 0) {
       this.sendChanges(
         'live',
         live.map(({ run }) => run),
         live.map(({ opening }) => opening),
       )
-      for (const { run } of live) this.sent.set(run.log, run.from + run.changes.length)
     }
     this.pump()
   }
@@ -579,7 +587,7 @@ export class SyncSession {
         const claims = claimsFromWire(frame.value.claims)
         if (!claims) return this.close('malformed')
         const { items, early, openings } = frame.value
-        if (this.receiving === undefined && !early) return
+        if (!early && frame.value.transfer !== this.receiving) return
         this.out.push({ type: 'takeItems', items, early, claims, openings, bytes })
         return
       }

@@ -8,7 +8,7 @@
  */
 import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
-import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
+import { equalBytes, fromHex, toHex, U32_MAX } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
 import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogChange, type LogId } from '../protocol/log.js'
@@ -110,9 +110,11 @@ export class CaseDraft {
   /** The whole content was dropped (erased, or a newer generation began). */
   dropped = false
   /** The row before this draft, for the counts. */
-  readonly rowBefore: string
+  rowBefore: string
   /** The row came with the content and fits it: it need not be projected. */
   rowGiven = false
+  /** It brings a damaged case back whole. */
+  heals = false
 
   constructor(
     base: CaseState,
@@ -128,6 +130,12 @@ export class CaseDraft {
     }
   }
 
+  /** Parts with these numbers lie there from a damaged copy: they go, and new ones are numbered behind them. */
+  replaceParts(numbers: number[]): void {
+    this.removed.push(...numbers)
+    this.state.nextPart = Math.max(this.state.nextPart, ...numbers.map((number) => number + 1))
+  }
+
   touch(log: LogId, seq: number): void {
     if (seq > (this.state.touched.get(log) ?? 0)) this.state.touched.set(log, seq)
   }
@@ -136,7 +144,7 @@ export class CaseDraft {
   apply(log: LogId, seq: number, change: LogChange): Fate {
     this.touch(log, seq)
     if (change.kind === KIND_TOMBSTONE) {
-      this.erase(change.generation + 1)
+      this.erase(Math.min(change.generation + 1, U32_MAX))
       return 'erased'
     }
     if (change.kind !== KIND_UPDATE && change.kind !== KIND_STATE) return 'void'
@@ -257,6 +265,8 @@ export class CaseDraft {
     const whole = tailBytes > Math.max(COMPACT_TAIL_BYTES, first.bytes / 2)
     const kept = whole ? [] : [first]
     const merged = whole ? mergeThroughDoc(updates) : Y.mergeUpdates(updates.slice(1))
+    // One part must stay readable by everybody; what would outgrow that stays in several.
+    if (merged.length > MAX_STATE_BYTES) return
     for (const { number } of whole ? this.state.parts : tail) this.dropPart(number)
     this.state.parts = kept
     this.addPart(encodePayload(this.natives, merged))

@@ -2,8 +2,10 @@
 import type { CaseRow } from '../cases/project.js'
 import { projectRow } from '../cases/project.js'
 import type { CaseDraft } from './case-content.js'
-import { decodeParts, docOf } from './case-content.js'
+import { decodeParts, docOf, MissingPartError } from './case-content.js'
+import { noteDamaged } from './reading.js'
 import type { Replica } from './replica.js'
+import { DamagedError } from './sealed-db.js'
 
 export interface RowCounts {
   /** Cases that are not deleted, archived ones included. */
@@ -19,7 +21,16 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
   if (parts.length === 0) return ''
   const sha256 = replica.natives.sha256
   if (open) return JSON.stringify(projectRow(open, sha256))
-  const doc = docOf(decodeParts(replica.natives, await draft.parts(replica.db), draft.state.unchecked))
+  let stored: Uint8Array[]
+  try {
+    stored = await draft.parts(replica.db)
+  } catch (error) {
+    if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
+    // Fetched again from another device; until then the row stays as it was.
+    noteDamaged(replica, draft.state.key)
+    return draft.state.row
+  }
+  const doc = docOf(decodeParts(replica.natives, stored, draft.state.unchecked))
   const row = JSON.stringify(projectRow(doc, sha256))
   doc.destroy()
   return row

@@ -47,6 +47,11 @@ export class Documents {
     return this.docs.has(caseId)
   }
 
+  /** Whoever has it open must read it again. */
+  forget(caseId: string): void {
+    this.discard(caseId)
+  }
+
   release(caseId: string): void {
     const entry = this.docs.get(caseId)
     if (entry && entry.users > 0) entry.users--

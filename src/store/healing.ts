@@ -108,6 +108,7 @@ export function cutLog(
     await replica.db.write(writes)
     replica.meta = meta
     replica.logs.set(next)
+    replica.cuts++
     replica.events.healed?.('fork')
     return true
   })

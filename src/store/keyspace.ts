@@ -25,6 +25,11 @@ export const keys = {
   note: (name: Uint8Array) => prefix('n', name),
 }
 
+/** All parts of one case. */
+export function partRange(key: Uint8Array): { gte: Uint8Array; lte: Uint8Array } {
+  return { gte: keys.part(key, 0), lte: keys.part(key, 0xffffffff) }
+}
+
 /** All keys of one kind. */
 export function rangeOf(letter: 'f' | 'c' | 'd' | 's' | 'n'): { gte: Uint8Array; lt: Uint8Array } {
   const code = letter.charCodeAt(0)

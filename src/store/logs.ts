@@ -2,7 +2,7 @@
  * The logs a device holds: one small row each in memory, retained changes and checks on disk.
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
-import { concat, fromHex, toHex } from '../protocol/bytes.js'
+import { concat, fromHex, toHex, readU32 } from '../protocol/bytes.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -108,9 +108,14 @@ export class LogTable {
   /** Retained changes of (from..to] in order. */
   async *retained(log: LogId, from: number, to: number): AsyncGenerator<RetainedChange> {
     if (to <= from) return
-    let seq = from
+    let next = from + 1
     const range = { gte: keys.change(log, from + 1), lt: keys.change(log, to + 1) }
-    for await (const { value } of this.db.rows(range)) yield { seq: ++seq, row: ChangeRow.decode(value) }
+    for await (const { key, value } of this.db.rows(range)) {
+      const seq = readU32(key, key.length - 4)
+      // One is gone: nothing behind it may be given under another number.
+      if (seq !== next++) return
+      yield { seq, row: ChangeRow.decode(value) }
+    }
   }
 
   /** Writes that put `checks` of (from..] into the blocks, reading what shares a block with them. */

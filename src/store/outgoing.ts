@@ -3,7 +3,7 @@ import type { LogId, LogOpening } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
 import type { Replica } from './replica.js'
 
-/** Every log that reaches beyond the receiver's frontier, with proof and checks from there on. Flush first. */
+/** Every log that reaches beyond the receiver's frontier, with proof and checks from there on. Flush before it is told. */
 export async function openStates(
   replica: Replica,
   frontier: Map<LogId, number>,

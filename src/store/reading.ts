@@ -70,6 +70,13 @@ export async function readChanges(
       if (run.signature.length > 0) break
     }
     first.next = item
+    const end = run.from + run.changes.length
+    // Changes behind a lost one can't be proven any more: their reader needs whole states.
+    if (run.signature.length === 0 && !(log.cut && end === log.seq)) {
+      out.pruned.push(log.log)
+      first.next = undefined
+      continue
+    }
     out.runs.push(run)
     out.reached.set(log.log, run.from + run.changes.length)
     if (!opened.has(log.log)) {
@@ -162,6 +169,8 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
   for (const state of states) {
     const parts = values.slice(at, at + state.parts.length)
     at += state.parts.length
+    // What was taken in since does not make a damaged case whole.
+    if (replica.damaged.has(toHex(state.key))) continue
     if (parts.some((part) => part === undefined)) {
       noteDamaged(replica, state.key)
       continue

@@ -6,7 +6,7 @@
  *  [S4] a durable `running` mark precedes the first append of a start; a start that finds one opens a new log.
  */
 import type { Doc } from 'yjs'
-import { concat, fromHex, toHex } from '../protocol/bytes.js'
+import { concat, fromHex, readU32, toHex } from '../protocol/bytes.js'
 import { type ChangeRun, judgeRun } from '../protocol/door.js'
 import {
   claimsDigest,
@@ -37,12 +37,13 @@ import {
 } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { encodePayload } from '../protocol/payload.js'
-import { CaseDraft, type CaseState, decodeCase, emptyCase } from './case-content.js'
+import { CaseDraft, type CaseState, decodeCase, emptyCase, MissingPartError } from './case-content.js'
 import { caseKeyOf } from './case-key.js'
 import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { Documents } from './documents.js'
-import { keys } from './keyspace.js'
+import { keys, partRange } from './keyspace.js'
 import { LogTable, logWrite, type StoredLog } from './logs.js'
+import { noteDamaged } from './reading.js'
 import { ChangeRow, MetaRow } from './records.gen.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
@@ -110,6 +111,8 @@ export class Replica {
   meta: MetaRow = MetaRow.decode(new Uint8Array(0))
   /** Keys of cases whose stored bytes failed their check; never served. */
   readonly damaged = new Map<string, Uint8Array>()
+  /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
+  cuts = 0
   private needsNewLog = false
   /** The `running` mark is durable. */
   private isMarked = false
@@ -162,6 +165,7 @@ export class Replica {
       this.needsNewLog = true
       // Any later start must leave it too.
       this.meta = { ...this.meta, running: true }
+      void this.exclusive(() => this.db.write([this.metaWrite()])).catch(() => {})
       this.events.healed?.('old-copy')
     }
   }
@@ -226,7 +230,10 @@ export class Replica {
       }
     }
     this.forget(key)
-    return new CaseDraft(emptyCase(key, caseId), this.natives)
+    const draft = new CaseDraft(emptyCase(key, caseId), this.natives)
+    // What is left of the damaged copy goes with it.
+    draft.replaceParts((await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4)))
+    return draft
   }
 
   // ---- my own changes
@@ -346,7 +353,7 @@ export class Replica {
           case 'accept': {
             const taken = { ...run, changes: run.changes.slice(0, verdict.heads.length) }
             for (const [at, change] of taken.changes.entries()) {
-              const draft = await this.draftIn(drafts, change.caseId)
+              const draft = await this.draftIn(drafts, change.caseId, true)
               draft.apply(run.log, run.from + at + 1, change)
             }
             accepted.push({ log, run: taken, heads: verdict.heads })
@@ -373,10 +380,24 @@ export class Replica {
     return fresh
   }
 
-  private async draftIn(drafts: Map<string, CaseDraft>, caseId: string): Promise<CaseDraft> {
+  private async receivingDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    const draft = await this.draftOrFresh(key, caseId)
+    try {
+      await draft.check(this.db)
+      return draft
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      noteDamaged(this, key)
+      return this.draftOrFresh(key, caseId)
+    }
+  }
+
+  /** `received`: authentic changes advance even where the case is damaged here; they wait in it. [A4] */
+  private async draftIn(drafts: Map<string, CaseDraft>, caseId: string, received = false): Promise<CaseDraft> {
     let draft = drafts.get(caseId)
     if (!draft) {
-      draft = await this.draft(this.keyOf(caseId), caseId)
+      const key = this.keyOf(caseId)
+      draft = await (received ? this.receivingDraft(key, caseId) : this.draft(key, caseId))
       drafts.set(caseId, draft)
     }
     return draft
@@ -431,20 +452,31 @@ export class Replica {
     for (const draft of list) {
       const before = draft.rowBefore
       if (!draft.rowGiven) draft.state.row = await projectCaseRow(this, draft)
-      await draft.compact(this.db)
+      await draft.compact(this.db).catch((error: unknown) => {
+        if (!isDamage(error)) throw error
+        noteDamaged(this, draft.state.key)
+      })
       rowCounts(counts, before, -1)
       rowCounts(counts, draft.state.row, +1)
       writes.push(...draft.writes())
     }
     const next = { ...meta, ...counts, running: meta.running || this.needsNewLog }
-    const healed = list.filter((draft) => this.damaged.has(toHex(draft.state.key)))
-    if (healed.length > 0) writes.push(this.damagedWrite(healed.map((draft) => draft.state.key)))
-    await this.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
+    const healed = list.filter((draft) => draft.heals && this.damaged.has(toHex(draft.state.key)))
+    // The mark must outlive the damaged bytes that a new row replaces.
+    const marked = list.some((draft) => this.damaged.has(toHex(draft.state.key)))
+    if (marked) writes.push(this.damagedWrite(healed.map((draft) => draft.state.key)))
+    try {
+      await this.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
+    } catch (error) {
+      // What could not be stored must not stay on anybody's screen as if it were.
+      for (const draft of list) this.docs.forget(draft.state.caseId)
+      throw error
+    }
     this.meta = next
     this.absent.clear()
     for (const draft of list) {
       this.remember(draft.state)
-      this.damaged.delete(toHex(draft.state.key))
+      if (draft.heals) this.damaged.delete(toHex(draft.state.key))
     }
     this.events.cases?.(list.map((draft) => draft.state.caseId))
   }
@@ -464,7 +496,7 @@ export class Replica {
 
   /** Everything held so far survives a power cut once this returns. */
   flush(): Promise<void> {
-    return this.db.flush(this.metaWrite())
+    return this.db.flush()
   }
 
   /** Remembers which cases are damaged; `without` are whole again. */
@@ -531,7 +563,13 @@ export class Replica {
 export const STORE_VERSION = 1
 const RECENT_CASES = 512
 
+const isDamage = (error: unknown) => error instanceof DamagedError || error instanceof MissingPartError
+
 function grownLog(log: StoredLog, run: ChangeRun, heads: Uint8Array[]): StoredLog {
   const head = heads[heads.length - 1]!
-  return { ...log, seq: run.from + heads.length, head, check: checkOf(head), signature: run.signature }
+  const grown = { ...log, seq: run.from + heads.length, check: checkOf(head) }
+  // At its cut a log ends: no head to go on from, and the run's signature is of one further on.
+  const ended = log.cut !== undefined && grown.seq >= log.cut.seq
+  const none = new Uint8Array(0)
+  return ended ? { ...grown, head: none, signature: none } : { ...grown, head, signature: run.signature }
 }

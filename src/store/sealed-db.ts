@@ -38,6 +38,8 @@ export class ReadOnlyError extends Error {
 }
 
 const NONCE_BYTES = 24
+/** A synced write carries everything before it to the disk; this one leaves nothing behind. */
+const FLUSH_MARK: Write = { key: Uint8Array.of(0x7a), value: undefined }
 const VIEW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 export interface SealedDbOptions {
@@ -99,6 +101,11 @@ export class SealedDb {
     }
   }
 
+  /** The keys of a range, values unread. */
+  async keysIn(range: { gte: Uint8Array; lte: Uint8Array }): Promise<Uint8Array[]> {
+    return (await this.options.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
+  }
+
   /** One atomic batch. Not durable until `flush`. */
   async write(writes: Write[]): Promise<void> {
     if (writes.length === 0) return
@@ -111,13 +118,13 @@ export class SealedDb {
   }
 
   /** Everything written so far survives a power cut once this returns. Concurrent calls share one flush. */
-  async flush(marker: Write): Promise<void> {
+  async flush(): Promise<void> {
     while (this.flushing) await this.flushing
-    if (!this.dirty) return
     if (this.failure) throw this.failure
+    if (!this.dirty) return
     this.dirty = false
     this.flushing = this.attempt(() =>
-      this.options.db.batch(this.sealAll([marker]), { ...VIEW, sync: true } as object),
+      this.options.db.batch(this.sealAll([FLUSH_MARK]), { ...VIEW, sync: true } as object),
     )
     try {
       await this.flushing

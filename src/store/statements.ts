@@ -75,6 +75,7 @@ export class Statements {
     row.signature = replica.natives.sign(device.secret, signedBytes(practice, row))
     replica.meta = { ...replica.meta, statementCounter: counter }
     await replica.db.write([statementWrite(row), replica.metaWrite()])
+    await replica.db.flush()
     this.keep(row)
     return true
   }
@@ -83,6 +84,7 @@ export class Statements {
   async admit(statements: Statement[]): Promise<boolean> {
     const { natives, options, db } = this.replica
     const writes: Write[] = []
+    const taken: StatementRow[] = []
     for (const statement of statements) {
       if (statement.device.length !== 32 || statement.frontier.length > MAX_CLAIMS) continue
       const row: StatementRow = {
@@ -93,10 +95,11 @@ export class Statements {
       if (row.frontier.some(({ log }) => log.length !== 16) || (old && old.counter >= row.counter)) continue
       if (!options.isMember(row.device)) continue
       if (!natives.verify(row.device, signedBytes(options.practice, row), row.signature)) continue
-      this.keep(row)
+      taken.push(row)
       writes.push(statementWrite(row))
     }
     await db.write(writes)
+    for (const row of taken) this.keep(row)
     return writes.length > 0
   }
 

@@ -2,6 +2,7 @@
 import { inspectUpdate } from '../cases/inspect.js'
 import { equalBytes, fromHex, fromUtf8, toHex } from '../protocol/bytes.js'
 import { fits } from '../protocol/content.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import { CASE_KEY_BYTES, CHECK_BYTES, MAX_CASE_ID_UNITS, MAX_STATE_BYTES } from '../protocol/limits.js'
 import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
@@ -38,6 +39,7 @@ function transferWrite(transfer: Transfer): Write {
 export class IncomingTransfer {
   /** Content beyond the target arrived, or stems from an earlier attempt: a scan decides at the end. */
   private beyond: boolean
+  private readonly cuts: number
 
   private constructor(
     private readonly replica: Replica,
@@ -46,6 +48,7 @@ export class IncomingTransfer {
     resumed: boolean,
   ) {
     this.beyond = resumed || replica.meta.unclaimed
+    this.cuts = replica.cuts
   }
 
   /** Starts or resumes. Target logs that can't be proven, or are my own current one, are left out. */
@@ -60,14 +63,16 @@ export class IncomingTransfer {
         cursor: stored?.cursor ?? new Uint8Array(0),
       }
       const incoming = new IncomingTransfer(replica, transfer, fresh, resumed)
+      const meta = { ...replica.meta, unclaimed: true }
+      const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
+      await replica.db.write([transferWrite(transfer), metaRow, ...doubtWrites(replica, proven)])
       replica.meta = { ...replica.meta, unclaimed: true }
-      await replica.db.write([transferWrite(transfer), replica.metaWrite(), ...doubtWrites(replica, proven)])
       return incoming
     })
   }
 
   /** [T1] Merges cases and moves the cursor in one batch. Early cases don't move it. */
-  take(items: Item[], early: boolean): Promise<void> {
+  take(items: Item[], early: boolean, claims: LogClaim[] = []): Promise<void> {
     return this.replica.exclusive(async () => {
       const drafts = new Map<string, CaseDraft>()
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
@@ -80,13 +85,12 @@ export class IncomingTransfer {
           if (seq > Math.max(target.get(log) ?? 0, this.replica.logs.get(log)?.seq ?? 0)) this.beyond = true
         }
       }
-      const writes: Write[] = []
+      const writes: Write[] = claimWrites(this.replica, claims)
       const last = items[items.length - 1]
-      if (!early && last) {
-        this.transfer = { ...this.transfer, cursor: last.key }
-        writes.push(this.cursorWrite())
-      }
+      const moved = !early && last && !this.isOvertaken ? { ...this.transfer, cursor: last.key } : this.transfer
+      if (moved !== this.transfer) writes.push(transferWrite(moved))
       await this.replica.commitCases(drafts.values(), writes, this.replica.meta)
+      this.transfer = moved
     })
   }
 
@@ -94,14 +98,17 @@ export class IncomingTransfer {
     return this.transfer.cursor
   }
 
-  private cursorWrite(): Write {
-    return transferWrite(this.transfer)
+  /** A cut fell since this began: what it targeted may not be what is held. */
+  private get isOvertaken(): boolean {
+    return this.cuts !== this.replica.cuts
   }
 
   /** [T3] The frontier becomes the maximum of my own and the target. Cases the sender could not read are marked. */
   end(missing: Uint8Array[]): Promise<LogId[]> {
     return this.replica.exclusive(async () => {
       const { replica } = this
+      // The cut marked everything as unclaimed; comparing again decides what is still to be had.
+      if (this.isOvertaken) return []
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
       const writes: Write[] = []
       const adopted: StoredLog[] = []
@@ -138,8 +145,17 @@ export class IncomingTransfer {
   }
 }
 
+/** Content beyond the frontier came on these claims: a fork there must be seen. */
+function claimWrites(replica: Replica, claims: LogClaim[]): Write[] {
+  return claims.flatMap(({ log, seq, check }) => {
+    const base = replica.logs.get(log)?.seq ?? 0
+    if (seq <= base) return []
+    return { key: keys.doubt(log), value: DoubtRow.encode({ log: fromHex(log), base, seq, check }).finish() }
+  })
+}
+
 /** Cases that came outside a transfer, because they were asked for. What they hold beyond is unclaimed. */
-export function takeLoose(replica: Replica, items: Item[]): Promise<void> {
+export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = []): Promise<void> {
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
@@ -149,7 +165,8 @@ export function takeLoose(replica: Replica, items: Item[]): Promise<void> {
       drafts.push(draft)
       for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true
     }
-    await replica.commitCases(drafts, [], { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond })
+    const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
+    await replica.commitCases(drafts, claimWrites(replica, claims), meta)
   })
 }
 
@@ -217,7 +234,8 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   const held = draft.state.touched
   const known =
     item.touched.length > 0 && item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
-  if (known && !replica.damaged.has(toHex(item.key)) && item.erased <= draft.state.erased) return draft
+  const damaged = replica.damaged.has(toHex(item.key))
+  if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
   draft.erase(item.erased)
   if (draft.enterGeneration(item.generation)) {
@@ -230,13 +248,29 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
     draft.retryParked()
   }
   for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
+  if (damaged) await heal(replica, draft, item)
   const row = fromUtf8(item.row) ?? ''
   // The sender's row is of exactly this content if nothing else was here and every part went in.
-  if (wasEmpty && draft.state.parts.length === item.parts.length && parseRow(row)) {
+  if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && parseRow(row)) {
     draft.state.row = row
     draft.rowGiven = !replica.docs.isOpen(caseId)
   }
   return draft
+}
+
+/** What only this device's logs hold of the case is put on top of the copy that replaces the damaged one. */
+async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
+  draft.heals = true
+  draft.rowBefore = draft.rowBefore || (fromUtf8(item.row) ?? '')
+  const given = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
+  for (const log of [...replica.logs.all()]) {
+    const from = Math.max(log.retainedFrom, given.get(log.log) ?? 0)
+    for await (const { seq, row } of replica.logs.retained(log.log, from, log.seq)) {
+      if (row.caseId !== item.caseId) continue
+      await draft.check(replica.db)
+      draft.apply(log.log, seq, row)
+    }
+  }
 }
 
 /** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */

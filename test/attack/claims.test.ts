@@ -7,7 +7,7 @@ import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
 import { openStates } from '../../src/store/outgoing.js'
 import { readCases, readItems } from '../../src/store/reading.js'
 import { IncomingTransfer, readTransfer, takeLoose } from '../../src/store/transfers.js'
-import { Bench, type Device, keystrokes } from '../suites/store/bench.js'
+import { Bench, keystrokes } from '../suites/store/bench.js'
 import { memoryDb } from '../support/databases.js'
 import { TestLog } from '../support/logs.js'
 

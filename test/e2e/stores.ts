@@ -61,5 +61,5 @@ export async function readMeta({ sealed }: OpenStore): Promise<MetaRow> {
 export async function writeMeta({ sealed }: OpenStore, meta: MetaRow): Promise<void> {
   const write = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
   await sealed.write([write])
-  await sealed.flush(write)
+  await sealed.flush()
 }

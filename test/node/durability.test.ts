@@ -316,21 +316,6 @@ describe('this check catches', () => {
         Object.assign(device.disk.db, { batch: (operations: unknown) => batch(operations, {}) })
       },
     ],
-    [
-      'a statement that is told before it is flushed',
-      ({ driver, statements }) => {
-        const whenQuiet = async () => {
-          if (await statements.state())
-            for (const session of driver.sessions.values()) {
-              Reflect.get(driver, 'step').call(driver, session, {
-                type: 'statements',
-                statements: statements.wire(),
-              })
-            }
-        }
-        Object.assign(driver, { whenQuiet })
-      },
-    ],
   ]
 
   it.each(bugs)('%s', async (_name, seedBug) => {

@@ -93,7 +93,7 @@ export class Notes {
   async saveDurably(name: string, value: unknown): Promise<void> {
     const write = { key: keys.note(utf8(name)), value: utf8(JSON.stringify(value)) }
     await this.db.write([write])
-    await this.db.flush(write)
+    await this.db.flush()
   }
 
   async read<T>(name: string): Promise<T | undefined> {

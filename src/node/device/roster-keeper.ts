@@ -124,7 +124,7 @@ export class RosterKeeper {
   private async store(roster: Roster): Promise<void> {
     const write = RosterKeeper.write(roster)
     await this.db.write([write])
-    await this.db.flush(write)
+    await this.db.flush()
     this.adopt(roster)
   }
 
