@@ -17,6 +17,13 @@ export const INSPECTION_LIMITS: InspectionLimits = {
   deletions: 50_000,
 }
 
+/** A whole state may carry a long history: only its bytes are bounded closely. */
+export const STATE_LIMITS: InspectionLimits = {
+  bytes: 64 * 1024 * 1024,
+  structs: 20_000_000,
+  deletions: 5_000_000,
+}
+
 export type Inspection = {
   /** Runs of operations in the update, `to` exclusive; a client has several where the update has gaps. */
   clients: { client: number; from: number; to: number }[]

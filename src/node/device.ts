@@ -39,22 +39,19 @@ function random(length: number): Uint8Array {
 
 /** Opens the folder and starts the device. Throws `Refused` with a sentence for every expected failure. */
 export async function createDevice(options: DeviceOptions): Promise<Device> {
-  const identity = await openIdentity(options.folder)
+  // The lock comes first: two first starts at once must not make two sets of keys.
   const folder = await openFolder(options.folder)
   try {
-    return await compose(options, folder, identity)
+    return await compose(options, folder, await identityOf(options.folder, folder.isNew))
   } catch (error) {
     await folder.close()
     throw error
   }
 }
 
-/** The folder must exist before its keys do; both refusals are the folder's. */
-async function openIdentity(folder: string) {
-  const { mkdir } = await import('node:fs/promises')
+async function identityOf(folder: string, isNew: boolean) {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    return await loadIdentity(folder)
+    return await loadIdentity(folder, isNew)
   } catch (error) {
     if (error instanceof Refused) throw error
     const code = (error as NodeJS.ErrnoException).code

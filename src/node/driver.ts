@@ -66,6 +66,13 @@ export interface DriverEvents {
 export const SETTLE_MS = 2_000
 /** Bytes of a peer that may be waiting for the store before its stream is paused. */
 const INBOX_BYTES = 1024 * 1024
+/** First byte of a ROSTER message: field 3, length-delimited. */
+const ROSTER_TAG = 0x1a
+/** First bytes of HELLO, REFUSE, ALIVE, NEIGHBOURS and ADDRESSES. */
+const GREETING_TAGS = [0x0a, 0x72, 0x7a, 0x8a, 0xa2]
+const GREETING_BYTES = 64 * 1024
+/** The largest roster that a stranger may show. */
+const STRANGER_BYTES = 1024 * 1024
 const RUN_CASES_PER_ITEMS = 64
 /** Bytes of a transfer that are flushed and acknowledged together: a part of the window. */
 const TRANSFER_FLUSH_BYTES = WINDOW_BYTES / 4
@@ -93,6 +100,8 @@ export class PeerSession {
   claimsDue = new Set<LogId>()
   incoming: IncomingTransfer | undefined
   wantsTake = false
+  /** The cursor that the last TAKE named. */
+  takeAfter: Uint8Array = new Uint8Array(0)
   lastRound: RoundResult | undefined
   readonly waiting = new Map<number, (result: RoundResult | undefined) => void>()
   readonly asked = new Map<
@@ -151,6 +160,13 @@ export class Driver {
   /** One message from the peer. Resolves when more may be read. */
   receive(session: PeerSession, bytes: Uint8Array): Promise<void> | undefined {
     if (!session.open) return undefined
+    // Of a stranger only a roster is read, and not a large one.
+    if (session.machine.isStranger && (bytes[0] !== ROSTER_TAG || bytes.length > STRANGER_BYTES)) {
+      // A device that takes me for one of its own has said a few small things before it was refused.
+      if (bytes.length > GREETING_BYTES || !GREETING_TAGS.includes(bytes[0] ?? 0))
+        this.disconnect(session, 'refused')
+      return undefined
+    }
     const frame = decodeFrame(bytes)
     session.pendingBytes += bytes.length
     this.step(session, frame ? { type: 'frame', frame, bytes: bytes.length } : { type: 'malformed' })
@@ -323,17 +339,20 @@ export class Driver {
         })
       case 'readCases':
         return this.aside(session, async () => {
-          const items = await readCases(replica, effect.keys)
-          const logs = [...new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))]
-          const held = logs.flatMap((id) => replica.logs.get(id) ?? [])
-          this.step(session, { type: 'casesRead', items, claims: held, openings: held })
+          // One by one: together they might outgrow a message.
+          for (const key of effect.keys) await this.giveCase(session, key)
         })
       case 'wantTake':
         session.wantsTake = true
         return this.offerTake()
       case 'beginTransfer':
         return this.inOrder(session, async () => {
-          session.incoming = await IncomingTransfer.begin(replica, effect.target, effect.openings)
+          session.incoming = await IncomingTransfer.begin(
+            replica,
+            effect.target,
+            effect.openings,
+            session.takeAfter,
+          )
           this.doubtful = true
           this.progress = { done: 0, of: effect.cases, bytes: effect.bytes }
           this.due(session, [], effect.bytes)
@@ -569,6 +588,7 @@ export class Driver {
       await replica.flush()
       const stored = await readTransfer(replica)
       const claims = [...replica.logs.all()].filter((log) => log.seq > 0)
+      next.takeAfter = stored?.cursor ?? new Uint8Array(0)
       this.step(next, { type: 'takeReady', transfer, after: stored?.cursor ?? new Uint8Array(0), claims })
     })
   }
@@ -577,6 +597,14 @@ export class Driver {
     this.receiver = undefined
     this.lastTransfer = this.progress
     this.progress = undefined
+  }
+
+  private async giveCase(session: PeerSession, key: Uint8Array): Promise<void> {
+    const { replica } = this.options
+    const items = await readCases(replica, [key])
+    const logs = new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
+    const held = [...logs].flatMap((id) => replica.logs.get(id) ?? [])
+    this.step(session, { type: 'casesRead', items, claims: held, openings: held })
   }
 
   private wantDamaged(session: PeerSession): void {

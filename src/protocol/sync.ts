@@ -191,6 +191,11 @@ export class SyncSession {
     return this.out
   }
 
+  /** Before it has shown that it belongs, a peer is hardly listened to. */
+  get isStranger(): boolean {
+    return !this.member
+  }
+
   /** Whole states, or changes the peer has not acknowledged, are on their way. */
   get isSending(): boolean {
     return this.sending !== undefined || this.reading || this.inFlight() > 0
@@ -527,8 +532,14 @@ export class SyncSession {
 
   // ---- receiving
 
+  /** A stranger shows one roster, no more. */
+  private strangerSpoke = false
+
   private onStrangerFrame(frame: FrameKind): void {
-    if (frame.$case === 'roster') this.out.push({ type: 'applyRoster', entries: frame.value.entries })
+    if (frame.$case === 'roster' && !this.strangerSpoke) {
+      this.strangerSpoke = true
+      this.out.push({ type: 'applyRoster', entries: frame.value.entries })
+    }
   }
 
   private onFrame(frame: FrameKind, bytes: number): void {

@@ -7,7 +7,7 @@
  *  [S2] the same set of changes gives the same content, whatever the order (void, parked, erased included).
  */
 import * as Y from 'yjs'
-import { inspectUpdate } from '../cases/inspect.js'
+import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
 import { equalBytes, fromHex, toHex, U32_MAX } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
@@ -196,7 +196,7 @@ export class CaseDraft {
   private tryMerge(payload: Uint8Array, isState: boolean): Fate {
     const update = decodePayload(this.natives, payload, isState ? MAX_STATE_BYTES : MAX_CHANGE_BYTES)
     if (!update) return 'void'
-    const contents = inspectUpdate(update)
+    const contents = isState ? inspectUpdate(update, STATE_LIMITS) : inspectUpdate(update)
     if ('error' in contents) return 'void'
     if (!fits(contents, this.state.clocks)) return 'parked'
     if (contents.clients.length === 0 && contents.deletes.size === 0) return 'merged'
@@ -302,7 +302,7 @@ export function decodeParts(natives: Natives, parts: Uint8Array[], unchecked = f
       if (!update) throw new Error('a stored part does not decode')
       return [update]
     }
-    const contents = update && inspectUpdate(update)
+    const contents = update && inspectUpdate(update, STATE_LIMITS)
     if (!contents || 'error' in contents || !fits(contents, clocks)) return []
     advance(contents, clocks)
     return [update]

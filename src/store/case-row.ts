@@ -54,7 +54,16 @@ export function parseRow(row: string): CaseRow | undefined {
     const parsed = JSON.parse(row) as CaseRow
     const texts = [parsed.name, parsed.firstName, parsed.lastName]
     const flags = [parsed.archived, parsed.deleted, parsed.lateEdits]
-    return texts.every((text) => typeof text === 'string') && flags.every((flag) => typeof flag === 'boolean')
+    const maybe = [parsed.drawer, parsed.lastConsultation].every(
+      (text) => text === null || typeof text === 'string',
+    )
+    const numbers =
+      typeof parsed.conflicts === 'number' &&
+      (parsed.birthYear === null || typeof parsed.birthYear === 'number')
+    return maybe &&
+      numbers &&
+      texts.every((text) => typeof text === 'string') &&
+      flags.every((flag) => typeof flag === 'boolean')
       ? parsed
       : undefined
   } catch {

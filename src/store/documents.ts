@@ -164,15 +164,28 @@ export class Documents {
       const edits = this.pending
       this.pending = []
       for (const edit of edits) {
+        if (edit.updates.length === 0) continue
         const update = edit.updates.length === 1 ? edit.updates[0]! : Y.mergeUpdates(edit.updates)
         try {
           const outcome = await this.replica.append([{ caseId: edit.caseId, kind: KIND_UPDATE, update }])
-          if (!outcome.ok) this.discard(edit.caseId)
+          if (!outcome.ok) this.refuseRest(edit.caseId, edits, outcome)
           for (const settle of edit.settle) settle(outcome)
         } catch (error) {
           this.discard(edit.caseId)
           for (const fail of edit.fail) fail(error)
         }
+      }
+    }
+  }
+
+  /** What was typed on top of a refused edit has lost its base: it is refused with it. */
+  private refuseRest(caseId: string, edits: PendingEdit[], outcome: AppendOutcome): void {
+    this.discard(caseId)
+    for (const list of [edits, this.pending]) {
+      for (const later of list) {
+        if (later.caseId !== caseId) continue
+        later.updates = []
+        for (const settle of later.settle) settle(outcome)
       }
     }
   }

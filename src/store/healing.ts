@@ -7,7 +7,7 @@
  */
 import { equalBytes, toHex } from '../protocol/bytes.js'
 import { highestCommon } from '../protocol/frontier.js'
-import { CHECK_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { CHECK_BYTES, MAX_CLAIMS, MAX_STATE_BYTES } from '../protocol/limits.js'
 import {
   KIND_STATE,
   KIND_TOMBSTONE,
@@ -72,6 +72,11 @@ export function cutLog(
   return replica.exclusive(async () => {
     const log = replica.logs.get(id) ?? (opening && replica.freshLogs([opening]).get(id))
     if (!log || (log.cut && log.cut.seq <= seq)) return false
+    // A cut of a branch that isn't mine would make me claim it. The claims differ then, and FORK finds the common part.
+    if (seq > 0 && seq <= log.seq) {
+      const mine = await replica.logs.checkAt(id, seq)
+      if (!mine || !equalBytes(mine, check)) return false
+    }
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
     await restateWhere(
@@ -121,9 +126,11 @@ export async function learnCuts(
   openings: LogOpening[],
 ): Promise<boolean> {
   let changed = false
+  const byLog = new Map(
+    openings.slice(0, MAX_CLAIMS).map((opening) => [logIdOf(replica.natives, opening), opening]),
+  )
   for (const { log, seq, check } of cuts) {
-    const opening = openings.find((candidate) => logIdOf(replica.natives, candidate) === log)
-    if (await cutLog(replica, log, seq, check, opening)) changed = true
+    if (await cutLog(replica, log, seq, check, byLog.get(log))) changed = true
   }
   return changed
 }
@@ -176,8 +183,10 @@ async function trimChecks(replica: Replica, log: StoredLog, seq: number): Promis
 export function restateUnclaimed(replica: Replica): Promise<number> {
   return replica.exclusive(async () => {
     if (!replica.meta.unclaimed) return 0
+    const doubts = await readDoubts(replica)
+    const doubted = (state: CaseState) => doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
     const beyond = (state: CaseState) =>
-      [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
+      doubted(state) || [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
     const count = await restateWhere(replica, beyond, (state) => {
       for (const [log, seq] of state.touched) {
         const held = replica.logs.get(log)?.seq ?? 0
@@ -185,8 +194,7 @@ export function restateUnclaimed(replica: Replica): Promise<number> {
       }
     })
     const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
-    for (const doubt of await readDoubts(replica))
-      writes.push({ key: keys.doubt(doubt.log), value: undefined })
+    for (const doubt of doubts) writes.push({ key: keys.doubt(doubt.log), value: undefined })
     const meta = { ...replica.meta, unclaimed: false }
     writes.push({ key: keys.meta(), value: MetaRow.encode(meta).finish() })
     await replica.db.write(writes)

@@ -2,7 +2,7 @@
  * The logs a device holds: one small row each in memory, retained changes and checks on disk.
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
-import { concat, fromHex, toHex, readU32 } from '../protocol/bytes.js'
+import { concat, fromHex, readU32, toHex } from '../protocol/bytes.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -139,18 +139,28 @@ export class LogTable {
     return writes
   }
 
+  /** Writes that drop all payloads and put `checks` behind the ones held: one block may hold both. */
+  async extendWrites(log: StoredLog, checks: Uint8Array): Promise<Write[]> {
+    const writes: Write[] = []
+    for (let seq = log.retainedFrom + 1; seq <= log.seq; seq++) {
+      writes.push({ key: keys.change(log.log, seq), value: undefined })
+    }
+    const retained = await this.checks(log.log, log.retainedFrom, log.seq)
+    writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat([retained, checks]))))
+    return writes
+  }
+
   /** Writes that drop the payloads up to `upTo` and keep their checks, and the log's new value. */
   async pruneWrites(log: StoredLog, upTo: number): Promise<{ writes: Write[]; log: StoredLog }> {
     const to = Math.min(upTo, log.seq)
     if (to <= log.retainedFrom) return { writes: [], log }
-    const checks: Uint8Array[] = []
+    const checks = await this.checks(log.log, log.retainedFrom, to)
     const writes: Write[] = []
-    for await (const { seq, row } of this.retained(log.log, log.retainedFrom, to)) {
-      checks.push(row.check)
+    for (let seq = log.retainedFrom + 1; seq <= to; seq++) {
       writes.push({ key: keys.change(log.log, seq), value: undefined })
     }
     const pruned = { ...log, retainedFrom: to }
-    writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat(checks))), logWrite(pruned))
+    writes.push(...(await this.checkWrites(log.log, log.retainedFrom, checks)), logWrite(pruned))
     return { writes, log: pruned }
   }
 }

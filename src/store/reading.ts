@@ -140,7 +140,11 @@ export async function readItems(
       out.after = state.key
       if (!touchedBeyond(state, frontier)) continue
       wanted.push(state)
-      bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
+      bytes +=
+        64 +
+        state.row.length +
+        state.parked.reduce((sum, { payload }) => sum + payload.length, 0) +
+        state.parts.reduce((sum, part) => sum + part.bytes, 0)
     }
     out.items = await itemsOf(replica, wanted)
     // The last stretch names all that are known to be damaged, those whose own row can't be read included.

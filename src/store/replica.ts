@@ -113,6 +113,8 @@ export class Replica {
   readonly damaged = new Map<string, Uint8Array>()
   /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
   cuts = 0
+  /** How often content beyond the frontier came outside a transfer. */
+  loose = 0
   private needsNewLog = false
   /** The `running` mark is durable. */
   private isMarked = false
@@ -393,7 +395,11 @@ export class Replica {
   }
 
   /** `received`: authentic changes advance even where the case is damaged here; they wait in it. [A4] */
-  private async draftIn(drafts: Map<string, CaseDraft>, caseId: string, received = false): Promise<CaseDraft> {
+  private async draftIn(
+    drafts: Map<string, CaseDraft>,
+    caseId: string,
+    received = false,
+  ): Promise<CaseDraft> {
     let draft = drafts.get(caseId)
     if (!draft) {
       const key = this.keyOf(caseId)
@@ -427,9 +433,7 @@ export class Replica {
           writes.push({ key: keys.change(run.log, run.from + at + 1), value: row })
         }
       } else {
-        const pruned = await this.logs.pruneWrites(tip, tip.seq)
-        writes.push(...pruned.writes)
-        writes.push(...(await this.logs.checkWrites(run.log, run.from, concat(heads.map(checkOf)))))
+        writes.push(...(await this.logs.extendWrites(tip, concat(heads.map(checkOf)))))
         grown = { ...grown, retainedFrom: grown.seq }
       }
       tips.set(run.log, grown)

@@ -1,15 +1,22 @@
 /** The receiving half of a transfer of whole states (rules [T1]–[T4] in protocol/transfer.ts). */
-import { inspectUpdate } from '../cases/inspect.js'
+import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
 import { equalBytes, fromHex, fromUtf8, toHex } from '../protocol/bytes.js'
 import { fits } from '../protocol/content.js'
 import type { LogClaim } from '../protocol/frontier.js'
-import { CASE_KEY_BYTES, CHECK_BYTES, MAX_CASE_ID_UNITS, MAX_STATE_BYTES } from '../protocol/limits.js'
+import {
+  CASE_KEY_BYTES,
+  CHECK_BYTES,
+  LOG_ID_BYTES,
+  MAX_CASE_ID_UNITS,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { resumedTarget, type TargetLog, targetCheck } from '../protocol/transfer.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
+import { type Doubt, readDoubts } from './healing.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { DoubtRow, MetaRow, TransferRow } from './records.gen.js'
@@ -40,6 +47,7 @@ export class IncomingTransfer {
   /** Content beyond the target arrived, or stems from an earlier attempt: a scan decides at the end. */
   private beyond: boolean
   private readonly cuts: number
+  private readonly loose: number
 
   private constructor(
     private readonly replica: Replica,
@@ -49,23 +57,35 @@ export class IncomingTransfer {
   ) {
     this.beyond = resumed || replica.meta.unclaimed
     this.cuts = replica.cuts
+    this.loose = replica.loose
   }
 
   /** Starts or resumes. Target logs that can't be proven, or are my own current one, are left out. */
-  static begin(replica: Replica, offered: TargetLog[], openings: LogOpening[]): Promise<IncomingTransfer> {
+  static begin(
+    replica: Replica,
+    offered: TargetLog[],
+    openings: LogOpening[],
+    after?: Uint8Array,
+  ): Promise<IncomingTransfer> {
     return replica.exclusive(async () => {
       const fresh = replica.freshLogs(openings)
       const proven = offered.filter((log) => isProven(replica, fresh, log))
       const stored = await readTransfer(replica)
       const resumed = stored !== undefined && stored.cursor.length > 0
+      // A cut since TAKE dropped what the cursor stood for: cases are skipped that nothing claims any more.
+      const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer: Transfer = {
-        target: resumed ? resumedTarget(stored.target, proven) : proven,
+        target: isStale ? [] : resumed ? resumedTarget(stored.target, proven) : proven,
         cursor: stored?.cursor ?? new Uint8Array(0),
       }
       const incoming = new IncomingTransfer(replica, transfer, fresh, resumed)
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
-      await replica.db.write([transferWrite(transfer), metaRow, ...doubtWrites(replica, proven)])
+      await replica.db.write([
+        transferWrite(transfer),
+        metaRow,
+        ...doubtWrites(replica, proven, await readDoubts(replica)),
+      ])
       replica.meta = { ...replica.meta, unclaimed: true }
       return incoming
     })
@@ -87,7 +107,8 @@ export class IncomingTransfer {
       }
       const writes: Write[] = claimWrites(this.replica, claims)
       const last = items[items.length - 1]
-      const moved = !early && last && !this.isOvertaken ? { ...this.transfer, cursor: last.key } : this.transfer
+      const moved =
+        !early && last && !this.isOvertaken ? { ...this.transfer, cursor: last.key } : this.transfer
       if (moved !== this.transfer) writes.push(transferWrite(moved))
       await this.replica.commitCases(drafts.values(), writes, this.replica.meta)
       this.transfer = moved
@@ -112,26 +133,29 @@ export class IncomingTransfer {
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
       const writes: Write[] = []
       const adopted: StoredLog[] = []
+      const doubts = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt]))
       for (const target of this.transfer.target) {
         const held = replica.logs.get(target.log) ?? this.openings.get(target.log)
         if (!held || target.log === replica.liveLog) continue
         const log = adoptedLog(held, target)
-        if (!log) continue
-        const pruned = await replica.logs.pruneWrites(held, held.seq)
-        const from = Math.max(target.from, held.seq)
+        if (!log) {
+          if (target.seq > held.seq) this.beyond = true
+          continue
+        }
+        const from = held.seq
         const checks = target.checks.subarray(
           (from - target.from) * CHECK_BYTES,
           (log.seq - target.from) * CHECK_BYTES,
         )
-        writes.push(
-          ...pruned.writes,
-          ...(await replica.logs.checkWrites(log.log, from, checks)),
-          logWrite(log),
-        )
-        writes.push({ key: keys.doubt(log.log), value: undefined })
+        writes.push(...(await replica.logs.extendWrites(held, checks)), logWrite(log))
+        const doubt = doubts.get(log.log)
+        const confirmed = doubt && targetCheck(target, doubt.seq)
+        if (confirmed && doubt.seq <= log.seq && equalBytes(confirmed, doubt.check)) {
+          writes.push({ key: keys.doubt(log.log), value: undefined })
+        }
         adopted.push(log)
       }
-      const meta = { ...replica.meta, unclaimed: this.beyond }
+      const meta = { ...replica.meta, unclaimed: this.beyond || this.loose !== replica.loose }
       if (missing.length > 0) writes.push(replica.damagedWrite())
       writes.push(
         { key: keys.transfer(), value: undefined },
@@ -167,6 +191,7 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
     await replica.commitCases(drafts, claimWrites(replica, claims), meta)
+    if (beyond) replica.loose++
   })
 }
 
@@ -209,9 +234,16 @@ function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: Target
 }
 
 /** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
-function doubtWrites(replica: Replica, target: TargetLog[]): Write[] {
+function doubtWrites(replica: Replica, target: TargetLog[], doubts: Doubt[]): Write[] {
+  const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))
   return target
-    .filter((log) => log.seq > (replica.logs.get(log.log)?.seq ?? 0))
+    .filter((log) => {
+      const doubt = old.get(log.log)
+      const check = doubt && targetCheck(log, doubt.seq)
+      // An older doubt stays unless this target confirms it: its content may be of another branch.
+      const replaces = !doubt || (check !== undefined && equalBytes(check, doubt.check))
+      return replaces && log.seq > (replica.logs.get(log.log)?.seq ?? 0)
+    })
     .map(({ log, seq, from, checks }) => ({
       key: keys.doubt(log),
       value: DoubtRow.encode({
@@ -229,11 +261,14 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
     return undefined
   if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
+  if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
   // A case whose stored bytes are damaged here starts again from what a peer holds.
   const draft = await replica.draftOrFresh(item.key, caseId)
   const held = draft.state.touched
   const known =
-    item.touched.length > 0 && item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
+    item.touched.length > 0 &&
+    item.touched.every(({ log, seq }) => seq <= (replica.logs.get(toHex(log))?.seq ?? 0)) &&
+    item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
   const damaged = replica.damaged.has(toHex(item.key))
   if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
@@ -284,7 +319,7 @@ function takeWhole(draft: CaseDraft, item: Item): void {
 function takePart(replica: Replica, draft: CaseDraft, part: Uint8Array): void {
   const update = decodePayload(replica.natives, part, MAX_STATE_BYTES)
   if (!update) return
-  const contents = inspectUpdate(update)
+  const contents = inspectUpdate(update, STATE_LIMITS)
   if ('error' in contents) return
   if (!fits(contents, draft.state.clocks)) {
     draft.takePayload(UNKNOWN_LOG, 0, part, true)

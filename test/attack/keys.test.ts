@@ -1,10 +1,9 @@
 /** The key file: without the right one everything in the store is lost. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { mkdir, readFile, rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { loadIdentity } from '../../src/node/device/identity.js'
 import { createDevice } from '../../src/node/device.js'
 
 let folder: string
@@ -14,16 +13,17 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }))
 
 test('first starts at the same time, as by a double click, have the keys that are in the file', async () => {
-  for (let attempt = 0; attempt < 40; attempt++) {
+  for (let attempt = 0; attempt < 10; attempt++) {
     const fresh = join(folder, `${attempt}`)
-    await mkdir(fresh)
-    const started = await Promise.allSettled([
-      loadIdentity(fresh),
-      new Promise((resolve) => setTimeout(resolve, attempt % 4)).then(() => loadIdentity(fresh)),
-    ])
-    const kept = await loadIdentity(fresh)
-    for (const outcome of started)
-      if (outcome.status === 'fulfilled') expect(outcome.value.dataKey).toEqual(kept.dataKey)
+    const open = () => createDevice({ folder: fresh, network: false })
+    const started = await Promise.allSettled([open(), open()])
+    const [running] = started.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []))
+    const [refused] = started.flatMap((outcome) => (outcome.status === 'rejected' ? [outcome.reason] : []))
+    expect(refused).toMatchObject({ code: 'in-use' })
+    await running!.close()
+    const again = await open()
+    expect(again.id).toBe(running!.id)
+    await again.close()
   }
 })
 

@@ -20,7 +20,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: '4e1d69d7593deaa8a16079c3e85b4995' },
+    pinned: { version: 1, hash: 'ca8443862736fe81d7ec3452558a3ee8' },
   },
   {
     schema: 'src/protocol/pair.proto',
@@ -34,7 +34,7 @@ const PINS: Pin[] = [
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: 'd87813b5c1fdabdee05708a99dd01c25' },
+    pinned: { version: 1, hash: '7ae4a700c52d71fe8ea4715cfd3c6d21' },
   },
 ]
 

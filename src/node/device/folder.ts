@@ -13,6 +13,8 @@ const HOLDER_FILE = 'holder'
 
 export interface OpenFolder {
   db: Database
+  /** There was no store here before: whatever else is missing may be made. */
+  isNew: boolean
   /** Says which machine, path and inode this is: a copy has another one. */
   binding: string
   close(): Promise<void>
@@ -26,6 +28,7 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
   } catch {
     throw notWritable(folder)
   }
+  const isNew = !(await exists(join(folder, 'store', 'CURRENT')))
   const db = new Level<Uint8Array, Uint8Array>(join(folder, 'store'), {
     keyEncoding: 'view',
     valueEncoding: 'view',
@@ -41,6 +44,7 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
   await writeFile(holder, String(process.pid), { mode: 0o600 })
   return {
     db: db as unknown as Database,
+    isNew,
     binding: await bindingOf(folder),
     async close() {
       await rm(holder, { force: true })
@@ -48,6 +52,12 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
     },
   }
 }
+
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
 
 async function openRefusal(folder: string, error: unknown): Promise<Refused> {
   const cause = (error as { cause?: { code?: string; message?: string } }).cause

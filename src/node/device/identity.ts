@@ -19,14 +19,15 @@ export interface Identity {
 
 const FILE = 'keys.json'
 
-/** Made at the first start, and the same ever after. */
-export async function loadIdentity(folder: string): Promise<Identity> {
+/** Made at the first start, under the folder's lock, and the same ever after. New keys over an old store would lose it. */
+export async function loadIdentity(folder: string, mayCreate: boolean): Promise<Identity> {
   const path = join(folder, FILE)
   let text: string
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    if (!mayCreate) throw lostKeys(path)
     return createIdentity(path)
   }
   try {
@@ -45,6 +46,12 @@ export async function loadIdentity(folder: string): Promise<Identity> {
     )
   }
 }
+
+const lostKeys = (path: string) =>
+  new Refused(
+    'keys-damaged',
+    `The key file ${path} is gone. Put it back: without it the cases here can't be opened.`,
+  )
 
 async function createIdentity(path: string): Promise<Identity> {
   const secrets = { ed: randomBytes(32), x: randomBytes(32), data: randomBytes(32) }

@@ -2,7 +2,7 @@
  * Keeps the roster: stores it, takes over what others know, settles branches, and writes new entries. What is
  * stored here was verified; what it says decides who may read and write.
  */
-import { toHex } from '../../protocol/bytes.js'
+import { equalBytes, toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
 import { applyEntries, currentMembers, isMember, type Roster } from '../../protocol/roster.js'
 import { resolveFork } from '../../protocol/roster-fork.js'
@@ -76,7 +76,9 @@ export class RosterKeeper {
   /** Takes another device's chain over where it extends or wins. True if anything changed. */
   apply(entries: Uint8Array[]): Promise<boolean> {
     return this.exclusive(async () => {
-      if (!this.state) return false
+      const own = this.state?.roster.entries[0]
+      // Another practice's chain is not worth verifying.
+      if (!this.state || !own || !entries[0] || !equalBytes(own, entries[0])) return false
       const theirs = applyEntries(this.natives, undefined, entries)
       if ('error' in theirs) return false
       const verdict = resolveFork(this.natives, this.state.roster, theirs.roster)
