@@ -158,9 +158,6 @@ export function removeRecord(doc: Y.Doc, list: string, id: string): EditResult {
 export const consultationText = (doc: Y.Doc, id: string): Y.Text =>
   doc.getText(TEXT_PREFIX + pathOf('consultations', id))
 
-/** The case's description, as `consultationText`. */
-export const descriptionText = (doc: Y.Doc): Y.Text => doc.getText(`${TEXT_PREFIX}description`)
-
 /**
  * Erases, then inserts, at UTF-16 offsets of the exported text. Refused when the consultation isn't there, when the
  * place lies outside the text, or when it would cut a surrogate pair.

@@ -45,8 +45,7 @@ export const isRecordList = (name: string): name is RecordList =>
   (RECORD_LISTS as readonly string[]).includes(name)
 
 const escapeSegment = (segment: string): string => segment.replaceAll('~', '~0').replaceAll('/', '~1')
-export const unescapeSegment = (segment: string): string =>
-  segment.replaceAll('~1', '/').replaceAll('~0', '~')
+const unescapeSegment = (segment: string): string => segment.replaceAll('~1', '/').replaceAll('~0', '~')
 
 export const pathOf = (...segments: string[]): string => segments.map(escapeSegment).join('/')
 /** The path of something below a place that already is a path. */

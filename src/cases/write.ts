@@ -30,7 +30,7 @@ export function derivedClient(sha256: Sha256, ...parts: Json[]): number {
 }
 
 /** A list that can merge by id: every element an object with its own, non-empty string id. */
-export function isKeyedList(value: Json): value is (JsonObject & { id: string })[] {
+function isKeyedList(value: Json): value is (JsonObject & { id: string })[] {
   if (!Array.isArray(value)) return false
   const ids = value.map((item) => (isObject(item) ? own(item, 'id') : undefined))
   return ids.every((id) => typeof id === 'string' && id !== '') && new Set(ids).size === ids.length

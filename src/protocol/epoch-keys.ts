@@ -9,8 +9,6 @@ import { concat, EMPTY, equalBytes, fromUtf8, readU16, u16, u32, utf8 } from './
 import { hkdf } from './hkdf.js'
 import { hpkeOpen, hpkeSeal } from './hpke.js'
 import {
-  LABEL_EPOCH_ENVELOPE,
-  LABEL_EPOCH_ENVELOPE_ID,
   LABEL_EPOCH_HPKE,
   LABEL_EPOCH_KEY_ID,
   LABEL_EPOCH_LADDER,
@@ -50,14 +48,6 @@ export function epochKeyId(number: number, key: Uint8Array): Uint8Array {
 
 export function rosterSealKey(number: number, key: Uint8Array): Uint8Array {
   return unbound(LABEL_EPOCH_ROSTER, number, key, 32)
-}
-
-export function envelopeKey(epoch: EpochKey): Uint8Array {
-  return bound(LABEL_EPOCH_ENVELOPE, epoch)
-}
-
-export function envelopeIdKey(epoch: EpochKey): Uint8Array {
-  return bound(LABEL_EPOCH_ENVELOPE_ID, epoch)
 }
 
 /** The key of a practice's store entries: from the first epoch key, so that no rotation moves them. */

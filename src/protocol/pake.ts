@@ -10,7 +10,6 @@ import { concat, utf8 } from './bytes.js'
 
 export const PAKE_SCALAR_BYTES = 32
 export const PAKE_SHARE_BYTES = 32
-export const PAKE_KEY_BYTES = 64
 
 const DSI = utf8('CPaceRistretto255')
 const DSI_ISK = utf8('CPaceRistretto255_ISK')

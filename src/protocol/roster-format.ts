@@ -234,7 +234,7 @@ function readBody(reader: Reader, kind: EntryKind): EntryBody {
   }
 }
 
-export function hashUnsigned(natives: Natives, unsigned: Uint8Array): Uint8Array {
+function hashUnsigned(natives: Natives, unsigned: Uint8Array): Uint8Array {
   return natives.sha256(concat([utf8(LABEL_ROSTER_HASH), unsigned]))
 }
 

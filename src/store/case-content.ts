@@ -65,7 +65,7 @@ export function emptyCase(key: Uint8Array, caseId: string): CaseState {
   }
 }
 
-export function encodeCase(state: CaseState): Uint8Array {
+function encodeCase(state: CaseState): Uint8Array {
   return CaseRow.encode({
     caseId: state.caseId,
     generation: state.generation,

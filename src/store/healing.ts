@@ -254,6 +254,3 @@ async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChan
   }
   return changes
 }
-
-/** Cases that failed their check, to be asked for. */
-export const damagedKeys = (replica: Replica): Uint8Array[] => [...replica.damaged.values()]

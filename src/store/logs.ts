@@ -2,7 +2,7 @@
  * The logs a device holds: one small row each in memory, retained changes and checks on disk.
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
-import { concat, fromHex, readU32, toHex } from '../protocol/bytes.js'
+import { concat, readU32, toHex } from '../protocol/bytes.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -203,4 +203,3 @@ function rowToLog(natives: Natives, row: LogRow): StoredLog {
 
 /** Hex of an opening's predecessor, '' for none. */
 export const predecessorOf = (log: HeldLog) => (log.predecessor.length === 0 ? '' : toHex(log.predecessor))
-export const logBytes = (log: LogId) => fromHex(log)

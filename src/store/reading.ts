@@ -106,7 +106,7 @@ export function noteDamaged(replica: Replica, key: Uint8Array): void {
 }
 
 /** Has the case seen anything of any log that lies beyond this frontier? */
-export function touchedBeyond(state: CaseState, frontier: Map<LogId, number>): boolean {
+function touchedBeyond(state: CaseState, frontier: Map<LogId, number>): boolean {
   for (const [log, seq] of state.touched) if (seq > (frontier.get(log) ?? 0)) return true
   return false
 }

@@ -58,7 +58,7 @@ export function casesApi(context: CasesContext): CasesApi {
     return state
   }
 
-  const edit = async <T extends EditResult | void>(
+  const edit = async <T extends EditResult | undefined>(
     id: string,
     change: (doc: Y.Doc) => T,
   ): Promise<typeof done> => {
@@ -71,7 +71,12 @@ export function casesApi(context: CasesContext): CasesApi {
 
   const editAll = async (ids: string[], change: (doc: Y.Doc) => void): Promise<typeof done> => {
     for (const id of ids) await find(id)
-    for (const id of ids) await edit(id, change)
+    for (const id of ids) {
+      await edit(id, (doc) => {
+        change(doc)
+        return undefined
+      })
+    }
     return done
   }
 
