@@ -12,10 +12,6 @@ export const LABEL_ENROLMENT = 'kartoteka/1 enrolment'
 
 /** Epoch key → its public 16-byte id. */
 export const LABEL_EPOCH_KEY_ID = 'kartoteka/1 epoch key id'
-/** Epoch key → the key that seals envelopes. */
-export const LABEL_EPOCH_ENVELOPE = 'kartoteka/1 envelope key'
-/** Epoch key → the key of envelope ids. */
-export const LABEL_EPOCH_ENVELOPE_ID = 'kartoteka/1 envelope id key'
 /** Epoch key → the key that seals the epoch key before it. */
 export const LABEL_EPOCH_LADDER = 'kartoteka/1 ladder key'
 /** Epoch key → the key that seals names and settings in the roster. */
