@@ -359,7 +359,9 @@ export class SyncSession {
     const from = this.behind()
     const pruned = [...from].some(([log, seq]) => seq < (summary.retainedFrom.get(log) ?? 0))
     const empty = this.held.size === 0
-    if (from.size > 0 && (pruned || (empty && summary.cases > 0))) this.offer(summary.cases)
+    // A transfer under way goes on, whatever was compared meanwhile.
+    const needsStates = from.size > 0 && (pruned || (empty && summary.cases > 0))
+    if (needsStates && !this.sending) this.offer(summary.cases)
     else this.pump()
   }
 

@@ -9,6 +9,8 @@ export const PINNED: readonly (readonly [seed: number, what: string])[] = [
   [399, 'a base that is gone with every device that held it'],
   [1919, 'whole states were offered for a log that its own device had left'],
   [2166, 'the same, while another transfer ran'],
+  [10216, 'a transfer stood still after a HELLO in its midst'],
+  [20241, 'the same'],
 ]
 
 /** Runs seeds in order and returns the first that fails, with its problems, or undefined. */
