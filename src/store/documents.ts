@@ -29,6 +29,8 @@ interface PendingEdit {
 
 export class Documents {
   private readonly docs = new Map<string, OpenDoc>()
+  /** How many wait for each case's document. */
+  private readonly awaited = new Map<string, number>()
   private readonly loading = new Map<string, Promise<OpenDoc>>()
   private pending: PendingEdit[] = []
   private draining: Promise<void> | undefined
@@ -38,9 +40,26 @@ export class Documents {
 
   /** The case's document, kept until `release`. A case that isn't there gives an empty document. */
   async open(caseId: string): Promise<Y.Doc> {
-    const entry = await this.load(caseId)
-    entry.users++
-    return entry.doc
+    return (await this.hold(caseId)).doc
+  }
+
+  /** Counted before it is loaded: a document that somebody waits for is never evicted under them. */
+  private async hold(caseId: string): Promise<OpenDoc> {
+    this.awaited.set(caseId, (this.awaited.get(caseId) ?? 0) + 1)
+    try {
+      const entry = await this.load(caseId)
+      entry.users++
+      return entry
+    } finally {
+      const left = this.awaited.get(caseId)! - 1
+      if (left > 0) this.awaited.set(caseId, left)
+      else this.awaited.delete(caseId)
+    }
+  }
+
+  private letGo(entry: OpenDoc): void {
+    if (entry.users > 0) entry.users--
+    this.evict()
   }
 
   isOpen(caseId: string): boolean {
@@ -66,14 +85,16 @@ export class Documents {
     caseId: string,
     change: (doc: Y.Doc) => T,
   ): Promise<{ result: T; outcome: AppendOutcome; changed: boolean }> {
-    const doc = await this.open(caseId)
+    const entry = await this.hold(caseId)
+    const { doc } = entry
     try {
+      if (doc.isDestroyed) throw new Error('the document was closed under an edit')
       this.lastEdit = undefined
       const result = doc.transact(() => change(doc))
       const written = this.lastEdit as Promise<AppendOutcome> | undefined
       return { result, outcome: written ? await written : { ok: true }, changed: written !== undefined }
     } finally {
-      this.release(caseId)
+      this.letGo(entry)
     }
   }
 
@@ -200,7 +221,7 @@ export class Documents {
   private evict(): void {
     if (this.docs.size <= IDLE_DOCUMENTS) return
     for (const [caseId, entry] of this.docs) {
-      if (entry.users > 0 || this.pending.some((edit) => edit.caseId === caseId)) continue
+      if (entry.users > 0 || this.awaited.has(caseId) || this.pending.some((edit) => edit.caseId === caseId)) continue
       this.docs.delete(caseId)
       entry.doc.destroy()
       if (this.docs.size <= IDLE_DOCUMENTS) return
