@@ -221,7 +221,8 @@ export class Documents {
   private evict(): void {
     if (this.docs.size <= IDLE_DOCUMENTS) return
     for (const [caseId, entry] of this.docs) {
-      if (entry.users > 0 || this.awaited.has(caseId) || this.pending.some((edit) => edit.caseId === caseId)) continue
+      if (entry.users > 0 || this.awaited.has(caseId) || this.pending.some((edit) => edit.caseId === caseId))
+        continue
       this.docs.delete(caseId)
       entry.doc.destroy()
       if (this.docs.size <= IDLE_DOCUMENTS) return

@@ -19,7 +19,9 @@ it('edits of more cases at once than documents are kept open all arrive', async 
       update: createUpdate({ id, patient: { lastName: id } }, nodeNatives.sha256),
     })),
   )
-  await Promise.all(ids.map((id) => device.edit(id, (doc) => setFields(doc, [['patient.phone', `now ${id}`]]))))
+  await Promise.all(
+    ids.map((id) => device.edit(id, (doc) => setFields(doc, [['patient.phone', `now ${id}`]]))),
+  )
   const text = (await device.lines()).join('\n')
   for (const id of ids) expect(text).toContain(`"phone":"now ${id}"`)
 })
