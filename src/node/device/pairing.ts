@@ -216,6 +216,7 @@ export class Pairing {
       case 'paired':
         this.state.added.push({ id: publicKeyToPeerId(effect.ed), name: effect.name })
         this.practice.peers?.remember(toHex(effect.ed), effect.addresses)
+        this.practice.peers?.seen(toHex(effect.ed))
         void options.notes.say('device-added', `"${effect.name}" was added.`)
         return this.changed()
       case 'failed':

@@ -97,6 +97,14 @@ export class Peers {
     return true
   }
 
+  /** The device was heard of just now. */
+  seen(peer: string): void {
+    const known = this.options.known.get(peer) ?? { addresses: [], lastSeen: null }
+    known.lastSeen = this.options.now()
+    this.options.known.set(peer, known)
+    this.options.changed()
+  }
+
   /** Dials everybody who isn't connected now. */
   dialAll(): void {
     for (const key of this.options.others()) if (!this.attached.has(toHex(key))) this.due(toHex(key), 0)
