@@ -113,7 +113,8 @@ it(`resumes a first sync of ${CASES} cases by whole states, from pruned logs, af
   expect(did).toBeGreaterThan(kills >> 1)
   await synced(third)
   seen((await ask(third))!)
-  parts.push(last!)
+  // Nothing was left to send if the last kill came that late.
+  parts.push(last ?? { done: 0, bytes: 0 })
 
   // The same cases once more, undisturbed: what they cost on the wire.
   const fourth = await startDevice()
