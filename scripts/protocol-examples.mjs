@@ -43,6 +43,8 @@ const LIMIT_FILES = [
   'protocol/limits',
   'protocol/framing',
   'protocol/sync',
+  'protocol/sync-changes',
+  'protocol/sync-states',
   'protocol/pairing-rules',
   'protocol/invitation',
   'protocol/pin',

@@ -3,7 +3,6 @@ import type { CaseRow } from '../cases/project.js'
 import { projectRow } from '../cases/project.js'
 import type { CaseDraft } from './case-content.js'
 import { decodeParts, docOf, MissingPartError } from './case-content.js'
-import { noteDamaged } from './reading.js'
 import type { Replica } from './replica.js'
 import { DamagedError } from './sealed-db.js'
 
@@ -27,7 +26,7 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
   } catch (error) {
     if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
     // Fetched again from another device; until then the row stays as it was.
-    noteDamaged(replica, draft.state.key)
+    replica.cases.noteDamaged(draft.state.key)
     return draft.state.row
   }
   const doc = docOf(decodeParts(replica.natives, stored, draft.state.unchecked))

@@ -3,7 +3,7 @@ import { contentText } from '../cases/project.js'
 import { concat, utf8 } from '../protocol/bytes.js'
 import { decodeParts, docOf } from './case-content.js'
 import { keys } from './keyspace.js'
-import { casesFrom, noteDamaged } from './reading.js'
+import { casesFrom } from './reading.js'
 import type { Replica } from './replica.js'
 
 export const FINGERPRINT_BYTES = 16
@@ -29,7 +29,7 @@ export async function* fingerprints(replica: Replica): AsyncGenerator<Fingerprin
       doc.destroy()
       yield { key, caseId, fingerprint: replica.natives.sha256(utf8(text)).subarray(0, FINGERPRINT_BYTES) }
     } catch {
-      noteDamaged(replica, key)
+      replica.cases.noteDamaged(key)
       yield { key, caseId, fingerprint: new Uint8Array(FINGERPRINT_BYTES) }
     }
   }

@@ -20,7 +20,7 @@ import { decodePayload } from '../protocol/payload.js'
 import { CaseDraft, type CaseState, decodeParts, MissingPartError, mergeThroughDoc } from './case-content.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
-import { casesFrom, noteDamaged } from './reading.js'
+import { casesFrom } from './reading.js'
 import { DoubtRow, MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
 import { DamagedError, type Write } from './sealed-db.js'
@@ -218,7 +218,7 @@ async function restateWhere(
     } catch (error) {
       if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
       // What is damaged here is not served and not restated: another holder does, and gives it back.
-      noteDamaged(replica, key)
+      replica.cases.noteDamaged(key)
       continue
     }
     const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }

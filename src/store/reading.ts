@@ -95,14 +95,10 @@ function casesAfter(after: Uint8Array): { gt: Uint8Array; lt: Uint8Array } {
 
 /** All cases behind `after` in key order; a damaged row is noted and left out. */
 export async function* casesFrom(replica: Replica, after: Uint8Array): AsyncGenerator<CaseState> {
-  const onDamaged = (key: Uint8Array) => noteDamaged(replica, key.slice(1))
+  const onDamaged = (key: Uint8Array) => replica.cases.noteDamaged(key.slice(1))
   for await (const { key, value } of replica.db.rows(casesAfter(after), onDamaged)) {
     yield decodeCase(key.slice(1, 1 + CASE_KEY_BYTES), value)
   }
-}
-
-export function noteDamaged(replica: Replica, key: Uint8Array): void {
-  replica.damaged.set(toHex(key), key)
 }
 
 /** Has the case seen anything of any log that lies beyond this frontier? */
@@ -176,7 +172,7 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
     // What was taken in since does not make a damaged case whole.
     if (replica.damaged.has(toHex(state.key))) continue
     if (parts.some((part) => part === undefined)) {
-      noteDamaged(replica, state.key)
+      replica.cases.noteDamaged(state.key)
       continue
     }
     items.push({

@@ -96,7 +96,7 @@ export class IncomingTransfer {
     return this.replica.exclusive(async () => {
       const drafts = new Map<string, CaseDraft>()
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
-      await this.replica.prefetch(items.map((item) => item.key))
+      await this.replica.cases.prefetch(items.map((item) => item.key))
       for (const item of items) {
         const draft = await takeItem(this.replica, item)
         if (!draft) continue
@@ -156,7 +156,7 @@ export class IncomingTransfer {
         adopted.push(log)
       }
       const meta = { ...replica.meta, unclaimed: this.beyond || this.loose !== replica.loose }
-      if (missing.length > 0) writes.push(replica.damagedWrite())
+      if (missing.length > 0) writes.push(replica.cases.damagedWrite())
       writes.push(
         { key: keys.transfer(), value: undefined },
         { key: keys.meta(), value: MetaRow.encode(meta).finish() },
@@ -263,7 +263,7 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
   if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
   // A case whose stored bytes are damaged here starts again from what a peer holds.
-  const draft = await replica.draftOrFresh(item.key, caseId)
+  const draft = await replica.cases.draftOrFresh(item.key, caseId)
   const held = draft.state.touched
   const known =
     item.touched.length > 0 &&

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { WINDOW_BYTES } from '../../src/protocol/limits.js'
 import type { Item } from '../../src/protocol/sync.gen.js'
-import { EARLY_MS } from '../../src/protocol/sync.js'
+import { EARLY_MS } from '../../src/protocol/sync-states.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
 import { claimToWire, type FrameKind, targetToWire } from '../../src/protocol/wire.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'

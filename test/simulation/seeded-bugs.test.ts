@@ -1,6 +1,7 @@
 /** The oracle's strength: rules broken on purpose must be noticed, or the simulator proves nothing. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Driver } from '../../src/node/driver.js'
+import { Transfers } from '../../src/node/driver-transfers.js'
 import { SyncSession } from '../../src/protocol/sync.js'
 import { CaseDraft } from '../../src/store/case-content.js'
 import { LogTable } from '../../src/store/logs.js'
@@ -49,7 +50,7 @@ const BUGS: Record<string, () => void> = {
     })
   },
   'what lies beyond the frontier is never restated': () => {
-    vi.spyOn(of(Driver), 'maybeSettle').mockImplementation(() => {})
+    vi.spyOn(of(Transfers), 'maybeSettle').mockImplementation(() => {})
   },
   'a transfer adopts its target without its content': () => {
     vi.spyOn(of(IncomingTransfer), 'take').mockImplementation(async () => {})

@@ -1,0 +1,167 @@
+/**
+ * What the driver says of what it holds, and what it knows of others: summaries for HELLO, flushes and the
+ * acknowledgements that follow them, statements, pruning. Nothing is announced before it is durable.
+ */
+import { toHex } from '../protocol/bytes.js'
+import type { LogClaim } from '../protocol/frontier.js'
+import { WINDOW_BYTES } from '../protocol/limits.js'
+import type { LogId } from '../protocol/log.js'
+import type { Summary } from '../protocol/sync-types.js'
+import { readDoubts, settleDoubts, sweepDoubts } from '../store/healing.js'
+import { prune } from '../store/pruning.js'
+import { readTransfer } from '../store/transfers.js'
+import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
+
+/** Statements and pruning follow what happened after this long, once for all of it. */
+export const SETTLE_MS = 2_000
+/** Bytes of a transfer that are flushed and acknowledged together: a part of the window. */
+const TRANSFER_FLUSH_BYTES = WINDOW_BYTES / 4
+
+export class Announcements {
+  /** What each peer is known to hold durably, by its own newest word. */
+  readonly held = new Map<string, Map<LogId, number>>()
+  /** Doubts are on disk; checked after every advance. */
+  private doubtful = true
+  private flushing: Promise<void> | undefined
+  private flushAgain = false
+  private quiet: (() => void) | undefined
+
+  constructor(
+    private readonly options: DriverOptions,
+    private readonly sessions: Sessions,
+  ) {}
+
+  get isFlushing(): boolean {
+    return this.flushing !== undefined
+  }
+
+  async stop(): Promise<void> {
+    this.quiet?.()
+    this.quiet = undefined
+    await this.flushing
+  }
+
+  /** Content was taken on claims that the frontier may contradict. */
+  noteDoubts(): void {
+    this.doubtful = true
+  }
+
+  /** [X1] Flush first, then say what is held. */
+  async summary(): Promise<Summary> {
+    const { replica, roster, statements } = this.options
+    // Taken before the flush: what is written while it runs is not announced.
+    const { open, closed, closedDigest } = replica.claims()
+    const { total, deleted, unclaimed } = replica.meta
+    const doubts: LogClaim[] = this.doubtful ? await readDoubts(replica) : []
+    this.doubtful = doubts.length > 0
+    const unfinished = (await readTransfer(replica)) !== undefined
+    const stated = statements.digest()
+    await replica.flush()
+    return {
+      practice: replica.options.practice,
+      rosterHead: roster.head(),
+      open,
+      closed,
+      closedDigest,
+      doubts,
+      statements: stated,
+      cases: total + deleted,
+      complete: !unclaimed && replica.damaged.size === 0 && !unfinished,
+      currentLog: replica.currentLog,
+      retainedFrom: new Map([...open, ...closed].map((log) => [log.log, log.retainedFrom])),
+    }
+  }
+
+  /** [X2] What was taken in is acknowledged after the next flush, to everybody who counts on it. */
+  due(session: PeerSession, advanced: LogId[], bytes: number): void {
+    session.bytesDue += bytes
+    for (const other of this.sessions.all.values()) for (const log of advanced) other.claimsDue.add(log)
+    // A transfer is made durable in larger steps: each costs a flush, and the window allows several.
+    if (session.incoming && advanced.length === 0 && session.bytesDue < TRANSFER_FLUSH_BYTES) return
+    if (advanced.length > 0 || bytes > 0) this.flushSoon()
+  }
+
+  flushSoon(): void {
+    if (this.flushing) {
+      this.flushAgain = true
+      return
+    }
+    this.flushing = this.flushLoop()
+      .catch((error) => this.options.events?.failed?.(error))
+      .finally(() => {
+        this.flushing = undefined
+      })
+  }
+
+  private async flushLoop(): Promise<void> {
+    const { replica } = this.options
+    do {
+      this.flushAgain = false
+      const due = [...this.sessions.all.values()]
+        .filter((session) => session.bytesDue > 0 || session.claimsDue.size > 0)
+        .map((session) => {
+          const { bytesDue: bytes, claimsDue } = session
+          session.bytesDue = 0
+          session.claimsDue = new Set()
+          const claims = [...claimsDue].flatMap((log) => replica.logs.get(log) ?? [])
+          return { session, bytes, claims, cursor: session.incoming?.cursor }
+        })
+      await replica.flush()
+      for (const { session, ...durable } of due) this.sessions.step(session, { type: 'durable', ...durable })
+      await this.checkDoubts()
+    } while (this.flushAgain && !this.sessions.isStopped)
+  }
+
+  private async checkDoubts(): Promise<void> {
+    if (!this.doubtful) return
+    const { replica } = this.options
+    const contradicted = await settleDoubts(replica)
+    if (contradicted.length > 0 && (await sweepDoubts(replica, contradicted))) this.sessions.askRounds()
+  }
+
+  peerHolds(session: PeerSession, claims: LogClaim[], all: boolean): void {
+    const held = (all ? undefined : this.held.get(session.peer)) ?? new Map<LogId, number>()
+    this.held.set(session.peer, held)
+    for (const { log, seq } of claims) held.set(log, seq)
+    this.touched()
+    this.options.events?.status?.()
+  }
+
+  /** Something happened: a while later, what is held is stated and what everybody holds is pruned. */
+  touched(): void {
+    if (this.sessions.isStopped || this.quiet) return
+    this.quiet = this.options.timers.after(SETTLE_MS, () => {
+      this.quiet = undefined
+      void this.whenQuiet().catch((error) => this.options.events?.failed?.(error))
+    })
+  }
+
+  /** States what is held, and drops what everybody has stated to hold. */
+  async whenQuiet(): Promise<void> {
+    const { replica, statements } = this.options
+    if (this.sessions.isStopped || replica.db.failed) return
+    await replica.flush()
+    if (this.options.roster.others().length > 0 && (await statements.state())) {
+      await replica.flush()
+      for (const session of this.sessions.all.values())
+        this.sessions.step(session, { type: 'statements', statements: statements.wire() })
+    }
+    await this.prune()
+  }
+
+  /** Only members' own words count: their HELLO and ACK now, or their newest statement. */
+  async prune(): Promise<number> {
+    const { replica, roster } = this.options
+    return prune(
+      replica,
+      roster.others().map((device) => this.frontierOf(device)),
+    )
+  }
+
+  /** How far a device is known to hold each log durably. */
+  frontierOf(device: Uint8Array): Map<LogId, number> | undefined {
+    const live = this.sessions.all.has(toHex(device)) ? this.held.get(toHex(device)) : undefined
+    const stated = this.options.statements.of(device)?.frontier
+    return live ?? stated ?? this.held.get(toHex(device))
+  }
+}

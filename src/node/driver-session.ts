@@ -1,0 +1,109 @@
+/** What the driver is given, and what it keeps of each connected peer. */
+import { toHex } from '../protocol/bytes.js'
+import type { LogId } from '../protocol/log.js'
+import { SyncSession } from '../protocol/sync.js'
+import type { CloseCode, SyncEvent, TimerName } from '../protocol/sync-types.js'
+import type { Replica } from '../store/replica.js'
+import type { Statements } from '../store/statements.js'
+import type { IncomingTransfer } from '../store/transfers.js'
+
+/** One connected peer, as the driver needs it. */
+export interface Link {
+  publicKey: Uint8Array
+  send(lane: 'live' | 'bulk', bytes: Uint8Array): void
+  close(code: CloseCode | 'stopped'): void
+}
+
+export interface Timers {
+  /** Calls back once; returns how to cancel. */
+  after(ms: number, run: () => void): () => void
+}
+
+export interface DriverOptions {
+  replica: Replica
+  statements: Statements
+  timers: Timers
+  roster: {
+    head(): Uint8Array
+    entries(): Uint8Array[]
+    isMember(ed: Uint8Array): boolean
+    /** Takes entries over if they extend or win over mine; says whether anything changed. */
+    apply(entries: Uint8Array[]): Promise<boolean>
+    /** Keys of all members but me. */
+    others(): Uint8Array[]
+  }
+  events?: DriverEvents
+}
+
+export interface DriverEvents {
+  status?: () => void
+  closed?: (peer: string, code: CloseCode | 'lost' | 'stopped') => void
+  failed?: (error: unknown) => void
+  /** Where a peer says that it can be reached. */
+  addresses?: (peer: string, addresses: string[]) => void
+}
+
+export interface RoundResult {
+  equal: boolean
+  complete: boolean
+  peerHasMore: boolean
+}
+
+/** A session with what the driver keeps beside it. */
+export class PeerSession {
+  readonly peer: string
+  readonly machine: SyncSession
+  /** Work that must happen in the order of the frames that caused it. */
+  work: Promise<void> = Promise.resolve()
+  pendingBytes = 0
+  bytesDue = 0
+  claimsDue = new Set<LogId>()
+  incoming: IncomingTransfer | undefined
+  wantsTake = false
+  /** The cursor that the last TAKE named. */
+  takeAfter: Uint8Array = new Uint8Array(0)
+  lastRound: RoundResult | undefined
+  readonly waiting = new Map<number, (result: RoundResult | undefined) => void>()
+  readonly asked = new Map<
+    number,
+    { pairs: Uint8Array[]; resolve: (pairs: Uint8Array[] | undefined) => void }
+  >()
+  readonly timers = new Map<TimerName, () => void>()
+  open = true
+
+  constructor(
+    readonly link: Link,
+    member: boolean,
+  ) {
+    this.peer = toHex(link.publicKey)
+    this.machine = new SyncSession({ member, peer: this.peer })
+  }
+}
+
+/** What the parts of the driver see of each other: all sessions, and how to bring an event to one. */
+export interface Sessions {
+  readonly all: ReadonlyMap<string, PeerSession>
+  readonly isStopped: boolean
+  step(session: PeerSession, event: SyncEvent): void
+  /** Work on the store in the order of the session's frames; what it throws ends the session. */
+  inOrder(session: PeerSession, work: () => Promise<void>): void
+  /** A fresh HELLO on each session but `except`. */
+  askRounds(except?: PeerSession): void
+}
+
+/** First byte of a ROSTER message: field 3, length-delimited. */
+const ROSTER_TAG = 0x1a
+/** First bytes of HELLO, REFUSE, ALIVE, NEIGHBOURS and ADDRESSES. */
+const GREETING_TAGS = [0x0a, 0x72, 0x7a, 0x8a, 0xa2]
+const GREETING_BYTES = 64 * 1024
+/** The largest roster that a stranger may show. */
+const STRANGER_BYTES = 1024 * 1024
+
+/**
+ * What a stranger's message is, without decoding it. Of a stranger only a roster is read, and not a large one;
+ * a device that takes me for one of its own has said a few small things before it was refused.
+ */
+export function strangersMessage(bytes: Uint8Array): 'roster' | 'greeting' | 'unwelcome' {
+  if (bytes[0] === ROSTER_TAG && bytes.length <= STRANGER_BYTES) return 'roster'
+  return bytes.length <= GREETING_BYTES && GREETING_TAGS.includes(bytes[0] ?? 0) ? 'greeting' : 'unwelcome'
+}

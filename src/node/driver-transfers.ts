@@ -1,0 +1,139 @@
+/** Whole states that this device takes from a peer, one transfer at a time, and healing when nobody has more to give. */
+import type { SyncEffect } from '../protocol/sync-types.js'
+import { encodeFrame } from '../protocol/wire.js'
+import { restateUnclaimed } from '../store/healing.js'
+import { IncomingTransfer, readTransfer, takeLoose } from '../store/transfers.js'
+import type { Announcements } from './driver-announcements.js'
+import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
+
+/** Damaged cases that one WANT asks for. */
+const WANTED_CASES = 64
+
+export interface TransferProgress {
+  done: number
+  of: number
+  bytes: number
+}
+
+type Effect<T extends SyncEffect['type']> = Extract<SyncEffect, { type: T }>
+
+export class Transfers {
+  private progress: TransferProgress | undefined
+  private lastProgress: TransferProgress | undefined
+  private receiver: PeerSession | undefined
+  private number = 0
+  private settling: Promise<void> | undefined
+
+  constructor(
+    private readonly options: DriverOptions,
+    private readonly sessions: Sessions,
+    private readonly announcements: Announcements,
+  ) {}
+
+  /** The current transfer, or the last one since this process began. */
+  get current(): TransferProgress | undefined {
+    return this.progress ?? this.lastProgress
+  }
+
+  get isReceiving(): boolean {
+    return this.receiver !== undefined
+  }
+
+  get isBusy(): boolean {
+    return this.receiver !== undefined || this.settling !== undefined
+  }
+
+  async stop(): Promise<void> {
+    await this.settling
+  }
+
+  /** True if a transfer ended with this session. */
+  disconnected(session: PeerSession): boolean {
+    if (this.receiver !== session) return false
+    this.endProgress()
+    return true
+  }
+
+  /** One transfer at a time: its target is bound to one cursor. */
+  offerTake(): void {
+    if (this.receiver || this.sessions.isStopped) return
+    const next = [...this.sessions.all.values()].find((session) => session.wantsTake)
+    if (!next) return
+    next.wantsTake = false
+    this.receiver = next
+    this.progress = { done: 0, of: 0, bytes: 0 }
+    const transfer = ++this.number
+    this.sessions.inOrder(next, async () => {
+      const { replica } = this.options
+      await replica.flush()
+      const stored = await readTransfer(replica)
+      const claims = [...replica.logs.all()].filter((log) => log.seq > 0)
+      next.takeAfter = stored?.cursor ?? new Uint8Array(0)
+      this.sessions.step(next, { type: 'takeReady', transfer, after: next.takeAfter, claims })
+    })
+  }
+
+  async begin(session: PeerSession, effect: Effect<'beginTransfer'>): Promise<void> {
+    const { target, openings, cases, bytes } = effect
+    session.incoming = await IncomingTransfer.begin(this.options.replica, target, openings, session.takeAfter)
+    this.announcements.noteDoubts()
+    this.progress = { done: 0, of: cases, bytes }
+    this.announcements.due(session, [], bytes)
+  }
+
+  async take(session: PeerSession, effect: Effect<'takeItems'>): Promise<void> {
+    const { items, early, claims, bytes } = effect
+    if (session.incoming) await session.incoming.take(items, early, claims)
+    else await takeLoose(this.options.replica, items, claims)
+    if (claims.length > 0) this.announcements.noteDoubts()
+    if (this.progress) {
+      this.progress.done += items.length
+      this.progress.bytes += bytes
+    }
+    this.announcements.due(session, [], bytes)
+    this.options.events?.status?.()
+  }
+
+  async end(session: PeerSession, missing: Uint8Array[]): Promise<void> {
+    const advanced = (await session.incoming?.end(missing)) ?? []
+    session.incoming = undefined
+    this.endProgress()
+    this.announcements.due(session, advanced, 0)
+    this.announcements.noteDoubts()
+    this.sessions.step(session, { type: 'transferEnded' })
+    this.sessions.askRounds(session)
+  }
+
+  private endProgress(): void {
+    this.receiver = undefined
+    this.lastProgress = this.progress
+    this.progress = undefined
+  }
+
+  wantDamaged(session: PeerSession): void {
+    const { damaged } = this.options.replica
+    if (damaged.size === 0) return
+    const keys = [...damaged.values()].slice(0, WANTED_CASES)
+    session.link.send('live', encodeFrame({ $case: 'want', value: { keys } }))
+  }
+
+  /** [H3] Nobody has more to give: what lies beyond the frontier goes into my own log. */
+  maybeSettle(): void {
+    const { replica } = this.options
+    if (!replica.meta.unclaimed || this.receiver || this.settling || this.sessions.isStopped) return
+    const sessions = [...this.sessions.all.values()]
+    const quiet =
+      sessions.length > 0 &&
+      sessions.every(({ lastRound, wantsTake }) => lastRound && !lastRound.peerHasMore && !wantsTake)
+    if (!quiet) return
+    this.settling = restateUnclaimed(replica)
+      .then(() => {
+        this.settling = undefined
+        this.sessions.askRounds()
+      })
+      .catch((error) => {
+        this.settling = undefined
+        this.options.events?.failed?.(error)
+      })
+  }
+}

@@ -1,0 +1,181 @@
+/**
+ * Sending changes: where each log stands here and at the peer, and what goes next.
+ *
+ *  [X4] changes go to a peer only from where it is proven to stand; anything else waits for its word.
+ */
+import { toHex } from './bytes.js'
+import type { LogClaim } from './frontier.js'
+import { WINDOW_BYTES } from './limits.js'
+import type { LogId, LogOpening } from './log.js'
+import type { Outbox } from './sync-outbox.js'
+import type { GrownRun, Summary, SyncEvent } from './sync-types.js'
+import { openingToWire, runToWire } from './wire.js'
+
+/** Others' changes go on to a peer that has the author itself only after this long. */
+export const FORWARD_MS = 2_000
+
+export class ChangeSender {
+  /** What I hold now, ahead of the last summary. */
+  private readonly mine = new Map<LogId, { seq: number; device: string }>()
+  /** What the peer holds durably, by its own word. */
+  private readonly held = new Map<LogId, number>()
+  private readonly sent = new Map<LogId, number>()
+  private readonly forked = new Set<LogId>()
+  private neighbours = new Set<string>()
+  private forwardArmed = false
+  private forwardDue = false
+  /** Changes are being read. */
+  isReading = false
+
+  constructor(
+    private readonly out: Outbox,
+    /** Hex of the peer's Ed25519 key. */
+    private readonly peer: string,
+  ) {}
+
+  onSummary(summary: Summary): void {
+    for (const log of [...summary.open, ...summary.closed]) {
+      // What was taken in while the summary was made stands, but for a log that was cut meanwhile.
+      const known = log.cut ? 0 : (this.mine.get(log.log)?.seq ?? 0)
+      this.mine.set(log.log, { seq: Math.max(known, log.seq), device: toHex(log.device) })
+    }
+  }
+
+  /** The peer's whole word. */
+  peerHolds(claims: LogClaim[]): void {
+    this.held.clear()
+    for (const claim of claims) this.held.set(claim.log, claim.seq)
+    this.out.put({ type: 'peerHolds', claims, all: true })
+  }
+
+  /** The peer claims exactly this, and not only as a doubt. */
+  isHeld(claim: LogClaim): boolean {
+    return this.held.get(claim.log) === claim.seq
+  }
+
+  get peerIsEmpty(): boolean {
+    return this.held.size === 0
+  }
+
+  /** Starts again from what the peer is proven to hold. */
+  restart(forked: LogId[]): void {
+    this.forked.clear()
+    for (const log of forked) this.forked.add(log)
+    this.sent.clear()
+    for (const [log, seq] of this.held) this.sent.set(log, seq)
+  }
+
+  onAck(claims: LogClaim[]): void {
+    for (const { log, seq } of claims) {
+      this.held.set(log, seq)
+      if (seq > this.sentUpTo(log)) this.sent.set(log, seq)
+    }
+    if (claims.length > 0) this.out.put({ type: 'peerHolds', claims, all: false })
+  }
+
+  onNeed(log: LogId, from: number): void {
+    this.sent.set(log, from)
+  }
+
+  onNeighbours(devices: Uint8Array[]): void {
+    this.neighbours = new Set(devices.slice(0, 1024).map(toHex))
+  }
+
+  private sentUpTo(log: LogId): number {
+    return this.sent.get(log) ?? 0
+  }
+
+  /** Logs of which I hold more than was sent, and from where. */
+  behind(): Map<LogId, number> {
+    const from = new Map<LogId, number>()
+    for (const [log, { seq }] of this.mine) {
+      const sent = this.sentUpTo(log)
+      if (seq > sent && !this.forked.has(log)) from.set(log, sent)
+    }
+    return from
+  }
+
+  /** Asks for the next changes to be read, if there are any to send now. */
+  read(): void {
+    const from = this.behind()
+    for (const log of [...from.keys()]) {
+      if (!this.waitsForAuthor(log)) continue
+      from.delete(log)
+      // The author may have lost what it wrote: what it doesn't give, I do.
+      this.armForward()
+    }
+    if (from.size === 0) return
+    this.isReading = true
+    this.out.put({ type: 'readChanges', from })
+  }
+
+  /** True if anything was sent. */
+  onRead(read: Extract<SyncEvent, { type: 'changesRead' }>): boolean {
+    // Several runs of one log follow each other: each is held against what goes before it.
+    const runs = read.runs.filter((run) => {
+      if (this.sentUpTo(run.log) !== run.from) return false
+      this.sent.set(run.log, run.from + run.changes.length)
+      return true
+    })
+    if (runs.length > 0) this.send('bulk', runs, read.openings)
+    return runs.length > 0
+  }
+
+  private send(lane: 'live' | 'bulk', runs: GrownRun['run'][], openings: LogOpening[]): void {
+    this.out.send(
+      lane,
+      { $case: 'changes', value: { openings: openings.map(openingToWire), runs: runs.map(runToWire) } },
+      true,
+    )
+  }
+
+  /** Something was just taken in. What the peer gave, it holds. */
+  noteGrown(runs: GrownRun[], from: string | undefined): void {
+    for (const { run, opening } of runs) {
+      const seq = run.from + run.changes.length
+      this.mine.set(run.log, { seq, device: toHex(opening.device) })
+      if (from === this.peer && this.sentUpTo(run.log) === run.from) this.sent.set(run.log, seq)
+    }
+  }
+
+  /** [X4] What was just taken in goes on at once to a peer that stands right before it. */
+  sendGrown(runs: GrownRun[]): void {
+    const live: GrownRun[] = []
+    const isOpen = this.out.inFlightBytes < 2 * WINDOW_BYTES && !this.isReading
+    for (const grown of isOpen ? runs : []) {
+      const { run } = grown
+      if (this.forked.has(run.log) || this.sentUpTo(run.log) !== run.from) continue
+      if (this.waitsForAuthor(run.log)) this.armForward()
+      else {
+        live.push(grown)
+        this.sent.set(run.log, run.from + run.changes.length)
+      }
+    }
+    if (live.length === 0) return
+    this.send(
+      'live',
+      live.map(({ run }) => run),
+      live.map(({ opening }) => opening),
+    )
+  }
+
+  /** The peer is connected to the log's author itself: it gets the change from there. */
+  private waitsForAuthor(log: LogId): boolean {
+    const author = this.mine.get(log)?.device
+    return !this.forwardDue && author !== undefined && this.neighbours.has(author)
+  }
+
+  private armForward(): void {
+    if (this.forwardArmed) return
+    this.forwardArmed = true
+    this.out.put({ type: 'arm', name: 'forward', ms: FORWARD_MS })
+  }
+
+  /** The wait for the author is over: `pump` sends without it. */
+  onForwardTimer(pump: () => void): void {
+    this.forwardArmed = false
+    this.forwardDue = true
+    pump()
+    this.forwardDue = false
+  }
+}

@@ -1,0 +1,195 @@
+/**
+ * HELLO: rounds of asking and answering, and what each side's newest word says of the other.
+ *
+ *  [X1] a HELLO announces durable things only: it is built from a summary taken after a flush;
+ *  [X3] a HELLO replaces what was known of the peer: the newest word counts, not the largest.
+ */
+import { equalBytes } from './bytes.js'
+import type { HeldLog, LogClaim } from './frontier.js'
+import { OLDEST_SYNC_VERSION, SYNC_VERSION } from './limits.js'
+import type { Claims, Hello } from './sync.gen.js'
+import type { Outbox } from './sync-outbox.js'
+import type { Summary } from './sync-types.js'
+import { claimsFromWire, claimToWire, cutsFromWire, cutToWire, openingToWire } from './wire.js'
+
+/** Both words, when everything needed to compare them is here. */
+export interface BothWords {
+  summary: Summary
+  hello: Hello
+  /** What the peer holds: open and closed logs. */
+  claims: LogClaim[]
+  /** Its claims, doubts included, that are not mine. */
+  unlike: LogClaim[]
+}
+
+export class Hellos {
+  /** What I hold, as last announced. */
+  summary: Summary | undefined
+  /** The peer's newest word. */
+  hello: Hello | undefined
+  private peerOpen: LogClaim[] = []
+  private peerClosed: LogClaim[] | undefined
+  private claimsSentFor: Uint8Array | undefined
+  private rosterSentFor: Uint8Array | undefined
+  private statementsSentFor: Uint8Array | undefined
+  private round = 0
+  private owesHello = false
+  private owesAnswer = 0
+  /** Rounds somebody waits for, and the HELLO of mine whose answer ends each. */
+  private asked: { id: number; round: number }[] = []
+  private toCompare = false
+  private summarising = false
+
+  constructor(private readonly out: Outbox) {}
+
+  /** Sends a HELLO that wants an answer, as soon as there is a fresh summary. */
+  ask(): void {
+    this.owesHello = true
+    this.summarise()
+  }
+
+  /** Somebody waits for the peer's answer to a new HELLO. */
+  askFor(id: number): void {
+    // The first HELLOs crossed: only a second one is an answer.
+    this.asked.push({ id, round: Math.max(2, this.round + 1) })
+    this.ask()
+  }
+
+  /** The peer starts anew: it has not taken my HELLOs. */
+  restart(): void {
+    this.round = 0
+  }
+
+  /** Compares again, with a fresh summary. */
+  compareAgain(): void {
+    this.toCompare = true
+    this.summarise()
+  }
+
+  private summarise(): void {
+    if (this.summarising) return
+    this.summarising = true
+    this.out.put({ type: 'summarise' })
+  }
+
+  onSummary(summary: Summary): void {
+    this.summarising = false
+    this.summary = summary
+  }
+
+  sendDue(summary: Summary): void {
+    if (!this.owesHello && this.owesAnswer === 0) return
+    // The first HELLOs of both sides answer each other.
+    if (this.owesHello) this.round++
+    const hello: Hello = {
+      oldest: OLDEST_SYNC_VERSION,
+      newest: SYNC_VERSION,
+      practice: summary.practice,
+      rosterHead: summary.rosterHead,
+      round: this.owesHello ? this.round : 0,
+      answers: this.owesAnswer,
+      open: summary.open.map(claimToWire),
+      closed: summary.closedDigest,
+      doubts: summary.doubts.map(claimToWire),
+      statements: summary.statements,
+      complete: summary.complete,
+    }
+    this.owesHello = false
+    this.owesAnswer = 0
+    this.out.send('live', { $case: 'hello', value: hello })
+  }
+
+  /** False if it ends the session. */
+  onHello(hello: Hello): boolean {
+    const code = refusalOf(hello)
+    const open = claimsFromWire(hello.open)
+    if (code || !open) {
+      this.out.close(code ?? 'malformed')
+      return false
+    }
+    const first = this.hello === undefined
+    if (!this.hello || !equalBytes(this.hello.closed, hello.closed)) this.peerClosed = undefined
+    this.hello = hello
+    this.peerOpen = open
+    const answersOurFirst = first && hello.round === 1
+    if (hello.round > 0 && !answersOurFirst) this.owesAnswer = hello.round
+    if (first && this.round === 0) this.owesHello = true
+    this.compareAgain()
+    return true
+  }
+
+  onClaims(claims: Claims): void {
+    const closed = claimsFromWire(claims.closed)
+    const cuts = cutsFromWire(claims.cuts)
+    if (!closed || !cuts) return this.out.close('malformed')
+    this.peerClosed = closed
+    this.toCompare = true
+    // An open log of mine may be closed or cut there: the peer must hear my word too.
+    this.out.put({ type: 'learn', cuts, openings: claims.openings })
+  }
+
+  /** [X3] Both words, if there is something to compare; where closed logs differ, their claims and cuts come first. */
+  compare(): BothWords | undefined {
+    const { summary, hello } = this
+    if (!this.toCompare || !summary || !hello) return undefined
+    if (!equalBytes(summary.practice, hello.practice)) {
+      this.out.close('other-practice')
+      return undefined
+    }
+    this.sendWhatDiffers(summary, hello)
+    if (!equalBytes(summary.closedDigest, hello.closed) && !this.peerClosed) return undefined
+    this.toCompare = false
+    const claims = [...this.peerOpen, ...(this.peerClosed ?? summary.closed)]
+    const own = new Map([...summary.open, ...summary.closed].map((log) => [log.log, log]))
+    const unlike = [...claims, ...(claimsFromWire(hello.doubts) ?? [])].filter(
+      (claim) => !sameClaim(claim, own.get(claim.log)),
+    )
+    return { summary, hello, claims, unlike }
+  }
+
+  private sendWhatDiffers(summary: Summary, hello: Hello): void {
+    if (!equalBytes(summary.rosterHead, hello.rosterHead) && !same(this.rosterSentFor, hello.rosterHead)) {
+      this.rosterSentFor = hello.rosterHead
+      this.out.put({ type: 'sendRoster' })
+    }
+    if (
+      !equalBytes(summary.statements, hello.statements) &&
+      !same(this.statementsSentFor, summary.statements)
+    ) {
+      this.statementsSentFor = summary.statements
+      this.out.put({ type: 'sendStatements' })
+    }
+    if (!equalBytes(summary.closedDigest, hello.closed) && !same(this.claimsSentFor, summary.closedDigest)) {
+      this.claimsSentFor = summary.closedDigest
+      this.out.send('live', { $case: 'claims', value: closedToWire(summary.closed) })
+    }
+  }
+
+  /** The rounds that this HELLO of the peer ends. Those of a HELLO that is still to go ask again. */
+  answered(hello: Hello): number[] {
+    const rounds = this.asked.filter(({ round }) => round <= hello.answers).map(({ id }) => id)
+    this.asked = this.asked.filter(({ round }) => round > hello.answers)
+    if (this.asked.some(({ round }) => round > this.round)) this.ask()
+    return rounds
+  }
+}
+
+function refusalOf(hello: Hello): 'peer-too-new' | 'peer-too-old' | 'malformed' | undefined {
+  if (hello.oldest > SYNC_VERSION) return 'peer-too-new'
+  if (hello.newest < OLDEST_SYNC_VERSION) return 'peer-too-old'
+  return claimsFromWire(hello.doubts) ? undefined : 'malformed'
+}
+
+const same = (a: Uint8Array | undefined, b: Uint8Array) => a !== undefined && equalBytes(a, b)
+
+function sameClaim(claim: LogClaim, own: HeldLog | undefined): boolean {
+  return own !== undefined && own.seq === claim.seq && equalBytes(own.check, claim.check)
+}
+
+function closedToWire(closed: HeldLog[]): Claims {
+  return {
+    closed: closed.map(claimToWire),
+    cuts: closed.filter((log) => log.cut).map(cutToWire),
+    openings: closed.map(openingToWire),
+  }
+}

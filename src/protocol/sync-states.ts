@@ -1,0 +1,142 @@
+/**
+ * Handing whole states to a peer: offered, taken, begun, all cases in order of key, ended.
+ *
+ *  [X6] while whole states flow to a peer, what changes meanwhile reaches it as a whole, early case.
+ */
+import { compareBytes, toHex } from './bytes.js'
+import type { LogClaim } from './frontier.js'
+import type { LogId, LogOpening } from './log.js'
+import type { Items, Take } from './sync.gen.js'
+import type { Outbox } from './sync-outbox.js'
+import type { SyncEvent } from './sync-types.js'
+import { claimsFromWire, claimToWire, openingToWire, targetToWire } from './wire.js'
+
+/** A case under a busy pen is sent early at most this often. */
+export const EARLY_MS = 250
+
+interface Sending {
+  after: Uint8Array
+  frontier: Map<LogId, number>
+  reading: boolean
+  done: boolean
+  /** Keys of cases that are damaged here. */
+  missing: Uint8Array[]
+}
+
+export class StatesSender {
+  private sending: Sending | undefined
+  private offered = false
+  /** The transfer number that the peer chose in its TAKE. */
+  private transfer: number | undefined
+  private earlyKeys = new Map<string, Uint8Array>()
+  private earlyArmed = false
+
+  constructor(private readonly out: Outbox) {}
+
+  get isSending(): boolean {
+    return this.sending !== undefined
+  }
+
+  /** Offered, and not taken and ended yet: changes wait. */
+  get isOffered(): boolean {
+    return this.offered
+  }
+
+  /** A new comparison decides anew; a transfer under way goes on, whatever was compared meanwhile. */
+  restart(): void {
+    if (!this.sending) this.offered = false
+  }
+
+  offer(cases: number): void {
+    if (this.offered || this.sending) return
+    this.offered = true
+    this.out.send('live', { $case: 'offer', value: { cases } })
+  }
+
+  onTake(take: Take): void {
+    const claims = claimsFromWire(take.frontier)
+    if (!claims) return this.out.close('malformed')
+    if (this.sending) return
+    const frontier = new Map(claims.map((claim) => [claim.log, claim.seq]))
+    this.offered = true
+    this.transfer = take.transfer
+    this.sending = { after: take.after, frontier, reading: false, done: false, missing: [] }
+    this.out.put({ type: 'openStates', frontier })
+  }
+
+  /** True if BEGIN was sent. */
+  onOpened(opened: Extract<SyncEvent, { type: 'statesOpened' }>): boolean {
+    if (!this.sending || this.transfer === undefined) return false
+    const value = {
+      transfer: this.transfer,
+      openings: opened.openings.map(openingToWire),
+      target: opened.target.map(targetToWire),
+      cases: opened.cases,
+    }
+    this.out.send('bulk', { $case: 'begin', value }, true)
+    return true
+  }
+
+  /** Asks for the next cases to be read, or ends. True if it has ended. */
+  pump(): boolean {
+    const { sending } = this
+    if (!sending || sending.reading) return false
+    if (!sending.done) {
+      sending.reading = true
+      this.out.put({ type: 'readItems', after: sending.after, frontier: sending.frontier })
+      return false
+    }
+    const value = { transfer: this.transfer ?? 0, missing: sending.missing }
+    this.out.send('bulk', { $case: 'end', value })
+    this.sending = undefined
+    this.offered = false
+    return true
+  }
+
+  onItemsRead(read: Extract<SyncEvent, { type: 'itemsRead' }>): void {
+    const { sending } = this
+    if (!sending) return
+    sending.reading = false
+    sending.done = read.done
+    sending.after = read.after
+    sending.missing.push(...(read.missing ?? []))
+    if (read.items.length > 0) this.sendItems('bulk', read.items, false, [], [])
+  }
+
+  /** Cases that were asked for, or are early. */
+  sendCases(items: Items['items'], claims: LogClaim[], openings: LogOpening[]): void {
+    if (items.length > 0) this.sendItems('live', items, true, claims, openings)
+  }
+
+  private sendItems(
+    lane: 'live' | 'bulk',
+    items: Items['items'],
+    early: boolean,
+    claims: LogClaim[],
+    openings: LogOpening[],
+  ): void {
+    const value: Items = {
+      transfer: this.transfer ?? 0,
+      early,
+      items,
+      claims: claims.map(claimToWire),
+      openings: openings.map(openingToWire),
+    }
+    this.out.send(lane, { $case: 'items', value }, true)
+  }
+
+  /** [X6] */
+  early(caseKeys: Uint8Array[]): void {
+    for (const key of caseKeys) this.earlyKeys.set(toHex(key), key)
+    if (this.earlyArmed || this.earlyKeys.size === 0) return
+    this.earlyArmed = true
+    this.out.put({ type: 'arm', name: 'early', ms: EARLY_MS })
+  }
+
+  onEarlyTimer(): void {
+    this.earlyArmed = false
+    const due = [...this.earlyKeys.values()]
+    this.earlyKeys.clear()
+    if (this.sending && due.length > 0) this.out.put({ type: 'readCases', keys: due.sort(compareBytes) })
+  }
+}

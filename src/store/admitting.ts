@@ -1,0 +1,77 @@
+/** The door of the store: runs of changes come in, from wherever, judged by protocol/door.ts. */
+import { type ChangeRun, judgeRun } from '../protocol/door.js'
+import { LOG_RANDOM_BYTES } from '../protocol/limits.js'
+import { type LogId, type LogOpening, logIdOf } from '../protocol/log.js'
+import type { CaseDraft } from './case-content.js'
+import { type AcceptedRun, commitRuns, grownLog } from './commit.js'
+import type { StoredLog } from './logs.js'
+import type { Replica } from './replica.js'
+import type { AdmitOutcome } from './replica-types.js'
+
+/** Takes runs in. The caller runs alone with the store, and acknowledges after a flush. */
+export async function admitRuns(
+  replica: Replica,
+  openings: LogOpening[],
+  runs: ChangeRun[],
+  from: Uint8Array | undefined,
+): Promise<AdmitOutcome> {
+  const outcome: AdmitOutcome = { advanced: [], gaps: [], forks: [], refused: [] }
+  const fresh = freshLogs(replica, openings)
+  const drafts = new Map<string, CaseDraft>()
+  const accepted: AcceptedRun[] = []
+  const tips = new Map<LogId, StoredLog>()
+  for (const run of runs) {
+    const log = tips.get(run.log) ?? replica.logs.get(run.log) ?? fresh.get(run.log)
+    if (!log) {
+      outcome.refused.push(`${run.log}: unknown log`)
+      continue
+    }
+    const verdict = judgeRun(replica.natives, replica.options.practice, log, run)
+    switch (verdict.kind) {
+      case 'known':
+        break
+      case 'gap':
+        outcome.gaps.push({ log: run.log, from: verdict.from })
+        break
+      case 'fork':
+        outcome.forks.push(run.log)
+        break
+      case 'refused':
+        outcome.refused.push(`${run.log}: ${verdict.reason}`)
+        break
+      case 'accept': {
+        const taken = { ...run, changes: run.changes.slice(0, verdict.heads.length) }
+        await applyRun(replica, drafts, taken)
+        accepted.push({ log, run: taken, heads: verdict.heads })
+        tips.set(run.log, grownLog(log, taken, verdict.heads))
+        if (!outcome.advanced.includes(run.log)) outcome.advanced.push(run.log)
+        break
+      }
+    }
+  }
+  if (accepted.length > 0) await commitRuns(replica, accepted, drafts, from)
+  return outcome
+}
+
+/** Authentic changes advance even where the case is damaged here; they wait in it. [A4] */
+async function applyRun(replica: Replica, drafts: Map<string, CaseDraft>, run: ChangeRun): Promise<void> {
+  for (const [at, change] of run.changes.entries()) {
+    const { caseId } = change
+    const draft = drafts.get(caseId) ?? (await replica.cases.receivingDraft(replica.keyOf(caseId), caseId))
+    drafts.set(caseId, draft)
+    draft.apply(run.log, run.from + at + 1, change)
+  }
+}
+
+/** Openings of logs that I don't know yet and whose device belongs to the practice. */
+export function freshLogs(replica: Replica, openings: LogOpening[]): Map<LogId, StoredLog> {
+  const fresh = new Map<LogId, StoredLog>()
+  for (const opening of openings) {
+    if (opening.device.length !== 32 || opening.random.length !== LOG_RANDOM_BYTES) continue
+    if (opening.predecessor.length !== 0 && opening.predecessor.length !== 16) continue
+    const id = logIdOf(replica.natives, opening)
+    if (!replica.logs.get(id) && replica.options.isMember(opening.device))
+      fresh.set(id, replica.logs.fresh(opening))
+  }
+  return fresh
+}

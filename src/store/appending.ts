@@ -1,0 +1,96 @@
+/** My own changes: coded once, chained to my log, signed once for each run. */
+import { fromHex } from '../protocol/bytes.js'
+import type { ChangeRun } from '../protocol/door.js'
+import {
+  LOG_RANDOM_BYTES,
+  MAX_CASE_BYTES,
+  MAX_CHANGE_BYTES,
+  MAX_RUN_BYTES,
+  MAX_RUN_CHANGES,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
+import { KIND_STATE, type LogChange, nextHead, signedHeadBytes } from '../protocol/log.js'
+import { encodePayload } from '../protocol/payload.js'
+import type { CaseDraft } from './case-content.js'
+import { commitRuns } from './commit.js'
+import type { StoredLog } from './logs.js'
+import type { Replica } from './replica.js'
+import type { AppendOutcome, LocalChange } from './replica-types.js'
+
+interface CodedChange {
+  change: LocalChange
+  payload: Uint8Array
+}
+
+/** Appends to my log, in order. The caller runs alone with the store. */
+export async function appendChanges(
+  replica: Replica,
+  changes: LocalChange[],
+  myLog: () => Promise<StoredLog>,
+): Promise<AppendOutcome> {
+  const coded: CodedChange[] = []
+  for (const change of changes) {
+    const limit = change.kind === KIND_STATE ? MAX_STATE_BYTES : MAX_CHANGE_BYTES
+    if (change.update.length > limit) return { ok: false, code: 'too-large', caseId: change.caseId }
+    const payload = encodePayload(replica.natives, change.update)
+    const state = await replica.caseState(replica.keyOf(change.caseId))
+    const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
+    if (change.kind !== KIND_STATE && stored + payload.length > MAX_CASE_BYTES)
+      return { ok: false, code: 'case-full', caseId: change.caseId }
+    coded.push({ change, payload })
+  }
+  for (let at = 0; at < coded.length; ) {
+    let bytes = 0
+    let end = at
+    while (end < coded.length && end - at < MAX_RUN_CHANGES && (end === at || bytes < MAX_RUN_BYTES))
+      bytes += coded[end++]!.payload.length
+    await appendRun(replica, await myLog(), coded.slice(at, end))
+    at = end
+  }
+  return { ok: true }
+}
+
+async function appendRun(replica: Replica, log: StoredLog, coded: CodedChange[]): Promise<void> {
+  const { natives, options } = replica
+  const drafts = new Map<string, CaseDraft>()
+  const changes: LogChange[] = []
+  const heads: Uint8Array[] = []
+  let head = log.head
+  for (const { change, payload } of coded) {
+    const { caseId } = change
+    const draft = drafts.get(caseId) ?? (await replica.cases.draft(replica.keyOf(caseId), caseId))
+    drafts.set(caseId, draft)
+    const logged: LogChange = {
+      caseId,
+      generation: change.generation ?? draft.state.generation,
+      at: options.now(),
+      kind: change.kind,
+      payload,
+    }
+    const seq = log.seq + heads.length + 1
+    head = nextHead(natives, head, seq, logged)
+    heads.push(head)
+    changes.push(logged)
+    draft.apply(log.log, seq, logged)
+  }
+  const run: ChangeRun = {
+    log: log.log,
+    from: log.seq,
+    changes,
+    signature: natives.sign(
+      options.device.secret,
+      signedHeadBytes(options.practice, fromHex(log.log), log.seq + heads.length, head),
+    ),
+  }
+  await commitRuns(replica, [{ log, run, heads }], drafts, undefined)
+}
+
+/** A new log of this device, behind the one it wrote last. */
+export function openLog(replica: Replica): StoredLog {
+  const { options, currentLog } = replica
+  return replica.logs.fresh({
+    device: options.device.ed,
+    random: options.random(LOG_RANDOM_BYTES),
+    predecessor: currentLog ? fromHex(currentLog) : new Uint8Array(0),
+  })
+}

@@ -1,0 +1,135 @@
+/**
+ * The cases of a store by key: their states as stored, the last ones kept in memory, and which are damaged.
+ * Changes to a case are drafts; `commitCases` (commit.ts) writes them.
+ */
+import { concat, readU32, toHex } from '../protocol/bytes.js'
+import { CASE_KEY_BYTES } from '../protocol/limits.js'
+import type { Natives } from '../protocol/natives.js'
+import { CaseDraft, type CaseState, decodeCase, emptyCase, MissingPartError } from './case-content.js'
+import { keys, partRange } from './keyspace.js'
+import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
+
+const RECENT_CASES = 512
+
+export class CaseTable {
+  /** Keys of cases whose stored bytes failed their check; never served. */
+  readonly damaged = new Map<string, Uint8Array>()
+  private readonly recent = new Map<string, CaseState>()
+  /** Keys that the last prefetch found nothing under; good only within the work that asked. */
+  private absent = new Set<string>()
+
+  constructor(
+    private readonly db: SealedDb,
+    private readonly natives: Natives,
+  ) {}
+
+  /** Which cases were known to be damaged when the store was last written. */
+  async load(): Promise<void> {
+    const damaged = await this.db.get(keys.damaged())
+    for (let at = 0; damaged && at + CASE_KEY_BYTES <= damaged.length; at += CASE_KEY_BYTES) {
+      this.noteDamaged(damaged.slice(at, at + CASE_KEY_BYTES))
+    }
+  }
+
+  noteDamaged(key: Uint8Array): void {
+    this.damaged.set(toHex(key), key)
+  }
+
+  /** The stored state of a case, or undefined. Throws DamagedError. */
+  async state(key: Uint8Array): Promise<CaseState | undefined> {
+    const hex = toHex(key)
+    const cached = this.recent.get(hex)
+    if (cached || this.absent.has(hex)) return cached
+    let value: Uint8Array | undefined
+    try {
+      value = await this.db.get(keys.case(key))
+    } catch (error) {
+      if (error instanceof DamagedError) this.noteDamaged(key)
+      throw error
+    }
+    return value && decodeCase(key, value)
+  }
+
+  /** Reads the states of many cases at once, so that `state` has them. */
+  async prefetch(wanted: Uint8Array[]): Promise<void> {
+    const missing = wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+    let values: (Uint8Array | undefined)[]
+    try {
+      values = await this.db.getMany(missing.map((key) => keys.case(key)))
+    } catch {
+      // A damaged one among them: each is read alone, and noted.
+      return
+    }
+    this.absent = new Set()
+    values.forEach((value, at) => {
+      const key = missing[at]!
+      if (value) this.remember(decodeCase(key, value))
+      else this.absent.add(toHex(key))
+    })
+  }
+
+  /** A case about to be changed; its parts are looked at first if that is still to be done. */
+  async draft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    const draft = await this.uncheckedDraft(key, caseId)
+    await draft.check(this.db)
+    return draft
+  }
+
+  private async uncheckedDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    return new CaseDraft((await this.state(key)) ?? emptyCase(key, caseId), this.natives)
+  }
+
+  /** As `draft`, unchecked; a case whose stored bytes are damaged starts from nothing. */
+  async draftOrFresh(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    if (!this.damaged.has(toHex(key))) {
+      try {
+        return await this.uncheckedDraft(key, caseId)
+      } catch (error) {
+        if (!(error instanceof DamagedError)) throw error
+      }
+    }
+    this.recent.delete(toHex(key))
+    const draft = new CaseDraft(emptyCase(key, caseId), this.natives)
+    // What is left of the damaged copy goes with it.
+    draft.replaceParts((await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4)))
+    return draft
+  }
+
+  /** As `draft`, for changes of others: a case that turns out to be damaged starts from nothing. */
+  async receivingDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+    const draft = await this.draftOrFresh(key, caseId)
+    try {
+      await draft.check(this.db)
+      return draft
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      this.noteDamaged(key)
+      return this.draftOrFresh(key, caseId)
+    }
+  }
+
+  /** After drafts were written: memory follows. */
+  committed(drafts: CaseDraft[]): void {
+    this.absent.clear()
+    for (const draft of drafts) {
+      this.remember(draft.state)
+      if (draft.heals) this.damaged.delete(toHex(draft.state.key))
+    }
+  }
+
+  private remember(state: CaseState): void {
+    const hex = toHex(state.key)
+    this.recent.delete(hex)
+    this.recent.set(hex, state)
+    if (this.recent.size > RECENT_CASES) this.recent.delete(this.recent.keys().next().value!)
+  }
+
+  /** Remembers which cases are damaged; `without` are whole again. */
+  damagedWrite(without: Uint8Array[] = []): Write {
+    const gone = new Set(without.map(toHex))
+    const rest = [...this.damaged].filter(([hex]) => !gone.has(hex)).map(([, key]) => key)
+    return { key: keys.damaged(), value: rest.length === 0 ? undefined : concat(rest) }
+  }
+}
+
+export const isDamage = (error: unknown) => error instanceof DamagedError || error instanceof MissingPartError

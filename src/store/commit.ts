@@ -1,0 +1,113 @@
+/**
+ * Writing what was taken in: drafts of cases, and the runs of changes that they come from.
+ *
+ *  [S3] applying is atomic: content, list row, touched, frontier in one batch.
+ */
+import { concat, toHex } from '../protocol/bytes.js'
+import type { ChangeRun } from '../protocol/door.js'
+import { checkOf, type LogId } from '../protocol/log.js'
+import type { CaseDraft } from './case-content.js'
+import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
+import { isDamage } from './case-table.js'
+import { keys } from './keyspace.js'
+import { logWrite, type StoredLog } from './logs.js'
+import { ChangeRow, MetaRow } from './records.gen.js'
+import type { Replica } from './replica.js'
+import type { Write } from './sealed-db.js'
+
+/** A run that was judged, with its log as it stood before and the head of each of its changes. */
+export interface AcceptedRun {
+  log: StoredLog
+  run: ChangeRun
+  heads: Uint8Array[]
+}
+
+/** [S3] One batch for runs and the cases they touch. */
+export async function commitRuns(
+  replica: Replica,
+  accepted: AcceptedRun[],
+  drafts: Map<string, CaseDraft>,
+  from: Uint8Array | undefined,
+): Promise<void> {
+  const writes: Write[] = []
+  const tips = new Map<LogId, StoredLog>()
+  let order = replica.meta.order
+  for (const { log, run, heads } of accepted) {
+    const tip = tips.get(log.log) ?? log
+    let grown = grownLog(tip, run, heads)
+    if (replica.options.hasOthers()) {
+      for (const [at, change] of run.changes.entries()) {
+        const last = at === run.changes.length - 1
+        const row = ChangeRow.encode({
+          ...change,
+          check: checkOf(heads[at]!),
+          signature: last ? run.signature : new Uint8Array(0),
+          order: order++,
+        }).finish()
+        writes.push({ key: keys.change(run.log, run.from + at + 1), value: row })
+      }
+    } else {
+      writes.push(...(await replica.logs.extendWrites(tip, concat(heads.map(checkOf)))))
+      grown = { ...grown, retainedFrom: grown.seq }
+    }
+    tips.set(run.log, grown)
+  }
+  for (const tip of tips.values()) writes.push(logWrite(tip))
+  const meta = { ...replica.meta, order }
+  await commitCases(replica, drafts.values(), writes, meta)
+  for (const tip of tips.values()) replica.logs.set(tip)
+  replica.events.grown?.({
+    runs: accepted.map(({ log, run }) => ({ run, opening: log })),
+    caseKeys: [...drafts.values()].map((draft) => draft.state.key),
+    from,
+  })
+}
+
+/** Compacts, projects rows, writes everything with `writes` in one batch, then lets memory follow. */
+export async function commitCases(
+  replica: Replica,
+  drafts: Iterable<CaseDraft>,
+  writes: Write[],
+  meta: MetaRow,
+): Promise<void> {
+  const { cases, db } = replica
+  const list = [...drafts]
+  const counts: RowCounts = { total: meta.total, archived: meta.archived, deleted: meta.deleted }
+  for (const draft of list) {
+    const before = draft.rowBefore
+    if (!draft.rowGiven) draft.state.row = await projectCaseRow(replica, draft)
+    await draft.compact(db).catch((error: unknown) => {
+      if (!isDamage(error)) throw error
+      cases.noteDamaged(draft.state.key)
+    })
+    rowCounts(counts, before, -1)
+    rowCounts(counts, draft.state.row, +1)
+    writes.push(...draft.writes())
+  }
+  const next = { ...meta, ...counts, running: meta.running || replica.mustLeaveLog }
+  const isMarked = (draft: CaseDraft) => cases.damaged.has(toHex(draft.state.key))
+  // The mark must outlive the damaged bytes that a new row replaces.
+  if (list.some(isMarked)) {
+    const healed = list.filter((draft) => draft.heals && isMarked(draft))
+    writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
+  }
+  try {
+    await db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
+  } catch (error) {
+    // What could not be stored must not stay on anybody's screen as if it were.
+    for (const draft of list) replica.docs.forget(draft.state.caseId)
+    throw error
+  }
+  replica.meta = next
+  cases.committed(list)
+  replica.events.cases?.(list.map((draft) => draft.state.caseId))
+}
+
+export function grownLog(log: StoredLog, run: ChangeRun, heads: Uint8Array[]): StoredLog {
+  const head = heads[heads.length - 1]!
+  const grown = { ...log, seq: run.from + heads.length, check: checkOf(head) }
+  // At its cut a log ends: no head to go on from, and the run's signature is of one further on.
+  const ended = log.cut !== undefined && grown.seq >= log.cut.seq
+  const none = new Uint8Array(0)
+  return ended ? { ...grown, head: none, signature: none } : { ...grown, head, signature: run.signature }
+}

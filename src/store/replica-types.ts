@@ -1,0 +1,60 @@
+/** What a replica (replica.ts) is given, and what it gives. */
+import type { ChangeRun } from '../protocol/door.js'
+import type { LogId, LogOpening } from '../protocol/log.js'
+import type { Natives } from '../protocol/natives.js'
+import type { SealedDb } from './sealed-db.js'
+
+export interface ReplicaOptions {
+  db: SealedDb
+  natives: Natives
+  random: (bytes: number) => Uint8Array
+  /** Milliseconds, for display only. */
+  now: () => number
+  /** A fresh Yjs client id for every opened document. */
+  newClientId: () => number
+  practice: Uint8Array
+  indexKey: Uint8Array
+  device: { ed: Uint8Array; secret: Uint8Array }
+  /** May this device write? Asked for every log that is not known yet. */
+  isMember: (ed: Uint8Array) => boolean
+  /** False while this device is the only one: payloads are then not retained for anybody. */
+  hasOthers: () => boolean
+  /** Machine, path and inode of the folder; another one means a copy, and a new log. */
+  binding: string
+}
+
+/** One change to append to my own log. `update` is a raw Yjs update, empty for a tombstone. */
+export interface LocalChange {
+  caseId: string
+  kind: number
+  update: Uint8Array
+  /** Of a tombstone; otherwise the case's own. */
+  generation?: number
+}
+
+export type AppendOutcome = { ok: true } | { ok: false; code: 'too-large' | 'case-full'; caseId: string }
+
+/** Runs that were just taken in, from me or from another device. */
+export interface Growth {
+  runs: { run: ChangeRun; opening: LogOpening }[]
+  caseKeys: Uint8Array[]
+  /** The device that handed them over; undefined for my own. */
+  from: Uint8Array | undefined
+}
+
+export interface ReplicaEvents {
+  grown?: (growth: Growth) => void
+  /** Rows changed; undefined ids mean many. */
+  cases?: (ids: string[]) => void
+  /** A sentence worth keeping in the device's log. */
+  healed?: (what: 'old-copy' | 'fork') => void
+}
+
+export interface AdmitOutcome {
+  /** Logs that now reach further. */
+  advanced: LogId[]
+  gaps: { log: LogId; from: number }[]
+  /** Branches that can't be brought together without a cut. */
+  forks: LogId[]
+  refused: string[]
+}
