@@ -9,6 +9,8 @@ import { concat, EMPTY, equalBytes, fromUtf8, readU16, u16, u32, utf8 } from './
 import { hkdf } from './hkdf.js'
 import { hpkeOpen, hpkeSeal } from './hpke.js'
 import {
+  LABEL_ENVELOPE_ID_KEY,
+  LABEL_ENVELOPE_KEY,
   LABEL_EPOCH_HPKE,
   LABEL_EPOCH_KEY_ID,
   LABEL_EPOCH_LADDER,
@@ -53,6 +55,22 @@ export function rosterSealKey(number: number, key: Uint8Array): Uint8Array {
 /** The key of a practice's store entries: from the first epoch key, so that no rotation moves them. */
 export function indexKeyOf(practice: Uint8Array, firstEpochKey: Uint8Array): Uint8Array {
   return hkdf(firstEpochKey, practice, utf8(LABEL_INDEX_KEY), 32)
+}
+
+/** What an epoch gives to envelopes. */
+export interface EnvelopeKeys {
+  /** 16 bytes, public. */
+  keyId: Uint8Array
+  sealKey: Uint8Array
+  idKey: Uint8Array
+}
+
+export function envelopeKeys(epoch: EpochKey): EnvelopeKeys {
+  return {
+    keyId: epochKeyId(epoch.number, epoch.key),
+    sealKey: bound(LABEL_ENVELOPE_KEY, epoch),
+    idKey: bound(LABEL_ENVELOPE_ID_KEY, epoch),
+  }
 }
 
 /** Where in the roster an epoch key is sealed: nothing opens in another entry or for another device. */

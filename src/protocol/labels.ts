@@ -19,6 +19,15 @@ export const LABEL_EPOCH_ROSTER = 'kartoteka/1 roster seal key'
 /** First epoch key → the key of a practice's store entries, the same for its whole life. */
 export const LABEL_INDEX_KEY = 'kartoteka/1 index key'
 
+/** Epoch key → the key that seals envelopes. */
+export const LABEL_ENVELOPE_KEY = 'kartoteka/1 envelope key'
+/** Epoch key → the key of envelope ids. */
+export const LABEL_ENVELOPE_ID_KEY = 'kartoteka/1 envelope id key'
+/** Associated data of an envelope. */
+export const LABEL_ENVELOPE = 'kartoteka/1 envelope'
+/** What the sender of a letter signs. */
+export const LABEL_LETTER = 'kartoteka/1 letter'
+
 /** HPKE info of an epoch key sealed to a device or to the recovery key. */
 export const LABEL_EPOCH_HPKE = 'kartoteka/1 epoch key for a device'
 /** Associated data of the epoch key that the next one seals. */

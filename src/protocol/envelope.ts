@@ -1,0 +1,194 @@
+/**
+ * Envelopes: the only form in which case data leaves for a relay or a file.
+ *
+ *   envelope  = version u8 ‖ kind u8 ‖ key id 16 ‖ id 16 ‖ nonce 24 ‖ XChaCha20-Poly1305(envelope key, plaintext)
+ *   plaintext = u32 length ‖ letter ‖ signature 64 ‖ zeros, of a Padmé size
+ *
+ * A relay must never reach this module: a test holds that.
+ *
+ *  [V1] an envelope opens only whole, unchanged, and in the practice, kind and id that it was sealed for;
+ *  [V2] its letter is believed only with the signature of the sender that it names;
+ *  [V3] the same content for the same epoch and attempt has the same id, whoever seals it;
+ *  [V4] its size tells the size of its content only roughly: at most one part in eight is padding.
+ */
+import { concat, equalBytes, fromHex, isZero, readU32, u8, u32, utf8 } from './bytes.js'
+import { Letter } from './envelope.gen.js'
+import type { EnvelopeKeys } from './epoch-keys.js'
+import { hmacSha256 } from './hkdf.js'
+import { LABEL_ENVELOPE, LABEL_LETTER } from './labels.js'
+import type { LogId } from './log.js'
+import { hasSoundCounts, type Nested } from './message-guard.js'
+import type { Natives, Random } from './natives.js'
+
+const ENVELOPE_VERSION = 1
+export const ENVELOPE_ID_BYTES = 16
+const KEY_ID_BYTES = 16
+const NONCE_BYTES = 24
+const SIGNATURE_BYTES = 64
+const TAG_BYTES = 16
+const HEADER_BYTES = 2 + KEY_ID_BYTES + ENVELOPE_ID_BYTES
+/** Below this everything looks alike: a keystroke, a date, a word. */
+const MIN_PLAINTEXT_BYTES = 256
+
+export type EnvelopeKind = 'changes' | 'states' | 'word'
+const KIND_CODES: Record<EnvelopeKind, number> = { changes: 1, states: 2, word: 3 }
+
+/** What an envelope shows to everybody. */
+export interface EnvelopeHeader {
+  kind: EnvelopeKind
+  keyId: Uint8Array
+  id: Uint8Array
+}
+
+export interface LetterSender {
+  ed: Uint8Array
+  /** The 32-byte Ed25519 seed. */
+  secret: Uint8Array
+}
+
+/** A letter without what every letter has. */
+export type LetterBody = NonNullable<Letter['body']>
+
+export interface SealInput {
+  natives: Natives
+  random: Random
+  practice: Uint8Array
+  keys: EnvelopeKeys
+  id: Uint8Array
+  sender: LetterSender
+  rosterHead: Uint8Array
+  body: LetterBody
+}
+
+export function sealEnvelope(input: SealInput): Uint8Array {
+  const { natives, random, practice, keys, id, sender, rosterHead, body } = input
+  const letter = Letter.encode({ sender: sender.ed, rosterHead, body }).finish()
+  const header = concat([u8(ENVELOPE_VERSION), u8(KIND_CODES[body.$case]), keys.keyId, id])
+  const signature = natives.sign(sender.secret, signedBytes(natives, practice, header, letter))
+  const used = 4 + letter.length + SIGNATURE_BYTES
+  const padding = new Uint8Array(padmeBytes(used) - used)
+  const plaintext = concat([u32(letter.length), letter, signature, padding])
+  const nonce = random(NONCE_BYTES)
+  return concat([header, nonce, natives.seal(keys.sealKey, nonce, plaintext, sealedFor(practice, header))])
+}
+
+/** undefined for anything that isn't an envelope of a version and kind that is known here. */
+export function envelopeHeader(envelope: Uint8Array): EnvelopeHeader | undefined {
+  if (envelope.length < HEADER_BYTES + NONCE_BYTES + TAG_BYTES + MIN_PLAINTEXT_BYTES) return undefined
+  const kind = (Object.keys(KIND_CODES) as EnvelopeKind[]).find((name) => KIND_CODES[name] === envelope[1])
+  if (envelope[0] !== ENVELOPE_VERSION || !kind) return undefined
+  return {
+    kind,
+    keyId: envelope.slice(2, 2 + KEY_ID_BYTES),
+    id: envelope.slice(2 + KEY_ID_BYTES, HEADER_BYTES),
+  }
+}
+
+export interface OpenedLetter {
+  id: Uint8Array
+  sender: Uint8Array
+  rosterHead: Uint8Array
+  body: LetterBody
+}
+
+/** [V1] [V2] undefined when it doesn't open with these keys, or is not signed by whom it names. Never throws. */
+export function openEnvelope(
+  natives: Natives,
+  practice: Uint8Array,
+  keys: EnvelopeKeys,
+  envelope: Uint8Array,
+): OpenedLetter | undefined {
+  const shown = envelopeHeader(envelope)
+  if (!shown || !equalBytes(shown.keyId, keys.keyId)) return undefined
+  const header = envelope.slice(0, HEADER_BYTES)
+  const nonce = envelope.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES)
+  const sealed = envelope.subarray(HEADER_BYTES + NONCE_BYTES)
+  const plaintext = natives.open(keys.sealKey, nonce, sealed, sealedFor(practice, header))
+  if (!plaintext || plaintext.length < MIN_PLAINTEXT_BYTES) return undefined
+  const end = 4 + readU32(plaintext)
+  if (end + SIGNATURE_BYTES > plaintext.length || !isZero(plaintext.subarray(end + SIGNATURE_BYTES)))
+    return undefined
+  const bytes = plaintext.subarray(4, end)
+  const letter = decodeLetter(bytes)
+  if (letter?.body?.$case !== shown.kind || letter.sender.length !== 32) return undefined
+  const signature = plaintext.subarray(end, end + SIGNATURE_BYTES)
+  if (!natives.verify(letter.sender, signedBytes(natives, practice, header, bytes), signature))
+    return undefined
+  return { id: shown.id, sender: letter.sender, rosterHead: letter.rosterHead, body: letter.body }
+}
+
+function sealedFor(practice: Uint8Array, header: Uint8Array): Uint8Array {
+  return concat([utf8(LABEL_ENVELOPE), practice, header])
+}
+
+function signedBytes(
+  natives: Natives,
+  practice: Uint8Array,
+  header: Uint8Array,
+  letter: Uint8Array,
+): Uint8Array {
+  return concat([utf8(LABEL_LETTER), practice, header, natives.sha256(letter)])
+}
+
+/** Fields that hold messages, from the letter down. */
+const CHANGES: Nested = { 1: {}, 2: { 3: {} } }
+const NESTED: Nested = {
+  3: CHANGES,
+  4: { 4: {}, 5: {}, 6: { 5: {}, 7: {}, 9: {} } },
+  5: { 1: { 4: {} }, 2: {}, 3: {}, 4: {}, 5: { 2: {} } },
+}
+
+function decodeLetter(bytes: Uint8Array): Letter | undefined {
+  if (!hasSoundCounts(bytes, NESTED)) return undefined
+  try {
+    return Letter.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** A contiguous piece of a log: changes (from..to], with the checks at both ends (zeros at 0). */
+export interface LogRange {
+  log: LogId
+  from: number
+  fromCheck: Uint8Array
+  to: number
+  toCheck: Uint8Array
+}
+
+/** [V3] The id of an envelope of changes. Ranges in any order. */
+export function changesId(keys: EnvelopeKeys, ranges: readonly LogRange[], attempt: number): Uint8Array {
+  const rows = [...ranges]
+    .sort((a, b) => (a.log < b.log ? -1 : a.log > b.log ? 1 : a.from - b.from))
+    .map(({ log, from, fromCheck, to, toCheck }) =>
+      concat([fromHex(log), u32(from), fromCheck, u32(to), toCheck]),
+    )
+  return envelopeId(keys, 'changes', [...rows, u32(attempt)])
+}
+
+/** The id of one part of a transfer of whole states; `set` is random. */
+export function statesId(keys: EnvelopeKeys, set: Uint8Array, index: number): Uint8Array {
+  return envelopeId(keys, 'states', [set, u32(index)])
+}
+
+export function wordId(keys: EnvelopeKeys, device: Uint8Array): Uint8Array {
+  return envelopeId(keys, 'word', [device])
+}
+
+function envelopeId(keys: EnvelopeKeys, kind: EnvelopeKind, parts: readonly Uint8Array[]): Uint8Array {
+  return hmacSha256(keys.idKey, concat([u8(KIND_CODES[kind]), ...parts])).slice(0, ENVELOPE_ID_BYTES)
+}
+
+/**
+ * [V4] Padmé (Nikitin et al., "Reducing Metadata Leakage from Encrypted Files and Communication with PURBs", 2019):
+ * lengths of which only the leading bits differ, so about log log of the length is told.
+ */
+export function padmeBytes(length: number): number {
+  if (length <= MIN_PLAINTEXT_BYTES) return MIN_PLAINTEXT_BYTES
+  const exponent = Math.floor(Math.log2(length))
+  const step = 2 ** (exponent - (Math.floor(Math.log2(exponent)) + 1))
+  return Math.ceil(length / step) * step
+}
+
+/** What an empty place is, where a log begins. */
+export const NO_CHECK: Uint8Array = new Uint8Array(8)
