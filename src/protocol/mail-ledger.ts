@@ -1,0 +1,106 @@
+/**
+ * What a device has left at one relay, for whom: only what its next decision needs. How far a recipient holds each
+ * log is its own newest word and never stands here; so mail for a device that went back to an older copy is sent
+ * again without any rule of its own.
+ */
+import { equalBytes, toHex } from './bytes.js'
+import type { LogId } from './log.js'
+
+/** How far each log is held. */
+export type Reach = ReadonlyMap<LogId, number>
+
+/** One delivery that waits at the relay: one envelope, or all parts of a transfer of whole states. */
+export interface LiveMail {
+  ids: Uint8Array[]
+  /** What its recipient holds after it, if it held `from` before. Empty while parts are still missing. */
+  ranges: { log: LogId; from: number; to: number }[]
+  bytes: number
+}
+
+export interface LedgerRow {
+  live: LiveMail[]
+  /** Raised when something was lost or of no use: the next envelope of the same content has another id. */
+  attempt: number
+}
+
+/** Everything of one relay, as it is kept. */
+export interface LedgerState {
+  /** The relay's incarnation that the rows are about. */
+  incarnation: Uint8Array
+  /** The highest sequence that the relay has answered a deposit with. */
+  sequence: number
+  /** By hex of the recipient's key. */
+  rows: Map<string, LedgerRow>
+}
+
+export class MailLedger {
+  constructor(readonly state: LedgerState) {}
+
+  /** A relay that is not the one we know, or has gone back, holds nothing of what was left there. */
+  greet(incarnation: Uint8Array, sequence: number): void {
+    if (equalBytes(this.state.incarnation, incarnation) && sequence >= this.state.sequence) return
+    this.state.incarnation = incarnation
+    this.state.sequence = sequence
+    this.state.rows.clear()
+  }
+
+  row(recipient: string): LedgerRow {
+    return this.state.rows.get(recipient) ?? { live: [], attempt: 0 }
+  }
+
+  private keep(recipient: string, row: LedgerRow): void {
+    if (row.live.length === 0 && row.attempt === 0) this.state.rows.delete(recipient)
+    else this.state.rows.set(recipient, row)
+  }
+
+  /** How far the recipient will hold each log when it has taken what waits for it. */
+  reach(recipient: string, known: Reach): Map<LogId, number> {
+    return reachWith(known, this.row(recipient).live)
+  }
+
+  /** Something was left; `replaced` waits no more. */
+  add(recipient: string, mail: LiveMail, replaced: readonly Uint8Array[]): void {
+    const row = this.row(recipient)
+    const gone = new Set(replaced.map(toHex))
+    const live = row.live.filter((old) => old !== mail && !old.ids.every((id) => gone.has(toHex(id))))
+    this.keep(recipient, { ...row, live: [...live, mail] })
+  }
+
+  /** The recipient's newest word: what it covers is forgotten. Returns the ids that it doesn't cover. */
+  heard(recipient: string, known: Reach, unusable: readonly Uint8Array[]): Uint8Array[] {
+    const row = this.row(recipient)
+    const live = row.live.filter(
+      ({ ranges }) => ranges.length === 0 || ranges.some(({ log, to }) => (known.get(log) ?? 0) < to),
+    )
+    this.keep(recipient, { ...row, live })
+    this.lost(recipient, unusable)
+    return this.row(recipient).live.flatMap(({ ids }) => ids)
+  }
+
+  /** The relay doesn't hold these any more, or the recipient can't use them: they are offered again. */
+  lost(recipient: string, ids: readonly Uint8Array[]): boolean {
+    const row = this.row(recipient)
+    const gone = new Set(ids.map(toHex))
+    const live = row.live.filter((mail) => !mail.ids.some((id) => gone.has(toHex(id))))
+    if (live.length === row.live.length) return false
+    this.keep(recipient, { live, attempt: row.attempt + 1 })
+    return true
+  }
+
+  /** Recipients that collect no more, or are no members any more. */
+  retain(recipients: ReadonlySet<string>): void {
+    for (const recipient of [...this.state.rows.keys()])
+      if (!recipients.has(recipient)) this.state.rows.delete(recipient)
+  }
+}
+
+/** Follows the ranges from what is known, whatever order they were left in. */
+export function reachWith(known: Reach, live: readonly LiveMail[]): Map<LogId, number> {
+  const reach = new Map(known)
+  const ranges = live.flatMap((mail) => mail.ranges).sort((a, b) => a.from - b.from)
+  for (const { log, from, to } of ranges) {
+    const at = reach.get(log) ?? 0
+    if (from <= at && to > at) reach.set(log, to)
+  }
+  return reach
+}

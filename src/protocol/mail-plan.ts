@@ -1,0 +1,122 @@
+/**
+ * What to leave at the relay now: which recipients lack which logs from where, and whose turn it is to give them.
+ *
+ *  [P1] an author gives its own changes at once; a device that is connected directly has a few seconds to take them;
+ *  [P2] others' changes are given on by a device that holds them only when their author didn't in time; at once where
+ *       the author has no mailbox, or is itself the one that lacks them;
+ *  [P3] several devices that could do it take turns in an order of their own for each log;
+ *  [P4] what another device says it has left for a recipient counts, until that recipient has spoken since.
+ */
+import { concat, fromHex, toHex } from './bytes.js'
+import type { LogId } from './log.js'
+import type { MailLedger, Reach } from './mail-ledger.js'
+import type { Natives } from './natives.js'
+
+/** A direct acknowledgement comes in milliseconds; after this the mailbox is the safer way. */
+export const DIRECT_WAIT_MS = 4_000
+/** An author that is online has left its changes long before. */
+export const FORWARD_MAIL_MS = 12_000
+/** Each further device that could step in waits so much longer. */
+export const TURN_MS = 3_000
+
+export interface SurveyLog {
+  log: LogId
+  seq: number
+  /** Hex of its author's key. */
+  device: string
+}
+
+export interface SurveyRecipient {
+  device: string
+  /** By its own newest word. */
+  known: Reach
+  /** A session with it stands. */
+  connected: boolean
+}
+
+/** What is held, and who collects mail: taken after a flush. */
+export interface Survey {
+  /** Monotonic milliseconds. */
+  now: number
+  self: string
+  logs: SurveyLog[]
+  /** All devices that collect mail, but this one. */
+  recipients: SurveyRecipient[]
+  /** Devices that collect mail and could give as well as this one can: those connected directly. */
+  near: string[]
+}
+
+export interface Due {
+  recipients: string[]
+  /** Logs to give, and where each begins. */
+  from: Map<LogId, number>
+}
+
+export interface Plan {
+  due: Due[]
+  /** When something not yet due becomes so; undefined if nothing waits. */
+  againMs: number | undefined
+}
+
+/** Since when a recipient lacks a log, by its place: begins anew with every step forward. */
+export type Lacks = Map<string, { from: number; since: number }>
+
+/** What other devices have said they left: recipient → log → how far. */
+export type Claimed = ReadonlyMap<string, Reach>
+
+export interface PlanInput {
+  natives: Natives
+  survey: Survey
+  ledger: MailLedger
+  claimed: Claimed
+  lacks: Lacks
+  /** Somebody waits: nobody is given time to do it instead. */
+  hurry: boolean
+}
+
+export function planDeposits(input: PlanInput): Plan {
+  const { survey, ledger, claimed, lacks } = input
+  const groups = new Map<string, Due>()
+  const seen = new Set<string>()
+  let againMs: number | undefined
+  for (const recipient of survey.recipients) {
+    const reach = ledger.reach(recipient.device, recipient.known)
+    for (const [log, seq] of claimed.get(recipient.device) ?? [])
+      if (seq > (reach.get(log) ?? 0)) reach.set(log, seq)
+    const from = new Map<LogId, number>()
+    for (const log of survey.logs) {
+      const at = reach.get(log.log) ?? 0
+      if (log.seq <= at) continue
+      const place = `${recipient.device} ${log.log}`
+      seen.add(place)
+      const lack = lacks.get(place)
+      const since = lack?.from === at ? lack.since : survey.now
+      lacks.set(place, { from: at, since })
+      const leftMs = since + delayMs(input, recipient, log) - survey.now
+      if (leftMs <= 0) from.set(log.log, at)
+      else againMs = Math.min(againMs ?? leftMs, leftMs)
+    }
+    if (from.size === 0) continue
+    const key = [...from].map(([log, at]) => `${log}:${at}`).join()
+    const group = groups.get(key)
+    if (group) group.recipients.push(recipient.device)
+    else groups.set(key, { recipients: [recipient.device], from })
+  }
+  for (const place of lacks.keys()) if (!seen.has(place)) lacks.delete(place)
+  return { due: [...groups.values()], againMs }
+}
+
+function delayMs({ natives, survey, hurry }: PlanInput, recipient: SurveyRecipient, log: SurveyLog): number {
+  const direct = recipient.connected ? DIRECT_WAIT_MS : 0
+  if (hurry || log.device === survey.self) return direct
+  const collects = survey.recipients.some(({ device }) => device === log.device)
+  const givesItself = collects && log.device !== recipient.device
+  return Math.max(direct, (givesItself ? FORWARD_MAIL_MS : 0) + TURN_MS * turnOf(natives, survey, log.log))
+}
+
+/** [P3] How many of those near come before this device. */
+function turnOf(natives: Natives, { self, near }: Survey, log: LogId): number {
+  const rank = (device: string) => toHex(natives.sha256(concat([fromHex(device), fromHex(log)])))
+  const own = rank(self)
+  return near.filter((device) => rank(device) < own).length
+}

@@ -1,0 +1,110 @@
+/** What goes into and comes out of a mail session (mail.ts): events, effects, and the values they carry. */
+
+import type { Left } from './envelope.gen.js'
+import type { LogRange } from './envelope.js'
+import type { LogId } from './log.js'
+import type { Reach } from './mail-ledger.js'
+import type { Survey } from './mail-plan.js'
+import type { Inventory, Mail } from './mailbox.gen.js'
+import type { MailFrameKind } from './mailbox-wire.js'
+
+/** What became of mail that was handed over. */
+export interface Taken {
+  /** Durable here, or of no use: the relay may forget it. */
+  done: Uint8Array[]
+  /** Content that something is still missing for. */
+  held: Mail[]
+  /** My own word, sealed: it covers what is done. */
+  word: Uint8Array
+}
+
+/** Changes sealed in an envelope; without one nothing was left to give. */
+export interface Written {
+  envelope: Uint8Array
+  id: Uint8Array
+  ranges: LogRange[]
+  /** Logs of which the changes are not retained any more: their reader needs whole states. */
+  pruned: LogId[]
+}
+
+/** A transfer of whole states about to be written. */
+export interface StatesOpened {
+  set: Uint8Array
+  ranges: { log: LogId; from: number; to: number }[]
+  /** About how many bytes it will have. */
+  bytes: number
+}
+
+export interface StatesPart {
+  envelope: Uint8Array
+  id: Uint8Array
+  last: boolean
+}
+
+/** Another device's word, taken over. */
+export interface Heard {
+  /** Hex of its key. */
+  device: string
+  known: Reach
+  unusable: Uint8Array[]
+  /** What it says it left at this relay; undefined where the word came another way. */
+  left: Left[] | undefined
+  incarnation: Uint8Array
+}
+
+export type MailEvent =
+  | { type: 'frame'; frame: MailFrameKind }
+  | { type: 'malformed' }
+  /** The relay's roster was looked at. */
+  | { type: 'rosterApplied' }
+  /** My own roster changed. */
+  | { type: 'rosterChanged' }
+  | { type: 'taken'; taken: Taken }
+  | { type: 'heard'; heard: Heard }
+  /** Something grew, was acknowledged, connected, or was set: who lacks what is to be looked at again. */
+  | { type: 'changed' }
+  /** What I hold has changed: others shall hear it. */
+  | { type: 'stated' }
+  | { type: 'hurry' }
+  | { type: 'surveyed'; survey: Survey }
+  | { type: 'written'; written: Written | undefined }
+  | { type: 'statesOpened'; opened: StatesOpened }
+  | { type: 'part'; part: StatesPart }
+  | { type: 'worded'; word: Uint8Array }
+  | { type: 'ask'; question: number }
+  | { type: 'leave'; question: number }
+  | { type: 'window'; open: boolean }
+  | { type: 'timer'; name: MailTimer }
+
+export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive'
+
+export type MailEffect =
+  | { type: 'send'; lane: 'live' | 'bulk'; bytes: Uint8Array }
+  | { type: 'applyRoster'; entries: Uint8Array[] }
+  /** Open each, let it in by the one door, flush, state. `final`: what still misses something never gets it. */
+  | { type: 'take'; mails: Mail[]; final: boolean }
+  | { type: 'hear'; notices: { device: Uint8Array; sealed: Uint8Array }[] }
+  | { type: 'survey' }
+  | { type: 'write'; from: Map<LogId, number>; attempt: number }
+  | { type: 'openStates'; base: Map<LogId, number> }
+  | { type: 'writePart'; index: number }
+  | { type: 'makeWord' }
+  /** The ledger changed and is worth keeping; needs no flush. */
+  | { type: 'keepLedger' }
+  /** What a person sees may have changed. */
+  | { type: 'status' }
+  | { type: 'inventory'; question: number; inventory: Inventory }
+  | { type: 'left'; question: number; ok: boolean }
+  | { type: 'full'; full: boolean }
+  | { type: 'arm'; name: MailTimer; ms: number }
+  | { type: 'disarm'; name: MailTimer }
+  | { type: 'close'; code: MailCloseCode }
+
+export type MailCloseCode =
+  | 'refused'
+  | 'malformed'
+  | 'relay-too-old'
+  | 'relay-too-new'
+  | 'contested'
+  | 'silent'
+  | 'stopping'
