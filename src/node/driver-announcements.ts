@@ -129,6 +129,7 @@ export class Announcements {
 
   /** Something happened: a while later, what is held is stated and what everybody holds is pruned. */
   touched(): void {
+    this.options.events?.changed?.()
     if (this.sessions.isStopped || this.quiet) return
     this.quiet = this.options.timers.after(SETTLE_MS, () => {
       this.quiet = undefined
@@ -143,10 +144,17 @@ export class Announcements {
     await replica.flush()
     if (this.options.roster.others().length > 0 && (await statements.state())) {
       await replica.flush()
-      for (const session of this.sessions.all.values())
-        this.sessions.step(session, { type: 'statements', statements: statements.wire() })
+      this.tellStatements()
+      this.options.events?.stated?.()
     }
     await this.prune()
+  }
+
+  /** All newest words to all connected devices. */
+  tellStatements(): void {
+    const statements = this.options.statements.wire()
+    for (const session of this.sessions.all.values())
+      this.sessions.step(session, { type: 'statements', statements })
   }
 
   /** Only members' own words count: their HELLO and ACK now, or their newest statement. */

@@ -32,6 +32,8 @@ export interface DriverOptions {
     /** Keys of all members but me. */
     others(): Uint8Array[]
   }
+  /** Mail that could bring what is missing is still to be looked at; false where it was all taken in. */
+  mailPending?: () => boolean | undefined
   events?: DriverEvents
 }
 
@@ -39,6 +41,10 @@ export interface DriverEvents {
   status?: () => void
   closed?: (peer: string, code: CloseCode | 'lost' | 'stopped') => void
   failed?: (error: unknown) => void
+  /** Something is held that was not before, here or by another device, as far as its word tells. */
+  changed?: () => void
+  /** What is held here was stated anew. */
+  stated?: () => void
   /** Where a peer says that it can be reached. */
   addresses?: (peer: string, addresses: string[]) => void
 }

@@ -122,8 +122,10 @@ export class Transfers {
     const { replica } = this.options
     if (!replica.meta.unclaimed || this.receiver || this.settling || this.sessions.isStopped) return
     const sessions = [...this.sessions.all.values()]
+    const mailPending = this.options.mailPending?.()
     const quiet =
-      sessions.length > 0 &&
+      !mailPending &&
+      (sessions.length > 0 || mailPending === false) &&
       sessions.every(({ lastRound, wantsTake }) => lastRound && !lastRound.peerHasMore && !wantsTake)
     if (!quiet) return
     this.settling = restateUnclaimed(replica)

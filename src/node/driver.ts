@@ -163,6 +163,21 @@ export class Driver {
     return this.transfers.isReceiving
   }
 
+  /** Content came another way than by a session: as after a message of a peer. */
+  tookMail(advanced: boolean): void {
+    this.announcements.noteDoubts()
+    this.announcements.touched()
+    if (advanced) this.askRounds()
+    this.transfers.maybeSettle()
+  }
+
+  /** Other devices' words came another way. */
+  tellStatements(): void {
+    this.announcements.tellStatements()
+    this.announcements.touched()
+    this.options.events?.status?.()
+  }
+
   /** States what is held, and drops what everybody has stated to hold. */
   whenQuiet(): Promise<void> {
     return this.announcements.whenQuiet()

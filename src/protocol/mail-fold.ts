@@ -20,11 +20,14 @@ export function foldingFor(
   survey: Survey,
   ledger: MailLedger,
   weighed: ReadonlyMap<string, number>,
+  wantsStates: ReadonlySet<string>,
 ): DepositJob | undefined {
   for (const { device, known } of survey.recipients) {
     const { live, attempt } = ledger.row(device)
     const bytes = sum(live)
     const replaces = live.flatMap(({ ids }) => ids)
+    if (wantsStates.has(device) && live.length > 1)
+      return { kind: 'states', recipients: [device], from: new Map(known), attempt, replaces }
     if (bytes >= WEIGH_BYTES && bytes >= 2 * (weighed.get(device) ?? 0) && live.length > 1) {
       const unlessBytes = Math.floor(bytes / 2)
       return { kind: 'states', recipients: [device], from: new Map(known), attempt, replaces, unlessBytes }

@@ -47,6 +47,8 @@ export interface Heard {
   device: string
   known: Reach
   unusable: Uint8Array[]
+  /** It has spoken since it was last heard. */
+  fresh: boolean
   /** What it says it left at this relay; undefined where the word came another way. */
   left: Left[] | undefined
   incarnation: Uint8Array

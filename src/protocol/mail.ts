@@ -35,6 +35,8 @@ const WORD_MS = 1_000
 const SUSPECT_MS = 2_000
 /** After a full or failing relay nothing is left for this long. */
 const REFUSED_MS = 60_000
+/** What is damaged here may be whole again by then. */
+const NOTHING_MS = 10_000
 const SILENT_ROUNDS = 3
 /** Rosters go to and fro at most so often before the relay is left alone. */
 const ROSTER_ROUNDS = 8
@@ -75,7 +77,6 @@ export class MailSession {
   private readonly lacks: Lacks = new Map()
   /** What each device says it left: device → recipient → how far. */
   private readonly left = new Map<string, Map<string, Reach>>()
-  private readonly newest = new Map<string, Heard>()
   private suspects = new Map<string, Uint8Array[]>()
   private checks = new Map<number, string>()
   private readonly questions = new Map<number, number>()
@@ -122,6 +123,7 @@ export class MailSession {
       case 'rosterApplied':
       case 'rosterChanged':
         this.settleRoster()
+        this.takeHeld()
         break
       case 'taken':
         this.onTaken(event.taken)
@@ -246,8 +248,8 @@ export class MailSession {
   }
 
   private onRefuse(code: string): void {
-    if (code === 'too-old') return this.close('relay-too-new')
-    if (code === 'too-new') return this.close('relay-too-old')
+    if (code === 'peer-too-old') return this.close('relay-too-new')
+    if (code === 'peer-too-new') return this.close('relay-too-old')
     this.close(code === 'stopping' ? 'stopping' : 'refused')
   }
 
@@ -277,6 +279,11 @@ export class MailSession {
     this.phase = 'ready'
     this.out.push({ type: 'disarm', name: 'greet' })
     this.send({ $case: 'collect', value: { after: 0 } })
+    for (const [recipient, { live }] of this.options.ledger.state.rows)
+      this.check(
+        recipient,
+        live.flatMap(({ ids }) => ids),
+      )
     this.wordSoon()
     this.out.push({ type: 'status' })
   }
@@ -302,6 +309,14 @@ export class MailSession {
     if (done.length > 0) this.sendAck(done, word)
     if (!this.lastTry) this.send({ $case: 'collect', value: { after: this.after } })
     this.afterBatch()
+  }
+
+  /** Whom I didn't know wrote some of it, perhaps. */
+  private takeHeld(): void {
+    if (this.held.length === 0 || this.taking) return
+    this.taking = true
+    this.lastTry = true
+    this.out.push({ type: 'take', mails: this.held, final: this.hasCollected })
   }
 
   /** [L2] */
@@ -347,9 +362,8 @@ export class MailSession {
   /** [L4] */
   private onHeard(heard: Heard): void {
     const { ledger } = this.options
-    this.newest.set(heard.device, heard)
-    // What others said they had left for it counts no more: it has looked since.
-    for (const byRecipient of this.left.values()) byRecipient.delete(heard.device)
+    // [P4] What others said they had left for it counts no more: it has looked since.
+    if (heard.fresh) for (const byRecipient of this.left.values()) byRecipient.delete(heard.device)
     if (heard.left && equalBytes(heard.incarnation, ledger.state.incarnation)) {
       const byRecipient = new Map<string, Reach>()
       for (const { recipient, frontier } of heard.left)
@@ -358,15 +372,21 @@ export class MailSession {
     }
     const open = ledger.heard(heard.device, heard.known, heard.unusable)
     this.out.push({ type: 'keepLedger' })
-    if (open.length > 0 && this.phase === 'ready') {
-      const number = this.next()
-      this.checks.set(number, heard.device)
-      const value = { number, recipient: fromHex(heard.device), ids: open.slice(-MAX_IDS) }
-      this.send({ $case: 'check', value })
+    if (open.length > 0 && heard.fresh && this.phase === 'ready') {
+      this.check(heard.device, open)
       // It speaks, and still lacks it: who else thinks of giving it shall know that it waits here.
       this.wordSoon()
     }
     this.planSoon()
+  }
+
+  private check(recipient: string, ids: Uint8Array[]): void {
+    for (let at = 0; at < ids.length; at += MAX_IDS) {
+      const number = this.next()
+      this.checks.set(number, recipient)
+      const value = { number, recipient: fromHex(recipient), ids: ids.slice(at, at + MAX_IDS) }
+      this.send({ $case: 'check', value })
+    }
   }
 
   /** [L5] The relay doesn't hold them; but the word that covers them may just be on its way. */
@@ -427,7 +447,7 @@ export class MailSession {
       lacks: this.lacks,
       hurry: this.hurry,
     })
-    const job = this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed)
+    const job = this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed, this.wantsStates)
     if (job) return this.begin(job)
     this.owes = againMs !== undefined
     if (againMs !== undefined) this.arm('again', Math.max(againMs, GATHER_MS))
@@ -446,11 +466,11 @@ export class MailSession {
     const first = due.recipients.find((recipient) => this.wantsStates.has(recipient))
     if (first === undefined && attempt < STATES_FROM_ATTEMPT)
       return { kind: 'changes', recipients: due.recipients, from: due.from, attempt, replaces: [] }
-    // Whole states begin at what the recipient itself has said, and stand for everything left before.
-    const recipient = first ?? due.recipients[0]!
-    const known = survey.recipients.find(({ device }) => device === recipient)?.known ?? new Map()
-    const replaces = ledger.row(recipient).live.flatMap(({ ids }) => ids)
-    return { kind: 'states', recipients: [recipient], from: new Map(known), attempt, replaces }
+    // Whole states begin at what the recipients have said themselves, and stand for everything left before.
+    const known = knownOf(survey, first ?? due.recipients[0]!)
+    const recipients = due.recipients.filter((recipient) => isSame(knownOf(survey, recipient), known))
+    const replaces = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap(({ ids }) => ids))
+    return { kind: 'states', recipients, from: new Map(known), attempt, replaces }
   }
 
   private begin(job: DepositJob): void {
@@ -495,8 +515,8 @@ export class MailSession {
       this.out.push({ type: 'keepLedger' }, { type: 'full', full: false })
       this.wordSoon()
     }
-    // Nothing could be written of what seemed due: look again when something changes, not at once.
-    if (outcome === 'nothing') return this.planSoon()
+    // Nothing could be written of what seemed due, because it is damaged here: look again later.
+    if (outcome === 'nothing') return this.arm('again', NOTHING_MS)
     this.survey()
   }
 
@@ -563,6 +583,11 @@ export class MailSession {
     this.out.push({ type: 'close', code })
   }
 }
+
+const knownOf = (survey: Survey, recipient: string): Reach =>
+  survey.recipients.find(({ device }) => device === recipient)?.known ?? new Map()
+
+const isSame = (a: Reach, b: Reach) => a.size === b.size && [...a].every(([log, seq]) => b.get(log) === seq)
 
 const NOTHING = new Uint8Array(0)
 /** Stands for an acknowledgement among the questions: real ones are positive. */

@@ -83,6 +83,8 @@ export interface Statement {
   counter: number;
   frontier: Claim[];
   signature: Uint8Array;
+  /** Envelopes that waited for this device and were of no use to it. */
+  unusable: Uint8Array[];
 }
 
 export interface Statements {
@@ -974,7 +976,14 @@ export const RosterChain: MessageFns<RosterChain> = {
 };
 
 function createBaseStatement(): Statement {
-  return { device: new Uint8Array(0), log: new Uint8Array(0), counter: 0, frontier: [], signature: new Uint8Array(0) };
+  return {
+    device: new Uint8Array(0),
+    log: new Uint8Array(0),
+    counter: 0,
+    frontier: [],
+    signature: new Uint8Array(0),
+    unusable: [],
+  };
 }
 
 export const Statement: MessageFns<Statement> = {
@@ -993,6 +1002,9 @@ export const Statement: MessageFns<Statement> = {
     }
     if (message.signature.length !== 0) {
       writer.uint32(42).bytes(message.signature);
+    }
+    for (const v of message.unusable) {
+      writer.uint32(50).bytes(v!);
     }
     return writer;
   },
@@ -1048,6 +1060,14 @@ export const Statement: MessageFns<Statement> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.unusable.push(reader.bytes());
             continue;
           }
         }

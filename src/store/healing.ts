@@ -90,6 +90,8 @@ export function cutLog(
       { key: keys.doubt(id), value: undefined },
       { key: keys.transfer(), value: undefined },
     ]
+    for await (const { key } of replica.db.rows(rangeOf('y'), () => {}))
+      writes.push({ key, value: undefined })
     // Nothing held, nothing to prove: the same value on every device.
     let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {

@@ -20,6 +20,10 @@ export const keys = {
   case: (key: Uint8Array) => prefix('c', key),
   part: (key: Uint8Array, number: number) => prefix('p', key, u32(number)),
   doubt: (log: LogId) => prefix('d', fromHex(log)),
+  /** An unfinished transfer of whole states that comes by mail. */
+  mailSet: (set: Uint8Array) => prefix('y', set),
+  /** What was left at a relay, by its key. */
+  ledger: (relay: Uint8Array) => prefix('o', relay),
   statement: (device: Uint8Array) => prefix('s', device),
   /** Small things a device keeps about itself and its peers, by name. */
   note: (name: Uint8Array) => prefix('n', name),
@@ -31,7 +35,10 @@ export function partRange(key: Uint8Array): { gte: Uint8Array; lte: Uint8Array }
 }
 
 /** All keys of one kind. */
-export function rangeOf(letter: 'f' | 'c' | 'd' | 's' | 'n'): { gte: Uint8Array; lt: Uint8Array } {
+export function rangeOf(letter: 'f' | 'c' | 'd' | 's' | 'n' | 'y' | 'o'): {
+  gte: Uint8Array
+  lt: Uint8Array
+} {
   const code = letter.charCodeAt(0)
   return { gte: Uint8Array.of(code), lt: Uint8Array.of(code + 1) }
 }

@@ -94,12 +94,62 @@ export interface TransferRow {
   missing: Uint8Array[];
 }
 
+export interface ClaimRow {
+  log: Uint8Array;
+  seq: number;
+  check: Uint8Array;
+}
+
 export interface StatementRow {
   device: Uint8Array;
   log: Uint8Array;
   counter: number;
-  frontier: TouchedRow[];
+  frontier: ClaimRow[];
   signature: Uint8Array;
+  unusable: Uint8Array[];
+}
+
+/** A transfer of whole states that comes by mail: which parts are in. */
+export interface MailSetRow {
+  target: TargetRow[];
+  parts: number[];
+  /** How many there are; 0 until the last one came. */
+  count: number;
+  /** Content beyond the target came, or may have: a scan decides. */
+  beyond: boolean;
+  number: number;
+  openings: OpeningRow[];
+}
+
+export interface OpeningRow {
+  device: Uint8Array;
+  random: Uint8Array;
+  predecessor: Uint8Array;
+}
+
+/** What this device has left at one relay. */
+export interface LedgerRow {
+  incarnation: Uint8Array;
+  sequence: number;
+  recipients: LeftRow[];
+}
+
+export interface LeftRow {
+  recipient: Uint8Array;
+  attempt: number;
+  live: LiveRow[];
+}
+
+export interface LiveRow {
+  ids: Uint8Array[];
+  ranges: RangeRow[];
+  bytes: number;
+}
+
+export interface RangeRow {
+  log: Uint8Array;
+  from: number;
+  to: number;
 }
 
 export interface MetaRow {
@@ -1071,8 +1121,83 @@ export const TransferRow: MessageFns<TransferRow> = {
   },
 };
 
+function createBaseClaimRow(): ClaimRow {
+  return { log: new Uint8Array(0), seq: 0, check: new Uint8Array(0) };
+}
+
+export const ClaimRow: MessageFns<ClaimRow> = {
+  encode(message: ClaimRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log.length !== 0) {
+      writer.uint32(10).bytes(message.log);
+    }
+    if (message.seq !== 0) {
+      writer.uint32(16).uint32(message.seq);
+    }
+    if (message.check.length !== 0) {
+      writer.uint32(26).bytes(message.check);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ClaimRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseClaimRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.log = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.seq = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.check = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
 function createBaseStatementRow(): StatementRow {
-  return { device: new Uint8Array(0), log: new Uint8Array(0), counter: 0, frontier: [], signature: new Uint8Array(0) };
+  return {
+    device: new Uint8Array(0),
+    log: new Uint8Array(0),
+    counter: 0,
+    frontier: [],
+    signature: new Uint8Array(0),
+    unusable: [],
+  };
 }
 
 export const StatementRow: MessageFns<StatementRow> = {
@@ -1087,10 +1212,13 @@ export const StatementRow: MessageFns<StatementRow> = {
       writer.uint32(24).uint32(message.counter);
     }
     for (const v of message.frontier) {
-      TouchedRow.encode(v!, writer.uint32(34).fork()).join();
+      ClaimRow.encode(v!, writer.uint32(34).fork()).join();
     }
     if (message.signature.length !== 0) {
       writer.uint32(42).bytes(message.signature);
+    }
+    for (const v of message.unusable) {
+      writer.uint32(50).bytes(v!);
     }
     return writer;
   },
@@ -1137,7 +1265,7 @@ export const StatementRow: MessageFns<StatementRow> = {
               break;
             }
 
-            message.frontier.push(TouchedRow.decode(reader, reader.uint32()));
+            message.frontier.push(ClaimRow.decode(reader, reader.uint32()));
             continue;
           }
           case 5: {
@@ -1146,6 +1274,469 @@ export const StatementRow: MessageFns<StatementRow> = {
             }
 
             message.signature = reader.bytes();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.unusable.push(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseMailSetRow(): MailSetRow {
+  return { target: [], parts: [], count: 0, beyond: false, number: 0, openings: [] };
+}
+
+export const MailSetRow: MessageFns<MailSetRow> = {
+  encode(message: MailSetRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.target) {
+      TargetRow.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.parts.length !== 0) {
+      writer.uint32(18).fork();
+      for (const v of message.parts) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    if (message.count !== 0) {
+      writer.uint32(24).uint32(message.count);
+    }
+    if (message.beyond !== false) {
+      writer.uint32(32).bool(message.beyond);
+    }
+    if (message.number !== 0) {
+      writer.uint32(40).uint32(message.number);
+    }
+    for (const v of message.openings) {
+      OpeningRow.encode(v!, writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): MailSetRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMailSetRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.target.push(TargetRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag === 16) {
+              message.parts.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 18) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.parts.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.count = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.beyond = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.number = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.openings.push(OpeningRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseOpeningRow(): OpeningRow {
+  return { device: new Uint8Array(0), random: new Uint8Array(0), predecessor: new Uint8Array(0) };
+}
+
+export const OpeningRow: MessageFns<OpeningRow> = {
+  encode(message: OpeningRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.device.length !== 0) {
+      writer.uint32(10).bytes(message.device);
+    }
+    if (message.random.length !== 0) {
+      writer.uint32(18).bytes(message.random);
+    }
+    if (message.predecessor.length !== 0) {
+      writer.uint32(26).bytes(message.predecessor);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OpeningRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOpeningRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.device = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.random = reader.bytes();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.predecessor = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLedgerRow(): LedgerRow {
+  return { incarnation: new Uint8Array(0), sequence: 0, recipients: [] };
+}
+
+export const LedgerRow: MessageFns<LedgerRow> = {
+  encode(message: LedgerRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation.length !== 0) {
+      writer.uint32(10).bytes(message.incarnation);
+    }
+    if (message.sequence !== 0) {
+      writer.uint32(16).uint64(message.sequence);
+    }
+    for (const v of message.recipients) {
+      LeftRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LedgerRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLedgerRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incarnation = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sequence = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.recipients.push(LeftRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLeftRow(): LeftRow {
+  return { recipient: new Uint8Array(0), attempt: 0, live: [] };
+}
+
+export const LeftRow: MessageFns<LeftRow> = {
+  encode(message: LeftRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.recipient.length !== 0) {
+      writer.uint32(10).bytes(message.recipient);
+    }
+    if (message.attempt !== 0) {
+      writer.uint32(16).uint32(message.attempt);
+    }
+    for (const v of message.live) {
+      LiveRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LeftRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLeftRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.recipient = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.attempt = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.live.push(LiveRow.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseLiveRow(): LiveRow {
+  return { ids: [], ranges: [], bytes: 0 };
+}
+
+export const LiveRow: MessageFns<LiveRow> = {
+  encode(message: LiveRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.ids) {
+      writer.uint32(10).bytes(v!);
+    }
+    for (const v of message.ranges) {
+      RangeRow.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.bytes !== 0) {
+      writer.uint32(24).uint64(message.bytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LiveRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLiveRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.ids.push(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ranges.push(RangeRow.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseRangeRow(): RangeRow {
+  return { log: new Uint8Array(0), from: 0, to: 0 };
+}
+
+export const RangeRow: MessageFns<RangeRow> = {
+  encode(message: RangeRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log.length !== 0) {
+      writer.uint32(10).bytes(message.log);
+    }
+    if (message.from !== 0) {
+      writer.uint32(16).uint32(message.from);
+    }
+    if (message.to !== 0) {
+      writer.uint32(24).uint32(message.to);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RangeRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRangeRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.log = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.to = reader.uint32();
             continue;
           }
         }

@@ -2,16 +2,18 @@
  * Statements: a device's signed, numbered word on what it durably holds. The newest wins, not the largest, so
  * that a restored device is served again. They are gossiped, and they are what pruning and ticks rest on.
  */
-import { compareBytes, concat, fromHex, toHex, u32, utf8 } from '../protocol/bytes.js'
-import { MAX_CLAIMS } from '../protocol/limits.js'
+import { compareBytes, concat, equalBytes, fromHex, toHex, u32, utf8 } from '../protocol/bytes.js'
+import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Statement } from '../protocol/sync.gen.js'
 import { keys, rangeOf } from './keyspace.js'
-import { StatementRow } from './records.gen.js'
+import { type ClaimRow, StatementRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 
-const NO_CHECK = new Uint8Array(0)
+/** Envelopes of no use that a statement still names: a sender looks at it long before so many followed. */
+const KEPT_UNUSABLE = 64
+const ENVELOPE_ID_BYTES = 16
 const DOMAIN = utf8('kartoteka/1 statement')
 
 /** A device's word as kept: how far it durably holds each log. */
@@ -19,6 +21,8 @@ export interface HeldStatement {
   device: Uint8Array
   counter: number
   frontier: Map<LogId, number>
+  /** Ids of envelopes that it couldn't use, the newest last. */
+  unusable: Uint8Array[]
   row: StatementRow
 }
 
@@ -38,10 +42,7 @@ export class Statements {
 
   /** All that is kept, as a message carries them. */
   wire(): Statement[] {
-    return [...this.byDevice.values()].map(({ row }) => ({
-      ...row,
-      frontier: row.frontier.map(({ log, seq }) => ({ log, seq, check: NO_CHECK })),
-    }))
+    return [...this.byDevice.values()].map(({ row }) => row)
   }
 
   /** 16 bytes over (device, counter) of all that is kept. */
@@ -55,15 +56,23 @@ export class Statements {
     return this.replica.exclusive(() => this.stateNow())
   }
 
+  /** Mail that was of no use here: the next statement says so, until so many others have followed. */
+  noteUnusable(ids: readonly Uint8Array[]): void {
+    const known = new Set(this.unusable.map(toHex))
+    this.unusable = [...this.unusable, ...ids.filter((id) => !known.has(toHex(id)))].slice(-KEPT_UNUSABLE)
+  }
+  private unusable: Uint8Array[] = []
+
   private async stateNow(): Promise<boolean> {
     const { replica } = this
     const { device, practice } = replica.options
     const frontier = [...replica.logs.all()]
       .filter((log) => log.seq > 0)
-      .map(({ log, seq }) => ({ log: fromHex(log), seq }))
+      .map(({ log, seq, check }) => ({ log: fromHex(log), seq, check }))
       .sort((a, b) => compareBytes(a.log, b.log))
     const old = this.of(device.ed)
-    if (old && sameFrontier(old.row.frontier, frontier)) return false
+    const { unusable } = this
+    if (old && sameFrontier(old.row.frontier, frontier) && sameIds(old.row.unusable, unusable)) return false
     const counter = Math.max(replica.meta.statementCounter, old?.counter ?? 0) + 1
     const row: StatementRow = {
       device: device.ed,
@@ -71,6 +80,7 @@ export class Statements {
       counter,
       frontier,
       signature: new Uint8Array(0),
+      unusable,
     }
     row.signature = replica.natives.sign(device.secret, signedBytes(practice, row))
     replica.meta = { ...replica.meta, statementCounter: counter }
@@ -82,17 +92,19 @@ export class Statements {
 
   /** Takes over newer words of members; says whether any was. */
   async admit(statements: Statement[]): Promise<boolean> {
+    return (await this.admitEach(statements)).length > 0
+  }
+
+  /** As `admit`; gives the devices whose word is new. */
+  async admitEach(statements: Statement[]): Promise<Uint8Array[]> {
     const { natives, options, db } = this.replica
     const writes: Write[] = []
     const taken: StatementRow[] = []
     for (const statement of statements) {
       if (statement.device.length !== 32 || statement.frontier.length > MAX_CLAIMS) continue
-      const row: StatementRow = {
-        ...statement,
-        frontier: statement.frontier.map(({ log, seq }) => ({ log, seq })),
-      }
+      const row: StatementRow = { ...statement }
       const old = this.of(row.device)
-      if (row.frontier.some(({ log }) => log.length !== 16) || (old && old.counter >= row.counter)) continue
+      if (!isSound(row) || (old && old.counter >= row.counter)) continue
       if (!options.isMember(row.device)) continue
       if (!natives.verify(row.device, signedBytes(options.practice, row), row.signature)) continue
       taken.push(row)
@@ -100,17 +112,21 @@ export class Statements {
     }
     await db.write(writes)
     for (const row of taken) this.keep(row)
-    return writes.length > 0
+    return taken.map(({ device }) => device)
   }
 
   private keep(row: StatementRow): void {
     const frontier = new Map(row.frontier.map(({ log, seq }) => [toHex(log), seq]))
-    this.byDevice.set(toHex(row.device), { device: row.device, counter: row.counter, frontier, row })
+    const { device, counter, unusable } = row
+    this.byDevice.set(toHex(device), { device, counter, frontier, unusable, row })
+    // What I said before a restart, or before I was restored, still stands.
+    if (equalBytes(device, this.replica.options.device.ed) && this.unusable.length === 0)
+      this.unusable = unusable
   }
 }
 
 function signedBytes(practice: Uint8Array, row: StatementRow): Uint8Array {
-  const claims = row.frontier.map(({ log, seq }) => concat([log, u32(seq)]))
+  const claims = row.frontier.map(({ log, seq, check }) => concat([log, u32(seq), check]))
   return concat([
     DOMAIN,
     practice,
@@ -118,17 +134,31 @@ function signedBytes(practice: Uint8Array, row: StatementRow): Uint8Array {
     Uint8Array.of(row.log.length),
     row.log,
     u32(row.counter),
+    u32(claims.length),
     ...claims,
+    ...row.unusable,
   ])
+}
+
+function isSound({ frontier, unusable }: StatementRow): boolean {
+  const isClaim = ({ log, check }: { log: Uint8Array; check: Uint8Array }) =>
+    log.length === LOG_ID_BYTES && check.length === CHECK_BYTES
+  return (
+    frontier.every(isClaim) &&
+    unusable.length <= KEPT_UNUSABLE &&
+    unusable.every((id) => id.length === ENVELOPE_ID_BYTES)
+  )
 }
 
 function statementWrite(row: StatementRow): Write {
   return { key: keys.statement(row.device), value: StatementRow.encode(row).finish() }
 }
 
-function sameFrontier(a: { log: Uint8Array; seq: number }[], b: { log: Uint8Array; seq: number }[]): boolean {
-  return (
-    a.length === b.length &&
-    a.every((claim, at) => claim.seq === b[at]!.seq && compareBytes(claim.log, b[at]!.log) === 0)
-  )
+function sameFrontier(a: ClaimRow[], b: ClaimRow[]): boolean {
+  const isSame = (x: ClaimRow, y: ClaimRow) =>
+    x.seq === y.seq && equalBytes(x.log, y.log) && equalBytes(x.check, y.check)
+  return a.length === b.length && a.every((claim, at) => isSame(claim, b[at]!))
 }
+
+const sameIds = (a: Uint8Array[], b: Uint8Array[]) =>
+  a.length === b.length && a.every((id, at) => equalBytes(id, b[at]!))

@@ -131,31 +131,9 @@ export class IncomingTransfer {
       // The cut marked everything as unclaimed; comparing again decides what is still to be had.
       if (this.isOvertaken) return []
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
-      const writes: Write[] = []
-      const adopted: StoredLog[] = []
-      const doubts = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt]))
-      for (const target of this.transfer.target) {
-        const held = replica.logs.get(target.log) ?? this.openings.get(target.log)
-        if (!held || target.log === replica.liveLog) continue
-        const log = adoptedLog(held, target)
-        if (!log) {
-          if (target.seq > held.seq) this.beyond = true
-          continue
-        }
-        const from = held.seq
-        const checks = target.checks.subarray(
-          (from - target.from) * CHECK_BYTES,
-          (log.seq - target.from) * CHECK_BYTES,
-        )
-        writes.push(...(await replica.logs.extendWrites(held, checks)), logWrite(log))
-        const doubt = doubts.get(log.log)
-        const confirmed = doubt && targetCheck(target, doubt.seq)
-        if (confirmed && doubt.seq <= log.seq && equalBytes(confirmed, doubt.check)) {
-          writes.push({ key: keys.doubt(log.log), value: undefined })
-        }
-        adopted.push(log)
-      }
-      const meta = { ...replica.meta, unclaimed: this.beyond || this.loose !== replica.loose }
+      const { writes, adopted, isShort } = await adoptTarget(replica, this.transfer.target, this.openings)
+      const unclaimed = this.beyond || isShort || this.loose !== replica.loose
+      const meta = { ...replica.meta, unclaimed }
       if (missing.length > 0) writes.push(replica.cases.damagedWrite())
       writes.push(
         { key: keys.transfer(), value: undefined },
@@ -167,6 +145,40 @@ export class IncomingTransfer {
       return adopted.map((log) => log.log)
     })
   }
+}
+
+/** What adopting a target writes. `isShort`: some of it can't be adopted, so its content stays unclaimed. */
+export async function adoptTarget(
+  replica: Replica,
+  targets: readonly TargetLog[],
+  openings: ReadonlyMap<LogId, StoredLog>,
+): Promise<{ writes: Write[]; adopted: StoredLog[]; isShort: boolean }> {
+  const writes: Write[] = []
+  const adopted: StoredLog[] = []
+  let isShort = false
+  const doubts = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt]))
+  for (const target of targets) {
+    const held = replica.logs.get(target.log) ?? openings.get(target.log)
+    if (!held || target.log === replica.liveLog) continue
+    const log = adoptedLog(held, target)
+    if (!log) {
+      if (target.seq > held.seq) isShort = true
+      continue
+    }
+    const from = held.seq
+    const checks = target.checks.subarray(
+      (from - target.from) * CHECK_BYTES,
+      (log.seq - target.from) * CHECK_BYTES,
+    )
+    writes.push(...(await replica.logs.extendWrites(held, checks)), logWrite(log))
+    const doubt = doubts.get(log.log)
+    const confirmed = doubt && targetCheck(target, doubt.seq)
+    if (confirmed && doubt.seq <= log.seq && equalBytes(confirmed, doubt.check)) {
+      writes.push({ key: keys.doubt(log.log), value: undefined })
+    }
+    adopted.push(log)
+  }
+  return { writes, adopted, isShort }
 }
 
 /** Content beyond the frontier came on these claims: a fork there must be seen. */
@@ -218,7 +230,7 @@ function adoptedLog(held: StoredLog, target: TargetLog): StoredLog | undefined {
 }
 
 /** A target log names its device's signature over its last head; a cut one ends at the cut everybody knows. */
-function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
+export function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
   const log = replica.logs.get(target.log) ?? fresh.get(target.log)
   if (!log || target.log === replica.liveLog) return false
   if (target.seq <= target.from || target.checks.length !== (target.seq - target.from) * CHECK_BYTES)
@@ -234,7 +246,7 @@ function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: Target
 }
 
 /** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
-function doubtWrites(replica: Replica, target: TargetLog[], doubts: Doubt[]): Write[] {
+export function doubtWrites(replica: Replica, target: TargetLog[], doubts: Doubt[]): Write[] {
   const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))
   return target
     .filter((log) => {

@@ -1,0 +1,107 @@
+/** What goes into letters: retained changes with the ends of their ranges, and whole states part by part. */
+
+import type { States } from '../protocol/envelope.gen.js'
+import type { LetterBody, LogRange } from '../protocol/envelope.js'
+import { CHECK_BYTES } from '../protocol/limits.js'
+import type { LogId } from '../protocol/log.js'
+import { openingToWire, runToWire, targetToWire } from '../protocol/wire.js'
+import { openStates } from './outgoing.js'
+import { casesFrom, readChanges, readItems } from './reading.js'
+import type { Replica } from './replica.js'
+
+/** About so much in one letter: a lost connection repeats no more, and a relay holds it in memory without care. */
+export const LETTER_BYTES = 512 * 1024
+
+export interface ChangesLetter {
+  body: LetterBody
+  ranges: LogRange[]
+  /** Logs whose changes from there on are not retained any more. */
+  pruned: LogId[]
+}
+
+/** Changes after `from`, about LETTER_BYTES of them. */
+export async function changesLetter(replica: Replica, from: Map<LogId, number>): Promise<ChangesLetter> {
+  const { runs, openings, reached, pruned } = await readChanges(replica, from, LETTER_BYTES)
+  const ranges: LogRange[] = []
+  for (const [log, to] of reached) {
+    const start = from.get(log) ?? 0
+    ranges.push({
+      log,
+      from: start,
+      fromCheck: await checkAt(replica, log, start),
+      to,
+      toCheck: await checkAt(replica, log, to),
+    })
+  }
+  const value = { openings: openings.map(openingToWire), runs: runs.map(runToWire) }
+  return { body: { $case: 'changes', value }, ranges, pruned }
+}
+
+async function checkAt(replica: Replica, log: LogId, seq: number): Promise<Uint8Array> {
+  const held = replica.logs.get(log)
+  if (held && held.seq === seq) return held.check
+  const check = seq === 0 ? undefined : await replica.logs.checkAt(log, seq)
+  return check ?? new Uint8Array(CHECK_BYTES)
+}
+
+/** A transfer of whole states to be left at a relay: its target is fixed when it begins. Flush before it is told. */
+export class StatesWriter {
+  private after: Uint8Array = new Uint8Array(0)
+
+  private constructor(
+    private readonly replica: Replica,
+    readonly set: Uint8Array,
+    private readonly base: Map<LogId, number>,
+    private readonly opened: Awaited<ReturnType<typeof openStates>>,
+    readonly bytes: number,
+  ) {}
+
+  /** undefined while cases are damaged here: another holder gives them whole. */
+  static async open(
+    replica: Replica,
+    set: Uint8Array,
+    base: Map<LogId, number>,
+  ): Promise<StatesWriter | undefined> {
+    if (replica.damaged.size > 0) return undefined
+    const opened = await openStates(replica, base)
+    await replica.flush()
+    let bytes = 0
+    for await (const state of casesFrom(replica, new Uint8Array(0))) {
+      if (![...state.touched].some(([log, seq]) => seq > (base.get(log) ?? 0))) continue
+      bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
+    }
+    return new StatesWriter(replica, set, base, opened, bytes)
+  }
+
+  get ranges(): { log: LogId; from: number; to: number }[] {
+    return this.opened.target.map(({ log, from, seq }) => ({ log, from, to: seq }))
+  }
+
+  /** The next part. undefined: a case turned out to be damaged, and the transfer can't be finished. */
+  async next(index: number): Promise<States | undefined> {
+    const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES)
+    if (read.missing.length > 0) return undefined
+    this.after = read.after
+    const first = index === 0
+    return {
+      set: this.set,
+      index,
+      last: read.done,
+      target: first ? this.opened.target.map(targetToWire) : [],
+      openings: first ? this.opened.openings.map(openingToWire) : [],
+      items: read.items,
+    }
+  }
+}
+
+/** Some of a log's checks, wider apart the further back: enough to find about where another branch leaves it. */
+export async function ladderOf(replica: Replica, log: LogId): Promise<{ seq: number; check: Uint8Array }[]> {
+  const held = replica.logs.get(log)
+  if (!held) return []
+  const rungs: { seq: number; check: Uint8Array }[] = []
+  for (let step = 1, seq = held.seq; seq > 0; seq -= step, step *= 2) {
+    const check = await replica.logs.checkAt(log, seq)
+    if (check) rungs.push({ seq, check })
+  }
+  return rungs
+}
