@@ -171,6 +171,11 @@ export class Driver {
     this.transfers.maybeSettle()
   }
 
+  /** Perhaps nobody has more to give now. */
+  settleSoon(): void {
+    this.transfers.maybeSettle()
+  }
+
   /** Other devices' words came another way. */
   tellStatements(): void {
     this.announcements.tellStatements()

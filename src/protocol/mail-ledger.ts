@@ -72,7 +72,9 @@ export class MailLedger {
     const live = row.live.filter(
       ({ ranges }) => ranges.length === 0 || ranges.some(({ log, to }) => (known.get(log) ?? 0) < to),
     )
-    this.keep(recipient, { ...row, live })
+    // Once it has everything, the next envelope is a first attempt again.
+    const isThrough = live.length === 0 && row.live.length > 0
+    this.keep(recipient, { live, attempt: isThrough ? 0 : row.attempt })
     this.lost(recipient, unusable)
     return this.row(recipient).live.flatMap(({ ids }) => ids)
   }

@@ -449,10 +449,10 @@ export class MailSession {
     })
     const job = this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed, this.wantsStates)
     if (job) return this.begin(job)
+    if (this.owes !== (againMs !== undefined)) this.out.push({ type: 'status' })
     this.owes = againMs !== undefined
     if (againMs !== undefined) this.arm('again', Math.max(againMs, GATHER_MS))
     else this.hurry = false
-    this.out.push({ type: 'status' })
     if (this.surveyAgain) this.survey()
   }
 
