@@ -7,10 +7,12 @@ import { STORE_VERSION } from '../store/replica.js'
 import { SealedDb } from '../store/sealed-db.js'
 import { type Device, type DeviceOptions, Refused } from './api.js'
 import type { DeviceEvent } from './contract.js'
+import { carryApi } from './device/carry.js'
 import { casesApi, guarded } from './device/cases.js'
 import { configApi, Doctor } from './device/doctor.js'
 import { openFolder } from './device/folder.js'
 import { loadIdentity } from './device/identity.js'
+import { mailboxApi } from './device/mailbox-api.js'
 import { Notes } from './device/notes.js'
 import { practiceApi } from './device/practice.js'
 import { Practice } from './device/practice-state.js'
@@ -118,6 +120,8 @@ async function compose(
     flush: async () => (practice.hasPractice ? cases.flush() : { ok: true }),
     ...status,
     ...practiceApi(practice),
+    mailbox: mailboxApi(practice),
+    carry: carryApi(practice),
     verify: () => guarded(() => verifyDevices(practice)),
     log: async () => notes.log,
     doctor: () => doctor.run(),

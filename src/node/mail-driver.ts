@@ -47,6 +47,7 @@ export interface MailDriverEvents {
 
 /** A relay that is asked for a roster head that another device has named, and can't show it. */
 const WITHHOLDING_MS = 60_000
+const POLL_MS = 25
 
 class RelaySession {
   readonly relay: string
@@ -64,6 +65,7 @@ class RelaySession {
     readonly link: MailLink,
     readonly ledger: MailLedger,
     options: MailDriverOptions,
+    isLeaving: boolean,
   ) {
     this.relay = toHex(link.relay)
     const { replica, roster } = options
@@ -72,6 +74,7 @@ class RelaySession {
       practice: replica.options.practice,
       roster,
       ledger,
+      isLeaving,
     })
   }
 }
@@ -90,11 +93,11 @@ export class MailDriver {
   }
 
   /** A stream to a relay stands. A second one to the same relay replaces the first. */
-  async connect(link: MailLink): Promise<RelaySession> {
+  async connect(link: MailLink, isLeaving = false): Promise<RelaySession> {
     const state = await readLedger(this.options.replica, link.relay)
     const old = this.sessions.get(toHex(link.relay))
     if (old) this.disconnect(old, 'stopped')
-    const session = new RelaySession(link, new MailLedger(state), this.options)
+    const session = new RelaySession(link, new MailLedger(state), this.options, isLeaving)
     this.sessions.set(session.relay, session)
     this.perform(session, session.machine.start())
     return session
@@ -147,6 +150,19 @@ export class MailDriver {
     for (const session of this.sessions.values()) this.step(session, { type: 'hurry' })
   }
 
+  /** Everything that others lack waits at each connected relay; false if it took longer. */
+  async whenDelivered(timeoutMs: number): Promise<boolean> {
+    const until = this.options.now() + timeoutMs
+    const open = () =>
+      [...this.sessions.values()].filter(({ machine }) => machine.isReady && !machine.isDelivered)
+    if ([...this.sessions.values()].some(({ machine }) => machine.isReady)) this.hurry()
+    while (open().length > 0) {
+      if (this.options.now() > until) return false
+      await new Promise<void>((resolve) => void this.options.timers.after(POLL_MS, resolve))
+    }
+    return true
+  }
+
   window(open: boolean): void {
     for (const session of this.sessions.values()) this.step(session, { type: 'window', open })
   }
@@ -177,6 +193,13 @@ export class MailDriver {
     return ready.length === 0 ? undefined : ready.some(({ machine }) => !machine.isCollected)
   }
 
+  /** Mail is being taken in, or changes are being left. */
+  get isBusy(): boolean {
+    return [...this.sessions.values()].some(
+      ({ machine }) => machine.isReady && (!machine.isCollected || machine.isGiving),
+    )
+  }
+
   /** This relay keeps mail back: it was written under a roster that the relay can't show. */
   isWithholding(session: RelaySession): boolean {
     return session.withheldSince !== undefined && this.options.now() - session.withheldSince > WITHHOLDING_MS
@@ -185,9 +208,9 @@ export class MailDriver {
   /** How far a device holds each log when it has collected what waits for it anywhere. */
   reach(device: Uint8Array): Map<string, number> {
     const reach = new Map(this.options.driver.frontierOf(device) ?? [])
-    for (const { ledger, machine } of this.sessions.values()) {
+    for (const { machine } of this.sessions.values()) {
       if (!machine.isReady) continue
-      for (const [log, seq] of ledger.reach(toHex(device), reach))
+      for (const [log, seq] of machine.reach(toHex(device), reach))
         reach.set(log, Math.max(seq, reach.get(log) ?? 0))
     }
     return reach

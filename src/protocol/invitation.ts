@@ -1,7 +1,8 @@
 /**
  * An invitation: the practice code and addresses where it can be reached, as one line of text (and as a QR
- * code): `kartoteka:XXXXXX-XXXXXX-XXXXXX?at=/ip4/192.0.2.7/tcp/4001&at=…`. A bare code is an invitation
- * without addresses. Nothing in it is secret.
+ * code): `kartoteka:XXXXXX-XXXXXX-XXXXXX?at=/ip4/192.0.2.7/tcp/4001&relay=…`: `at` is where a device is, `relay`
+ * where a relay is that knows which devices wait. A bare code is an invitation without addresses. Nothing in it is
+ * secret.
  */
 import { parsePracticeCode } from './practice-code.js'
 
@@ -14,8 +15,10 @@ const MAX_INVITATION_CHARACTERS = 8192
 export interface Invitation {
   /** In its shown form. */
   code: string
-  /** Multiaddresses as text. */
+  /** Multiaddresses of devices, as text. */
   addresses: string[]
+  /** Multiaddresses of relays, each with the relay's peer id. */
+  relays: string[]
 }
 
 export type InvitationFault = 'not-a-code' | 'mistyped' | 'bad-address' | 'too-long'
@@ -25,16 +28,19 @@ export function isAddress(text: string): boolean {
   return text.length <= MAX_ADDRESS_CHARACTERS && /^\/[!-~]+$/.test(text)
 }
 
-export function formatInvitation({ code, addresses }: Invitation): string {
-  const query = addresses.map((address) => `at=${encodeURIComponent(address).replaceAll('%2F', '/')}`)
+export function formatInvitation({ code, addresses, relays }: Invitation): string {
+  const part = (name: string) => (address: string) =>
+    `${name}=${encodeURIComponent(address).replaceAll('%2F', '/')}`
+  const query = [...addresses.map(part('at')), ...relays.map(part('relay'))]
   return INVITATION_SCHEME + code + (query.length > 0 ? `?${query.join('&')}` : '')
 }
 
-function parseAddress(part: string): string | undefined {
-  if (!part.startsWith('at=')) return undefined
+function parseAddress(part: string): { name: 'at' | 'relay'; address: string } | undefined {
+  const name = part.startsWith('at=') ? 'at' : part.startsWith('relay=') ? 'relay' : undefined
+  if (!name) return undefined
   try {
-    const address = decodeURIComponent(part.slice(3))
-    return isAddress(address) ? address : undefined
+    const address = decodeURIComponent(part.slice(name.length + 1))
+    return isAddress(address) ? { name, address } : undefined
   } catch {
     return undefined // a broken percent escape
   }
@@ -52,10 +58,12 @@ export function parseInvitation(text: string): Invitation | { error: InvitationF
   const parts = mark < 0 || mark === rest.length - 1 ? [] : rest.slice(mark + 1).split('&')
   if (parts.length > MAX_INVITATION_ADDRESSES) return { error: 'too-long' }
   const addresses: string[] = []
+  const relays: string[] = []
   for (const part of parts) {
-    const address = parseAddress(part)
-    if (address === undefined) return { error: 'bad-address' }
-    addresses.push(address)
+    const parsedPart = parseAddress(part)
+    if (parsedPart === undefined) return { error: 'bad-address' }
+    const list = parsedPart.name === 'at' ? addresses : relays
+    list.push(parsedPart.address)
   }
-  return { code: parsed.code, addresses }
+  return { code: parsed.code, addresses, relays }
 }

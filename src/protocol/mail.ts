@@ -54,6 +54,8 @@ export interface MailOptions {
   practice: Uint8Array
   roster: RosterView
   ledger: MailLedger
+  /** This device collects no more: it only comes to say so. */
+  isLeaving?: boolean
 }
 
 export class MailSession {
@@ -82,6 +84,7 @@ export class MailSession {
   private readonly questions = new Map<number, number>()
   private acks = 0
   private hurry = false
+  private windowOpen = false
   private gathering = false
   private wordArmed = false
   private wantsStates = new Set<string>()
@@ -163,6 +166,7 @@ export class MailSession {
         this.question(event.question, (number) => ({ $case: 'leave', value: { number } }))
         break
       case 'window':
+        this.windowOpen = event.open
         if (this.phase === 'ready') this.send({ $case: 'window', value: { open: event.open } })
         break
       case 'timer':
@@ -191,6 +195,32 @@ export class MailSession {
   /** Nobody lacks anything that is not left here, as far as the last look tells. */
   get isDelivered(): boolean {
     return this.hasCollected && !this.owes && !this.job && !this.surveying && !this.gathering
+  }
+
+  /** Something is being left at the relay. */
+  get isGiving(): boolean {
+    return this.job !== undefined || this.surveying || this.gathering
+  }
+
+  /** How far a recipient will hold each log when it has taken what waits for it here, whoever left it. */
+  reach(recipient: string, known: Reach): Map<string, number> {
+    const reach = this.options.ledger.reach(recipient, known)
+    for (const [log, seq] of this.claimed().get(recipient) ?? [])
+      if (seq > (reach.get(log) ?? 0)) reach.set(log, seq)
+    return reach
+  }
+
+  /** [P4] What the others say they have left, for whom. */
+  private claimed(): Map<string, Map<string, number>> {
+    const claimed = new Map<string, Map<string, number>>()
+    for (const byRecipient of this.left.values()) {
+      for (const [recipient, reach] of byRecipient) {
+        const most = claimed.get(recipient) ?? new Map<string, number>()
+        for (const [log, seq] of reach) most.set(log, Math.max(seq, most.get(log) ?? 0))
+        claimed.set(recipient, most)
+      }
+    }
+    return claimed
   }
 
   /** Envelopes that came and are not worked in yet. */
@@ -278,6 +308,11 @@ export class MailSession {
     if (this.phase === 'ready') return
     this.phase = 'ready'
     this.out.push({ type: 'disarm', name: 'greet' })
+    if (this.options.isLeaving) {
+      this.out.push({ type: 'status' })
+      return
+    }
+    if (this.windowOpen) this.send({ $case: 'window', value: { open: true } })
     this.send({ $case: 'collect', value: { after: 0 } })
     for (const [recipient, { live }] of this.options.ledger.state.rows)
       this.check(
@@ -352,7 +387,7 @@ export class MailSession {
   }
 
   private wordSoon(): void {
-    if (this.wordArmed || this.phase !== 'ready') return
+    if (this.wordArmed || this.phase !== 'ready' || this.options.isLeaving) return
     this.wordArmed = true
     this.arm('word', this.hurry ? 0 : WORD_MS)
   }
@@ -431,14 +466,7 @@ export class MailSession {
     if (this.job) return
     const { natives, ledger } = this.options
     ledger.retain(new Set(survey.recipients.map(({ device }) => device)))
-    const claimed = new Map<string, Map<string, number>>()
-    for (const byRecipient of this.left.values()) {
-      for (const [recipient, reach] of byRecipient) {
-        const most = claimed.get(recipient) ?? new Map<string, number>()
-        for (const [log, seq] of reach) most.set(log, Math.max(seq, most.get(log) ?? 0))
-        claimed.set(recipient, most)
-      }
-    }
+    const claimed = this.claimed()
     const { due, againMs } = planDeposits({
       natives,
       survey,

@@ -22,6 +22,8 @@ export interface SettingsChange {
   practiceName?: string
   /** Addresses of the practice's relays. */
   relays?: string[]
+  /** Hex of a device's Ed25519 key → whether it collects mail. What isn't named stays as it is. */
+  collectsMail?: Record<string, boolean>
   [other: string]: unknown
 }
 
@@ -128,6 +130,9 @@ export function openSettings(
   }
 }
 
+const asObject = (value: unknown): object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
+
 class View {
   practiceName = ''
   readonly deviceNames = new Map<string, string>()
@@ -162,6 +167,9 @@ class View {
         if (typeof value === 'string' && value !== '') this.practiceName = value
       } else if (name === 'deviceNames') {
         if (typeof value === 'object' && value !== null) this.rename(value)
+      } else if (name === 'collectsMail') {
+        const before = this.settings.get(name)
+        this.settings.set(name, { ...asObject(before), ...asObject(value) })
       } else {
         this.settings.set(name, value)
       }

@@ -45,6 +45,8 @@ export class Notes {
   /** The name this device was given; the roster's stands once there is one. */
   settings: Record<string, string> = {}
   log: LogLine[] = []
+  /** A Cloud PIN was chosen, or used to join. Nothing that derives from it is kept. */
+  pinChosen = false
 
   constructor(
     private readonly db: SealedDb,
@@ -54,6 +56,7 @@ export class Notes {
   async load(): Promise<void> {
     this.settings = (await this.read<Record<string, string>>('settings')) ?? {}
     this.log = (await this.read<LogLine[]>('log')) ?? []
+    this.pinChosen = (await this.read<boolean>('pinChosen')) ?? false
     for (const [peer, known] of Object.entries((await this.read<Record<string, KnownPeer>>('peers')) ?? {})) {
       this.peers.set(peer, known)
     }
@@ -77,6 +80,11 @@ export class Notes {
     if (!setting.accepts(value)) throw new Refused('bad-setting', `"${key}" takes: ${setting.expected}.`)
     this.settings[key] = value
     await this.write('settings', this.settings)
+  }
+
+  async choosePin(): Promise<void> {
+    await this.saveDurably('pinChosen', true)
+    this.pinChosen = true
   }
 
   /** Adds a sentence to the device's log. */

@@ -21,6 +21,8 @@ import type { InviteState } from '../contract.js'
 import type { Channel } from '../frames.js'
 import type { RemotePeer } from '../host.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
+import { collectsMail, relayAddresses } from './mail-roster.js'
+import { meetAt } from './meeting.js'
 import type { Practice } from './practice-state.js'
 
 export const PAIR_PROTOCOL = '/kartoteka/pair/1'
@@ -109,6 +111,7 @@ export class Pairing {
     this.window = { machine, yes, expiresAt, timers: new Map(), channels: new Map() }
     this.state = { ...CLOSED, open: true, expiresAt }
     this.step({ kind: 'open' })
+    this.practice.mailboxes?.setWindow(true)
     this.changed()
     return { ...this.code(), expiresAt, triesLeft: machine.triesLeft }
   }
@@ -116,10 +119,12 @@ export class Pairing {
   code(): { code: string; invitation: string } {
     const { natives } = this.practice.options
     const code = practiceCode(natives, this.practice.state().roster.practiceId)
+    const { keeper, identity } = this.practice.options
     const addresses = (this.practice.host?.addresses() ?? [])
-      .filter((address) => !address.includes('/127.0.0.1/'))
+      .filter((address) => !address.includes('/127.0.0.1/') && !address.includes('/p2p-circuit'))
       .slice(0, 6)
-    return { code, invitation: formatInvitation({ code, addresses }) }
+    const relays = collectsMail(keeper, identity.ed) ? relayAddresses(keeper) : []
+    return { code, invitation: formatInvitation({ code, addresses, relays }) }
   }
 
   inviteState(): InviteState {
@@ -229,6 +234,7 @@ export class Pairing {
         for (const timer of window.timers.values()) clearTimeout(timer)
         if (this.window !== window) return
         this.window = undefined
+        this.practice.mailboxes?.setWindow(false)
         const reasons = {
           paired: 'used',
           'used-up': 'tries',
@@ -271,6 +277,7 @@ export class Pairing {
   async join(input: {
     code: string | undefined
     addresses: string[]
+    relays: string[]
     device: string
     pin: string
     signal: AbortSignal | undefined
@@ -284,6 +291,7 @@ export class Pairing {
     if (!isName(name)) throw new Refused('bad-name', 'Give this device a name of up to 128 bytes.')
     const invitation = readInvitation(input.code)
     const addresses = [...input.addresses, ...invitation.addresses]
+    const relays = [...new Set([...input.relays, ...invitation.relays])]
     const end = new AbortController()
     this.joining = { cancel: () => end.abort() }
     input.signal?.addEventListener('abort', () => end.abort())
@@ -296,9 +304,11 @@ export class Pairing {
         signal: end.signal,
       })
     try {
+      const meetings =
+        relays.length > 0 ? await meetAt(host, relays, invitation.code, addresses.length > 0, end.signal) : []
       const roster =
-        addresses.length > 0
-          ? await this.joinAt(addresses, attempt)
+        addresses.length + relays.length > 0
+          ? await this.joinAt([...addresses, ...meetings], attempt)
           : await this.joinOnLan(attempt, end.signal)
       await options.notes.savePeers()
       return roster
@@ -458,8 +468,12 @@ function joinRefusal(outcome: Attempt): Refused {
 }
 
 /** Nothing, a practice code, or a whole invitation. */
-function readInvitation(text: string | undefined): { code: string | undefined; addresses: string[] } {
-  if (text === undefined || text.trim() === '') return { code: undefined, addresses: [] }
+function readInvitation(text: string | undefined): {
+  code: string | undefined
+  addresses: string[]
+  relays: string[]
+} {
+  if (text === undefined || text.trim() === '') return { code: undefined, addresses: [], relays: [] }
   const parsed = parseInvitation(text.trim())
   if (!('error' in parsed)) return parsed
   const sentences = {

@@ -12,8 +12,11 @@ import { Refused } from '../api.js'
 import type { DeviceEvent } from '../contract.js'
 import { Driver, type Timers } from '../driver.js'
 import type { Host } from '../host.js'
+import { MailDriver } from '../mail-driver.js'
 import { publicKeyToPeerId } from '../peer-id.js'
 import type { Identity } from './identity.js'
+import { mailRoster } from './mail-roster.js'
+import { Mailboxes } from './mailboxes.js'
 import type { Notes } from './notes.js'
 import { Pairing } from './pairing.js'
 import { Peers } from './peers.js'
@@ -35,6 +38,9 @@ export interface PracticeOptions {
   lan: boolean
 }
 
+/** How long a stop waits for the relay to take the last changes. */
+const STOP_MAIL_MS = 2_500
+
 const timers: Timers = {
   after(ms, run) {
     const timer = setTimeout(run, ms)
@@ -47,6 +53,8 @@ export class Practice {
   host: Host | undefined
   peers: Peers | undefined
   driver: Driver | undefined
+  mail: MailDriver | undefined
+  mailboxes: Mailboxes | undefined
   pairing!: Pairing
   healed = new Set<string>()
   peerProblems = new Map<string, string>()
@@ -112,15 +120,12 @@ export class Practice {
       replica,
       statements,
       timers,
+      mailPending: () => this.mail?.isPending,
       roster: {
         head: () => this.state().roster.head,
         entries: () => [...this.state().roster.entries],
         isMember: (ed) => keeper.isMember(ed),
-        apply: async (entries) => {
-          const changed = await keeper.apply(entries)
-          if (changed) emit({ type: 'status' })
-          return changed
-        },
+        apply: (entries) => this.applyRoster(entries),
         others: () => keeper.others(),
       },
       events: {
@@ -129,9 +134,26 @@ export class Practice {
           if (code === 'peer-too-old' || code === 'peer-too-new') this.peerProblems.set(peer, code)
         },
         failed: (error) => this.options.log(`sync: ${error}`),
+        changed: () => this.mail?.changed(),
+        stated: () => this.mail?.stated(),
         addresses: (peer, addresses) => {
           if (this.peers?.remember(peer, addresses)) void notes.savePeers()
         },
+      },
+    })
+    this.mail = new MailDriver({
+      replica,
+      statements,
+      random,
+      driver: this.driver,
+      timers,
+      now: () => performance.now(),
+      roster: mailRoster(keeper, (entries) => this.applyRoster(entries)),
+      events: {
+        status: () => emit({ type: 'status' }),
+        closed: (relay, code) => this.mailboxes?.closed(relay, code),
+        failed: (error) => this.options.log(`mail: ${error instanceof Error ? error.stack : error}`),
+        rosterChanged: () => this.driver?.rosterChanged(),
       },
     })
     replica.events.cases = (ids) => emit({ type: 'cases', ids })
@@ -160,6 +182,33 @@ export class Practice {
       changed: () => void notes.savePeers(),
     })
     await this.peers.start()
+    if (!this.mail) return
+    this.mailboxes = new Mailboxes({
+      host: this.host,
+      mail: this.mail,
+      keeper,
+      notes,
+      ed: identity.ed,
+      status: () => this.options.emit({ type: 'status' }),
+    })
+    await this.mailboxes.start()
+  }
+
+  /** Another device's roster, or a relay's. */
+  async applyRoster(entries: Uint8Array[]): Promise<boolean> {
+    const changed = await this.options.keeper.apply(entries)
+    if (!changed) return false
+    this.mail?.rosterChanged()
+    this.mailboxes?.apply()
+    this.options.emit({ type: 'status' })
+    return true
+  }
+
+  /** What was typed last goes to the mailbox before this device is gone, if that is soon done. */
+  private async leaveMail(): Promise<void> {
+    const { mail, mailboxes } = this
+    if (!mail || !mailboxes?.isOn) return
+    await mail.whenDelivered(STOP_MAIL_MS)
   }
 
   get hasPractice(): boolean {
@@ -181,6 +230,8 @@ export class Practice {
   /** A change of the roster that was made here: sessions and the window learn of it. */
   rosterChanged(): void {
     this.driver?.rosterChanged()
+    this.mail?.rosterChanged()
+    this.mailboxes?.apply()
     this.options.emit({ type: 'status' })
   }
 
@@ -212,7 +263,12 @@ export class Practice {
   async close(): Promise<void> {
     await this.pairing.close()
     this.peers?.stop()
-    if (this.options.db.newerVersion === undefined) await this.driver?.whenQuiet().catch(() => {})
+    if (this.options.db.newerVersion === undefined) {
+      await this.driver?.whenQuiet().catch(() => {})
+      await this.leaveMail().catch(() => {})
+    }
+    this.mailboxes?.stop()
+    await this.mail?.stop()
     await this.driver?.stop()
     await this.options.notes.savePeers()
     await this.openReplica?.close()

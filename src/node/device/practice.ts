@@ -35,6 +35,7 @@ export function practiceApi(practice: Practice): PracticeApi {
         if ('error' in written)
           throw new Refused('failed', `The practice could not be created (${written.error}).`)
         await guarded(() => keeper.begin(written.roster))
+        if (pin !== undefined) await options.notes.choosePin()
         await practice.begin()
         return { practice: toHex(written.roster.practiceId), device: deviceId(practice) }
       },
@@ -42,11 +43,13 @@ export function practiceApi(practice: Practice): PracticeApi {
       async join({ code, relays, addresses, device, pin }, signal) {
         const roster = await practice.pairing.join({
           code,
-          addresses: [...addresses, ...relays],
+          addresses,
+          relays,
           device,
           pin,
           signal,
         })
+        await options.notes.choosePin()
         await practice.begin()
         return { practice: toHex(roster.practiceId), device: deviceId(practice) }
       },
@@ -54,20 +57,28 @@ export function practiceApi(practice: Practice): PracticeApi {
         const fault = pinFault(pin, name)
         return { ok: fault === undefined, sentence: fault ? PIN_FAULT_SENTENCES[fault] : null }
       },
+      async choosePin({ pin }) {
+        const fault = pinFault(pin, practice.state().opened.practiceName)
+        if (fault) throw new Refused(`pin-${fault}`, PIN_FAULT_SENTENCES[fault])
+        await guarded(() => options.notes.choosePin())
+        return done
+      },
     },
     device: {
       async list() {
         practice.state()
-        return deviceStatuses(practice).map(({ id, name, self, lastSeen, upToDate, behind }) => ({
-          id,
-          name,
-          self,
-          lastSeen,
-          upToDate,
-          behind,
-          collectsMail: false,
-          removed: false,
-        }))
+        return deviceStatuses(practice).map(
+          ({ id, name, self, lastSeen, upToDate, behind, collectsMail }) => ({
+            id,
+            name,
+            self,
+            lastSeen,
+            upToDate,
+            behind,
+            collectsMail,
+            removed: false,
+          }),
+        )
       },
       async rename({ id, name }) {
         const device = findDevice(practice, id)

@@ -2,11 +2,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { toHex } from '../../protocol/bytes.js'
+import { equalBytes, toHex } from '../../protocol/bytes.js'
 import type { DeviceApi } from '../api.js'
 import type { DeviceStatus, Status } from '../contract.js'
+import type { RelaySession } from '../mail-driver.js'
 import { publicKeyToPeerId } from '../peer-id.js'
 import { newerStore, writeRefusal } from './cases.js'
+import { collectsMail, relayAddresses } from './mail-roster.js'
 import type { Practice } from './practice-state.js'
 
 type StatusApi = Pick<DeviceApi, 'status' | 'sync' | 'wait'>
@@ -54,20 +56,25 @@ export function deviceStatuses(practice: Practice): DeviceStatus[] {
     lastSeen: now(),
     upToDate: true,
     behind: 0,
+    collectsMail: collectsMail(keeper, identity.ed),
   }
+  const reachesMailbox = self.collectsMail && (practice.mailboxes?.ready().length ?? 0) > 0
   const others = keeper.others().map((device): DeviceStatus => {
     const peer = toHex(device)
     const connected = practice.peers?.sessionOf(peer) !== undefined
     const behind = practice.behind(device)
+    const collects = collectsMail(keeper, device)
+    const direct = practice.peers?.pathOf(peer) ?? 'none'
     return {
       id: publicKeyToPeerId(device),
       name: keeper.nameOf(device),
       self: false,
-      path: practice.peers?.pathOf(peer) ?? 'none',
+      path: direct === 'none' && collects && reachesMailbox ? 'mailbox' : direct,
       connected,
       lastSeen: connected ? now() : (notes.peers.get(peer)?.lastSeen ?? null),
       upToDate: behind === 0,
       behind: behind ?? changesHeld(practice),
+      collectsMail: collects,
     }
   })
   return [self, ...others]
@@ -84,17 +91,63 @@ async function readStatus(practice: Practice, folder: string, version: string): 
   const state = keeper.current
   const meta = practice.hasPractice ? practice.replica().meta : undefined
   return {
-    practice: state ? { id: toHex(state.roster.practiceId), name: state.opened.practiceName } : null,
+    practice: state
+      ? {
+          id: toHex(state.roster.practiceId),
+          name: state.opened.practiceName,
+          pinChosen: practice.options.notes.pinChosen,
+        }
+      : null,
     device: { id: publicKeyToPeerId(identity.ed), name: state ? keeper.nameOf(identity.ed) : '' },
     version,
     cases: { total: meta?.total ?? 0, archived: meta?.archived ?? 0, deleted: meta?.deleted ?? 0 },
-    state: 'off',
+    state: mailboxState(practice),
     devices: deviceStatuses(practice),
-    mailbox: { configured: false, connected: false, relays: [], pendingOut: 0, pendingIn: 0 },
+    mailbox: mailboxStatus(practice),
     transfer: practice.driver?.transfer ?? null,
     store: { bytes: await folderBytes(join(folder, 'store')) },
     problems: problems(practice),
   }
+}
+
+function mailboxStatus(practice: Practice): Status['mailbox'] {
+  const { keeper, identity } = practice.options
+  const { mailboxes, mail } = practice
+  const isOn = collectsMail(keeper, identity.ed)
+  const views = mailboxes?.views()
+  return {
+    configured: isOn,
+    connected: isOn && (mailboxes?.ready().length ?? 0) > 0,
+    relays:
+      views?.map(({ address, connected, sentence }) => ({ address, connected, sentence })) ??
+      relayAddresses(keeper).map((address) => ({ address, connected: false, sentence: null })),
+    pendingOut: isOn ? notLeft(practice) : 0,
+    pendingIn: [...(mail?.sessions.values() ?? [])].reduce((sum, { machine }) => sum + machine.incoming, 0),
+  }
+}
+
+/** The most changes that a device which collects lacks, and that don't wait for it at a relay. */
+function notLeft(practice: Practice): number {
+  const { keeper } = practice.options
+  if (!practice.mail || !practice.hasPractice) return 0
+  const logs = [...practice.replica().logs.all()]
+  const counts = keeper
+    .others()
+    .filter((device) => collectsMail(keeper, device))
+    .map((device) => {
+      const reach = practice.mail!.reach(device)
+      return logs.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (reach.get(log) ?? 0)), 0)
+    })
+  return Math.max(0, ...counts)
+}
+
+function mailboxState(practice: Practice): Status['state'] {
+  const { keeper, identity } = practice.options
+  if (!collectsMail(keeper, identity.ed)) return 'off'
+  const ready = practice.mailboxes?.ready() ?? []
+  if (ready.length === 0) return 'offline'
+  const isBusy = practice.driver?.isReceiving || ready.some(({ machine }) => !machine.isCollected)
+  return isBusy || notLeft(practice) > 0 ? 'syncing' : 'connected'
 }
 
 function problems(practice: Practice): Status['problems'] {
@@ -126,6 +179,7 @@ function problems(practice: Practice): Status['problems'] {
       sentence: 'Two devices disagree about who belongs to this practice. Decide on each device.',
     })
   }
+  list.push(...relayProblems(practice))
   for (const [peer, code] of practice.peerProblems) {
     const name = keeper.nameOf(Uint8Array.from(Buffer.from(peer, 'hex')))
     const sentence =
@@ -133,6 +187,28 @@ function problems(practice: Practice): Status['problems'] {
         ? `"${name}" has an older version of Kartoteka. Update it there.`
         : `"${name}" has a newer version of Kartoteka. Update it here.`
     list.push({ code, sentence })
+  }
+  return list
+}
+
+function relayProblems(practice: Practice): Status['problems'] {
+  const { mail, mailboxes } = practice
+  if (!mail || !mailboxes?.isOn) return []
+  const list: Status['problems'] = []
+  for (const { code, sentence, session } of mailboxes.views()) {
+    if (code && sentence) list.push({ code: code === 'relay-refused' ? 'relay-unreachable' : code, sentence })
+    if (session?.isFull) {
+      list.push({
+        code: 'mailbox-full',
+        sentence: 'The cloud mailbox is full. Everything is saved here; direct sync goes on.',
+      })
+    }
+    if (session && mail.isWithholding(session)) {
+      list.push({
+        code: 'relay-withholding',
+        sentence: 'This relay keeps something back. Direct sync is not affected. Ask its operator.',
+      })
+    }
   }
   return list
 }
@@ -161,6 +237,7 @@ async function waitSynced(practice: Practice, deadline: number, signal?: AbortSi
   if (practice.hasPractice) await practice.replica().docs.settle()
   peers?.forgive()
   peers?.dialAll()
+  const mailbox = new MailboxWait(practice)
   const finished = new Set<string>()
   for (;;) {
     const open = practice.options.keeper
@@ -177,10 +254,63 @@ async function waitSynced(practice: Practice, deadline: number, signal?: AbortSi
       const round = await within(driver.round(session), deadline)
       if (round?.equal && round.complete) finished.add(peer)
     }
-    if (finished.size + unreachable === practice.options.keeper.others().length && !driver.isReceiving)
-      return true
+    const isDirect = finished.size + unreachable === practice.options.keeper.others().length
+    if (isDirect && !driver.isReceiving && mailbox.isThrough(finished)) return true
     if (performance.now() > deadline || signal?.aborted) return false
     await sleep(POLL_MS)
+  }
+}
+
+/** With the cloud mailbox on: everything was collected, and what others can't be given now waits for them there. */
+class MailboxWait {
+  private readonly isOn: boolean
+  /** A relay has answered since, and nothing waited for this device there. */
+  private isCollected = false
+  private asking = false
+
+  constructor(private readonly practice: Practice) {
+    const { keeper, identity } = practice.options
+    this.isOn = collectsMail(keeper, identity.ed)
+    if (!this.isOn) return
+    practice.mailboxes?.retry()
+    practice.mail?.hurry()
+  }
+
+  isThrough(finished: ReadonlySet<string>): boolean {
+    const { mail, mailboxes } = this.practice
+    if (!this.isOn || !mail || !mailboxes) return true
+    const ready = mailboxes.ready()
+    if (ready.length === 0) return false
+    if (!this.isCollected) {
+      this.ask(ready)
+      return false
+    }
+    if (ready.some(({ machine }) => !machine.isCollected)) return false
+    const { keeper } = this.practice.options
+    const away = keeper
+      .others()
+      .filter((device) => !finished.has(toHex(device)) && collectsMail(keeper, device))
+    const logs = [...this.practice.replica().logs.all()]
+    const isLeft = away.every((device) => {
+      const reach = mail.reach(device)
+      return logs.every(({ log, seq }) => seq <= (reach.get(log) ?? 0))
+    })
+    if (!isLeft) mail.hurry()
+    return isLeft
+  }
+
+  private ask(ready: RelaySession[]): void {
+    const { mail, options } = this.practice
+    if (this.asking || !mail) return
+    this.asking = true
+    void Promise.all(ready.map((session) => mail.inventory(session))).then((inventories) => {
+      this.asking = false
+      const own = options.identity.ed
+      const isEmpty = inventories.every(
+        (inventory) => inventory && !inventory.waiting.some(({ recipient }) => equalBytes(recipient, own)),
+      )
+      if (isEmpty && ready.every(({ machine }) => machine.isCollected)) this.isCollected = true
+    })
   }
 }
 
@@ -205,7 +335,7 @@ async function within<T>(promise: Promise<T>, deadline: number): Promise<T | und
 async function waitIdle(practice: Practice, deadline: number, signal?: AbortSignal): Promise<boolean> {
   let quietSince = performance.now()
   for (;;) {
-    if (practice.driver?.isBusy) quietSince = performance.now()
+    if (practice.driver?.isBusy || practice.mail?.isBusy) quietSince = performance.now()
     if (performance.now() - quietSince >= IDLE_MS) return true
     if (performance.now() > deadline || signal?.aborted) return false
     await sleep(POLL_MS)

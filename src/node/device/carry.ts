@@ -1,0 +1,239 @@
+/**
+ * Carrying by file: the same envelopes as at a relay, on a USB stick, and through the same door.
+ *
+ *   file    = "kartoteka carry 1" LF ‖ practice id 32 ‖ record* ‖ end
+ *   record  = type u8 ‖ u32 length ‖ bytes        1: one roster entry, in order; 2: an envelope
+ *   end     = 0 ‖ u32 number of records
+ */
+import { concat, equalBytes, readU32, u8, u32, utf8 } from '../../protocol/bytes.js'
+import { MAX_ENVELOPE_BYTES } from '../../protocol/mailbox-limits.js'
+import { StatesWriter } from '../../store/mail-out.js'
+import { type DeviceApi, Refused } from '../api.js'
+import type { CarryReport } from '../contract.js'
+import { guarded } from './cases.js'
+import type { Practice } from './practice-state.js'
+
+const MAGIC = utf8('kartoteka carry 1\n')
+const HEAD_BYTES = MAGIC.length + 32
+const RECORD_BYTES = 5
+const END = 0
+const ENTRY = 1
+const ENVELOPE = 2
+/** A window or a command sends pieces about so large. */
+const PIECE_BYTES = 512 * 1024
+/** Files being read in at a time, and how long one may wait for its next piece. */
+const MAX_FILES = 4
+
+const toBase64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64')
+
+export function carryApi(practice: Practice): DeviceApi['carry'] {
+  const files = new Map<string, CarryIn>()
+  return {
+    async out() {
+      practice.state()
+      return pieces(practice)
+    },
+    async in({ file, data, last }) {
+      practice.state()
+      const reading = files.get(file) ?? new CarryIn(practice)
+      files.delete(file)
+      files.set(file, reading)
+      if (files.size > MAX_FILES) files.delete(files.keys().next().value!)
+      try {
+        await guarded(() => reading.push(new Uint8Array(Buffer.from(data, 'base64'))))
+        if (!last) return reading.report
+        files.delete(file)
+        return await guarded(() => reading.finish())
+      } catch (error) {
+        files.delete(file)
+        throw error
+      }
+    },
+  }
+}
+
+/** The file with everything that some other device is not known to hold. */
+async function* pieces(practice: Practice): AsyncGenerator<{ data: string }> {
+  let waiting: Uint8Array[] = []
+  let bytes = 0
+  for await (const part of parts(practice)) {
+    waiting.push(part)
+    bytes += part.length
+    if (bytes < PIECE_BYTES) continue
+    yield { data: toBase64(concat(waiting)) }
+    waiting = []
+    bytes = 0
+  }
+  yield { data: toBase64(concat(waiting)) }
+}
+
+async function* parts(practice: Practice): AsyncGenerator<Uint8Array> {
+  const { roster } = practice.state()
+  const replica = practice.replica()
+  const { mail } = practice
+  if (!mail) throw new Refused('failed', 'Carrying by file is not possible here.')
+  let records = 0
+  const record = (type: number, bytes: Uint8Array) => {
+    records++
+    return concat([u8(type), u32(bytes.length), bytes])
+  }
+  await replica.docs.settle()
+  await replica.flush()
+  yield concat([MAGIC, roster.practiceId])
+  for (const entry of roster.entries) yield record(ENTRY, entry)
+  const from = lacking(practice)
+  for (;;) {
+    const written = await mail.office.writeChanges(from, 0)
+    if (!written) throw new Refused('keys-damaged', 'This device lacks the key of its practice.')
+    if (written.ranges.length === 0 && written.pruned.length === 0) break
+    if (written.pruned.length > 0) {
+      yield* states(practice, lacking(practice), record)
+      break
+    }
+    yield record(ENVELOPE, written.envelope)
+    for (const { log, to } of written.ranges) from.set(log, to)
+  }
+  const word = await mail.office.writeWord([], new Uint8Array(0))
+  if (word) yield record(ENVELOPE, word)
+  yield concat([u8(END), u32(records)])
+}
+
+async function* states(
+  practice: Practice,
+  base: Map<string, number>,
+  record: (type: number, bytes: Uint8Array) => Uint8Array,
+): AsyncGenerator<Uint8Array> {
+  const { random } = practice.options
+  const writer = await StatesWriter.open(practice.replica(), random(16), base)
+  for (let index = 0, last = false; writer && !last; index++) {
+    const part = await writer.next(index)
+    const written = part && practice.mail?.office.writePart(part)
+    if (!part || !written) break
+    yield record(ENVELOPE, written.envelope)
+    last = part.last
+  }
+}
+
+/** From where each log must be given, so that whoever lacks most gets all of it. */
+function lacking(practice: Practice): Map<string, number> {
+  const others = practice.options.keeper.others().map((device) => practice.driver?.frontierOf(device))
+  const from = new Map<string, number>()
+  for (const log of practice.replica().logs.all()) {
+    const least = Math.min(log.seq, ...others.map((frontier) => frontier?.get(log.log) ?? 0))
+    if (least < log.seq) from.set(log.log, least)
+  }
+  return from
+}
+
+class CarryIn {
+  private rest: Uint8Array = new Uint8Array(0)
+  private isBegun = false
+  private isEnded = false
+  private records = 0
+  private entries: Uint8Array[] = []
+  /** Envelopes that something is still missing for. */
+  private held: Uint8Array[] = []
+  private unknown = 0
+  readonly report: CarryReport = { envelopes: 0, taken: 0, received: 0 }
+
+  constructor(private readonly practice: Practice) {}
+
+  async push(bytes: Uint8Array): Promise<void> {
+    this.rest = this.rest.length === 0 ? bytes : concat([this.rest, bytes])
+    if (!this.isBegun) {
+      if (!equalBytes(this.rest.subarray(0, MAGIC.length), MAGIC.subarray(0, this.rest.length)))
+        throw new Refused(
+          'carry-not-a-file',
+          'This is not a file made by "Carry by file". Nothing was changed.',
+        )
+      if (this.rest.length < HEAD_BYTES) return
+      const practice = this.rest.subarray(MAGIC.length, HEAD_BYTES)
+      if (!equalBytes(practice, this.practice.state().roster.practiceId))
+        throw new Refused(
+          'carry-other-practice',
+          'This file belongs to another practice. Nothing was changed.',
+        )
+      this.isBegun = true
+      this.rest = this.rest.slice(HEAD_BYTES)
+    }
+    while (await this.next()) {}
+  }
+
+  private async next(): Promise<boolean> {
+    if (this.rest.length < RECORD_BYTES || this.isEnded) return false
+    const type = this.rest[0]!
+    const length = readU32(this.rest, 1)
+    if (type === END) {
+      this.isEnded = length === this.records && this.rest.length === RECORD_BYTES
+      if (!this.isEnded) throw damaged()
+      return false
+    }
+    if ((type !== ENTRY && type !== ENVELOPE) || length > MAX_ENVELOPE_BYTES) throw damaged()
+    if (this.rest.length < RECORD_BYTES + length) return false
+    const bytes = this.rest.slice(RECORD_BYTES, RECORD_BYTES + length)
+    this.rest = this.rest.slice(RECORD_BYTES + length)
+    this.records++
+    if (type === ENTRY) this.entries.push(bytes)
+    else await this.take(bytes)
+    return true
+  }
+
+  private async take(envelope: Uint8Array): Promise<void> {
+    if (this.entries.length > 0) {
+      const entries = this.entries
+      this.entries = []
+      await this.practice.applyRoster(entries)
+    }
+    this.report.envelopes++
+    this.held.push(envelope)
+    await this.admitHeld()
+  }
+
+  private async admitHeld(): Promise<void> {
+    const { mail, driver } = this.practice
+    if (!mail || !driver) return
+    for (let again = true; again; ) {
+      again = false
+      const waiting: Uint8Array[] = []
+      this.unknown = 0
+      for (const envelope of this.held) {
+        const admission = await mail.office.admit(envelope)
+        if ('changes' in admission && admission.advanced.length > 0) {
+          this.report.received += admission.changes
+          again = true
+        }
+        if (admission.kind === 'taken') this.report.taken++
+        else if (admission.kind !== 'useless') waiting.push(envelope)
+        if (admission.kind === 'unknown') this.unknown++
+      }
+      again &&= waiting.length > 0
+      this.held = waiting
+    }
+  }
+
+  async finish(): Promise<CarryReport> {
+    await this.practice.replica().flush()
+    this.practice.driver?.tookMail(this.report.received > 0)
+    this.practice.driver?.tellStatements()
+    if (!this.isEnded) throw damaged()
+    if (this.unknown > 0)
+      throw new Refused(
+        'carry-newer',
+        'This file was written after devices were added that this device does not know of yet. Connect it once, then try again.',
+      )
+    if (this.report.envelopes > 0 && this.report.taken === 0)
+      throw new Refused('carry-damaged', 'Nothing in this file could be read. Nothing was changed.')
+    await this.practice.options.notes.say(
+      'carried-in',
+      `A file was read in: ${this.report.received} changes.`,
+    )
+    return this.report
+  }
+}
+
+function damaged(): Refused {
+  return new Refused(
+    'carry-damaged',
+    'The file is damaged or cut off. What could be read is taken in; carry the rest again.',
+  )
+}
