@@ -41,20 +41,24 @@ export interface SimResult {
 const CASES = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5']
 const TOKEN = /t\d+z/g
 
-class Simulation {
+export class Simulation {
   readonly world: World
   readonly operations: string[] = []
   readonly stats: Record<string, number> = {}
   private tokens = 0
-  private readonly snapshots = new Map<SimDevice, Rows>()
+  protected readonly snapshots = new Map<SimDevice, Rows>()
   /** Tokens that a device told a person were stored (flushed), unless it was restored or died since. */
-  private readonly promised = new Map<SimDevice, Set<string>>()
+  protected readonly promised = new Map<SimDevice, Set<string>>()
 
   constructor(
     readonly seed: number,
     readonly options: SimOptions,
   ) {
-    this.world = new World(seed)
+    this.world = this.makeWorld(seed)
+  }
+
+  protected makeWorld(seed: number): World {
+    return new World(seed)
   }
 
   async run(): Promise<SimResult> {
@@ -82,11 +86,11 @@ class Simulation {
     return { seed: this.seed, problems, trace, operations: this.operations, stats: this.stats }
   }
 
-  private live(): SimDevice[] {
+  protected live(): SimDevice[] {
     return this.world.devices.filter((device) => device.alive)
   }
 
-  private note(operation: string): void {
+  protected note(operation: string): void {
     this.operations.push(operation)
     const kind = operation.split(' ')[0]!
     this.stats[kind] = (this.stats[kind] ?? 0) + 1
@@ -94,7 +98,7 @@ class Simulation {
 
   // ---- chaos
 
-  private async chaos(): Promise<void> {
+  protected async chaos(): Promise<void> {
     const { world } = this
     const random = world.random
     const roll = random()
@@ -127,7 +131,7 @@ class Simulation {
     return this.flush(device)
   }
 
-  private async edit(device: SimDevice): Promise<void> {
+  protected async edit(device: SimDevice): Promise<void> {
     const { random } = this.world
     const id = random.pick(CASES)
     const token = `t${this.tokens++}z`
@@ -153,12 +157,12 @@ class Simulation {
   }
 
   /** Waits for a write that needs no flush; the first of a start waits for one, and that may be held back. */
-  private async written(work: Promise<unknown>): Promise<void> {
+  protected async written(work: Promise<unknown>): Promise<void> {
     await Promise.race([work.catch(() => {}), this.world.settle(2)])
   }
 
   /** What a person was told is stored: everything typed before a flush that ended. */
-  private async flush(device: SimDevice): Promise<void> {
+  protected async flush(device: SimDevice): Promise<void> {
     this.note(`flush ${device.name}`)
     const before = await tokensOf(device)
     let done = false
@@ -172,7 +176,7 @@ class Simulation {
     this.promised.set(device, promised)
   }
 
-  private async connect(a: SimDevice): Promise<void> {
+  protected async connect(a: SimDevice): Promise<void> {
     const { world } = this
     const b = world.random.pick(this.live())
     if (
@@ -184,7 +188,7 @@ class Simulation {
     world.connect(a, b)
   }
 
-  private async deliver(count: number): Promise<void> {
+  protected async deliver(count: number): Promise<void> {
     const { world } = this
     for (let at = 0; at < count && world.wires.length > 0; at++) {
       const wire: Wire = world.random.pick(world.wires)
@@ -194,7 +198,7 @@ class Simulation {
     this.note(`deliver ${count}`)
   }
 
-  private async cutSome(): Promise<void> {
+  protected async cutSome(): Promise<void> {
     const { world } = this
     if (world.wires.length === 0) return
     const wire = world.random.pick(world.wires)
@@ -202,7 +206,7 @@ class Simulation {
     world.cut(wire)
   }
 
-  private async crash(device: SimDevice): Promise<void> {
+  protected async crash(device: SimDevice): Promise<void> {
     const { world } = this
     const kept = world.random.int(0, device.disk.unflushed)
     this.note(`crash ${device.name} ${kept}/${device.disk.unflushed}`)
@@ -212,19 +216,19 @@ class Simulation {
     await device.boot()
   }
 
-  private async kill(device: SimDevice): Promise<void> {
+  protected async kill(device: SimDevice): Promise<void> {
     for (const wire of [...this.world.wires]) if (wire.a === device || wire.b === device) this.world.cut(wire)
     void device.driver.stop()
     await this.world.settle(1)
   }
 
-  private async prune(device: SimDevice): Promise<void> {
+  protected async prune(device: SimDevice): Promise<void> {
     this.note(`prune ${device.name}`)
     await Promise.race([device.driver.prune(), this.world.settle(2)])
   }
 
   /** A clean stop and start. The folder may be copied away in between. */
-  private async restart(device: SimDevice): Promise<void> {
+  protected async restart(device: SimDevice): Promise<void> {
     const { world } = this
     const copies = this.options.rollbacks && world.random() < 0.6
     this.note(`restart ${device.name}${copies ? ' copied' : ''}`)
@@ -239,7 +243,7 @@ class Simulation {
   }
 
   /** The folder as it was at an earlier clean stop comes back: the log is continued, a fork. */
-  private async rollBack(device: SimDevice): Promise<void> {
+  protected async rollBack(device: SimDevice): Promise<void> {
     const rows = this.snapshots.get(device)
     if (!rows) return
     this.note(`rollback ${device.name}`)
@@ -250,7 +254,7 @@ class Simulation {
     await device.boot()
   }
 
-  private async die(device: SimDevice): Promise<void> {
+  protected async die(device: SimDevice): Promise<void> {
     this.note(`die ${device.name}`)
     await this.kill(device)
     this.promised.delete(device)
@@ -259,7 +263,7 @@ class Simulation {
 
   // ---- healing
 
-  private async heal(): Promise<string[]> {
+  protected async heal(): Promise<string[]> {
     const { world } = this
     const live = this.live()
     for (const wire of [...world.wires]) world.cut(wire)
@@ -286,7 +290,7 @@ class Simulation {
   }
 
   /** A chain first, then all pairs: not everybody meets everybody in life. */
-  private reconnect(): void {
+  protected reconnect(): void {
     const live = this.live()
     for (let at = 1; at < live.length; at++) {
       const [a, b] = [live[at - 1]!, live[at]!]
@@ -299,7 +303,7 @@ class Simulation {
     }
   }
 
-  private async settled(): Promise<boolean> {
+  protected async settled(): Promise<boolean> {
     const live = this.live()
     const digest = toHex(live[0]!.replica.digest())
     for (const device of live) {
@@ -311,7 +315,7 @@ class Simulation {
     return true
   }
 
-  private async check(expected: Set<string>): Promise<string[]> {
+  protected async check(expected: Set<string>): Promise<string[]> {
     const problems: string[] = []
     const live = this.live()
     const all = await Promise.all(live.map((device) => device.lines()))
@@ -328,7 +332,7 @@ class Simulation {
     return problems
   }
 
-  private async describeAll(): Promise<string> {
+  protected async describeAll(): Promise<string> {
     const parts = this.live().map(async (device) => {
       const { replica, driver } = device
       const logs = [...replica.logs.all()].map(
@@ -341,7 +345,7 @@ class Simulation {
   }
 }
 
-async function tokensOf(device: SimDevice): Promise<Set<string>> {
+export async function tokensOf(device: SimDevice): Promise<Set<string>> {
   return new Set((await device.lines()).join('\n').match(TOKEN) ?? [])
 }
 
@@ -367,7 +371,10 @@ async function coverage(device: SimDevice): Promise<string[]> {
 }
 
 export async function simulate(seed: number, options: Partial<SimOptions> = {}): Promise<SimResult> {
-  const simulation = new Simulation(seed, { ...DEFAULTS, ...options })
+  return runToEnd(new Simulation(seed, { ...DEFAULTS, ...options }))
+}
+
+export async function runToEnd(simulation: Simulation): Promise<SimResult> {
   try {
     return await simulation.run()
   } finally {

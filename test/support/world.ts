@@ -5,7 +5,13 @@
 import { ed25519 } from '@noble/curves/ed25519.js'
 import type * as Y from 'yjs'
 import { exportLine } from '../../src/cases/project.js'
-import { Driver, type Link, type PeerSession, type Timers } from '../../src/node/driver.js'
+import {
+  Driver,
+  type DriverOptions,
+  type Link,
+  type PeerSession,
+  type Timers,
+} from '../../src/node/driver.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { decodeParts, docOf } from '../../src/store/case-content.js'
@@ -114,8 +120,14 @@ export class SimDevice {
         apply: async () => false,
         others: () => [...world.members.values()].filter((ed) => toHex(ed) !== toHex(this.ed)),
       },
-      events: { failed: (error) => this.failures.push(error) },
+      ...this.driverExtras(),
+      events: { failed: (error) => this.failures.push(error), ...this.driverExtras().events },
     })
+  }
+
+  /** What a device with more than direct sync adds to its driver. */
+  protected driverExtras(): Partial<DriverOptions> {
+    return {}
   }
 
   async edit<T>(caseId: string, change: (doc: Y.Doc) => T): Promise<T> {
@@ -144,7 +156,7 @@ export class SimDevice {
 export class World {
   readonly random: Random
   readonly clock = new Clock()
-  readonly practice: Uint8Array
+  practice: Uint8Array
   readonly indexKey: Uint8Array
   readonly members = new Map<string, Uint8Array>()
   readonly devices: SimDevice[] = []
@@ -167,7 +179,10 @@ export class World {
 
   async add(name: string): Promise<SimDevice> {
     const secret = this.random.bytes(32)
-    const device = new SimDevice(this, name, secret, ed25519.getPublicKey(secret))
+    return this.enrol(new SimDevice(this, name, secret, ed25519.getPublicKey(secret)))
+  }
+
+  protected async enrol<T extends SimDevice>(device: T): Promise<T> {
     this.members.set(toHex(device.ed), device.ed)
     this.devices.push(device)
     await device.boot()
