@@ -53,9 +53,11 @@ export class MailLedger {
     else this.state.rows.set(recipient, row)
   }
 
-  /** How far the recipient will hold each log when it has taken what waits for it. */
-  reach(recipient: string, known: Reach): Map<LogId, number> {
-    return reachWith(known, this.row(recipient).live)
+  /** How far the recipient will hold each log when it has taken what waits for it, this and what others have left. */
+  reach(recipient: string, known: Reach, claimed?: Reach): Map<LogId, number> {
+    const base = new Map(known)
+    for (const [log, seq] of claimed ?? []) if (seq > (base.get(log) ?? 0)) base.set(log, seq)
+    return reachWith(base, this.row(recipient).live)
   }
 
   /** Something was left; `replaced` waits no more. */

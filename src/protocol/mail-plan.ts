@@ -80,9 +80,7 @@ export function planDeposits(input: PlanInput): Plan {
   const seen = new Set<string>()
   let againMs: number | undefined
   for (const recipient of survey.recipients) {
-    const reach = ledger.reach(recipient.device, recipient.known)
-    for (const [log, seq] of claimed.get(recipient.device) ?? [])
-      if (seq > (reach.get(log) ?? 0)) reach.set(log, seq)
+    const reach = ledger.reach(recipient.device, recipient.known, claimed.get(recipient.device))
     const from = new Map<LogId, number>()
     for (const log of survey.logs) {
       const at = reach.get(log.log) ?? 0

@@ -204,10 +204,7 @@ export class MailSession {
 
   /** How far a recipient will hold each log when it has taken what waits for it here, whoever left it. */
   reach(recipient: string, known: Reach): Map<string, number> {
-    const reach = this.options.ledger.reach(recipient, known)
-    for (const [log, seq] of this.claimed().get(recipient) ?? [])
-      if (seq > (reach.get(log) ?? 0)) reach.set(log, seq)
-    return reach
+    return this.options.ledger.reach(recipient, known, this.claimed().get(recipient))
   }
 
   /** [P4] What the others say they have left, for whom. */

@@ -272,11 +272,7 @@ export class Simulation {
       device.disk.release()
     }
     await world.settle(3)
-    const expected = new Set<string>()
-    for (const device of live) for (const token of await tokensOf(device)) expected.add(token)
-    for (const [device, tokens] of this.promised) {
-      if (device.alive) for (const token of tokens) expected.add(token)
-    }
+    const expected = await this.expectedTokens(live)
     const rounds = 30
     for (let round = 0; round < rounds; round++) {
       this.reconnect()
@@ -287,6 +283,16 @@ export class Simulation {
       if (round % 5 === 4) for (const wire of [...world.wires]) world.cut(wire)
     }
     return [`never settled: ${await this.describeAll()}`, ...(await this.check(expected))]
+  }
+
+  /** Everything that a device still holds, or told a person was stored. */
+  protected async expectedTokens(live: SimDevice[]): Promise<Set<string>> {
+    const expected = new Set<string>()
+    for (const device of live) for (const token of await tokensOf(device)) expected.add(token)
+    for (const [device, tokens] of this.promised) {
+      if (device.alive) for (const token of tokens) expected.add(token)
+    }
+    return expected
   }
 
   /** A chain first, then all pairs: not everybody meets everybody in life. */
