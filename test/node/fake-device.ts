@@ -78,7 +78,7 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
     return ok
   }
   const status = async (): Promise<Status> => ({
-    practice: saved.practice,
+    practice: saved.practice && { ...saved.practice, pinChosen: true },
     device: { id: saved.id, name: saved.name },
     version: '0',
     cases: { total: cases.size, archived: 0, deleted: 0 },
@@ -141,6 +141,42 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
         return { practice: 'practice-1', device: saved.id }
       },
       checkPin: async ({ pin }) => ({ ok: pin.length >= 6, sentence: pin.length >= 6 ? null : 'Too short.' }),
+      async choosePin({ pin }) {
+        calls.push(`choosePin ${JSON.stringify(pin)}`)
+        return ok
+      },
+    },
+    mailbox: {
+      async on({ relays }) {
+        calls.push(`mailbox on ${relays.join(' ')}`)
+        return ok
+      },
+      async off() {
+        calls.push('mailbox off')
+        return ok
+      },
+      show: async () => ({
+        relays: [
+          {
+            address: '/dns4/relay.example.org/tcp/4001/p2p/12D3KooW',
+            connected: true,
+            pending: [{ recipient: 'id-2', name: 'Laptop', count: 3, bytes: 1536, oldest: 7_200_000 }],
+            safetyCopy: { count: 0, bytes: 0 },
+            record: null,
+          },
+        ],
+        pendingTotal: 3,
+      }),
+      test: async () => ({ ok: true, sentence: 'The relay answers.' }),
+    },
+    carry: {
+      async *out() {
+        yield { data: Buffer.from('carried').toString('base64') }
+      },
+      async in({ data, last }) {
+        calls.push(`carry in ${Buffer.from(data, 'base64')} ${last}`)
+        return { envelopes: 1, taken: 1, received: 2 }
+      },
     },
     device: {
       list: async () => [

@@ -57,14 +57,17 @@ test('what is no code at all is told apart', () => {
 
 test('an invitation comes back, a bare code is one', () => {
   const code = codes[0]!
-  const addresses = ['/ip4/192.0.2.7/tcp/4001', '/dns4/relay.example/tcp/443/wss/p2p/12D3KooW?&=%']
-  const text = formatInvitation({ code, addresses })
+  const addresses = ['/ip4/192.0.2.7/tcp/4001', '/dns4/device.example/tcp/443/wss/p2p/12D3KooW?&=%']
+  const relays = ['/dns4/relay.example/tcp/4001/p2p/12D3KooW']
+  const text = formatInvitation({ code, addresses, relays })
   expect(text.startsWith(`kartoteka:${code}?at=/ip4/192.0.2.7/tcp/4001&at=`)).toBe(true)
-  expect(parseInvitation(`  ${text}\n`)).toEqual({ code, addresses })
-  expect(parseInvitation(text.replace('kartoteka', 'KARTOTEKA'))).toEqual({ code, addresses })
-  expect(parseInvitation(formatInvitation({ code, addresses: [] }))).toEqual({ code, addresses: [] })
-  expect(parseInvitation(code.toLowerCase())).toEqual({ code, addresses: [] })
-  expect(parseInvitation(`kartoteka:${code}?`)).toEqual({ code, addresses: [] })
+  expect(text.endsWith('&relay=/dns4/relay.example/tcp/4001/p2p/12D3KooW')).toBe(true)
+  expect(parseInvitation(`  ${text}\n`)).toEqual({ code, addresses, relays })
+  expect(parseInvitation(text.replace('kartoteka', 'KARTOTEKA'))).toEqual({ code, addresses, relays })
+  const bare = { code, addresses: [], relays: [] }
+  expect(parseInvitation(formatInvitation(bare))).toEqual(bare)
+  expect(parseInvitation(code.toLowerCase())).toEqual(bare)
+  expect(parseInvitation(`kartoteka:${code}?`)).toEqual(bare)
 })
 
 test('hostile invitations are refused', () => {
@@ -73,6 +76,7 @@ test('hostile invitations are refused', () => {
     ['kartoteka:', 'not-a-code'],
     ['https://example.org', 'not-a-code'],
     [`${code}?at=relay.example`, 'bad-address'],
+    [`${code}?relay=relay.example`, 'bad-address'],
     [`${code}?at=/ip4/%0a`, 'bad-address'],
     [`${code}?at=/ip4/%zz`, 'bad-address'],
     [`${code}?at=/${'a'.repeat(300)}`, 'bad-address'],

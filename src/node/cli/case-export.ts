@@ -7,13 +7,13 @@ import { withDevice } from './connect.js'
 import { fileRefusal } from './input.js'
 import { count } from './text.js'
 
-type Write = (text: string) => Promise<unknown>
+type Write = (text: string | Uint8Array) => Promise<unknown>
 
 export async function exportCases(call: Call, options: { only?: string[] }, file: string): Promise<void> {
   if (file === '-') {
     if (call.json) throw new Refused('usage', 'Standard output takes the cases or the JSON value, not both.')
     await withDevice(call, { reads: true }, ({ client }) =>
-      writeCases(client, options.only, (text) => call.around.out(text)),
+      writeCases(client, options.only, (text) => call.around.out(String(text))),
     )
     return
   }
@@ -36,7 +36,7 @@ async function writeCases(client: Client, only: string[] | undefined, write: Wri
 }
 
 /** Whole or not at all, readable by this user only; a device such as a pipe is written directly. */
-async function intoFile<T>(file: string, fill: (write: Write) => Promise<T>): Promise<T> {
+export async function intoFile<T>(file: string, fill: (write: Write) => Promise<T>): Promise<T> {
   const special = await stat(file).then(
     (found) => !found.isFile(),
     () => false,

@@ -1,5 +1,6 @@
 /** `practice create|code|join`. */
 import type { Command } from 'commander'
+import { renderUnicodeCompact } from 'uqr'
 import type { Act, Call } from './call.js'
 import { withDevice } from './connect.js'
 import { collect, readSecret } from './input.js'
@@ -41,7 +42,8 @@ async function create(call: Call, options: CreateOptions): Promise<void> {
 
 async function code(call: Call): Promise<void> {
   const shown = await withDevice(call, { reads: true }, ({ client }) => client.practice.code())
-  await call.print(shown, `Practice code: ${shown.code}\nInvitation:    ${shown.invitation}`)
+  const lines = [`Practice code: ${shown.code}`, `Invitation:    ${shown.invitation}`]
+  await call.print(shown, [...lines, renderUnicodeCompact(shown.invitation)].join('\n'))
 }
 
 async function join(call: Call, options: JoinOptions, invitation?: string): Promise<void> {

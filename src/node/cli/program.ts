@@ -3,9 +3,11 @@ import { Command, CommanderError } from 'commander'
 import { Refused, toRefused } from '../api.js'
 import { dataFolder } from '../data-folder.js'
 import { type Act, Call, type Surroundings } from './call.js'
+import { addCarryCommands } from './carry.js'
 import { addCaseCommands } from './case.js'
 import { addConfigCommands } from './config.js'
 import { addDeviceCommands } from './device.js'
+import { addMailboxCommands } from './mailbox.js'
 import { addPracticeCommands } from './practice.js'
 import { addReportCommands } from './report.js'
 import { addStartCommands } from './start.js'
@@ -81,6 +83,8 @@ function createProgram(
   addConfigCommands(program, act)
   addPracticeCommands(program, act)
   addDeviceCommands(program, act)
+  addMailboxCommands(program, act)
+  addCarryCommands(program, act)
   addCaseCommands(program, act)
   addReportCommands(program, act)
   for (const leaf of leaves(program))

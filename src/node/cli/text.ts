@@ -36,6 +36,15 @@ export function moment(at: number | null): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}`
 }
 
+/** How long something has lasted, in its largest unit. */
+export function duration(ms: number): string {
+  const minutes = Math.floor(ms / 60_000)
+  if (minutes < 1) return 'less than a minute'
+  if (minutes < 120) return count(minutes, 'minute')
+  if (minutes < 48 * 60) return count(Math.floor(minutes / 60), 'hour')
+  return count(Math.floor(minutes / (24 * 60)), 'day')
+}
+
 export function count(number: number, one: string, many = `${one}s`): string {
   return `${number} ${number === 1 ? one : many}`
 }
