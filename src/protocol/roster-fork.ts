@@ -14,9 +14,8 @@
 import { compareBytes, equalBytes } from './bytes.js'
 import type { Natives } from './natives.js'
 import type { Roster } from './roster.js'
-import { memberByEd } from './roster.js'
+import { decodedEntries, memberByEd } from './roster.js'
 import type { Entry, EntryKind } from './roster-format.js'
-import { decodedEntries } from './roster-open.js'
 
 /**
  * 'extends': theirs continues mine, take it. 'behind': mine continues theirs. 'mine' and 'theirs' name the

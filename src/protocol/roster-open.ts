@@ -9,8 +9,8 @@ import { xPublicKey } from './hpke.js'
 import { LABEL_DEVICE_NAME, LABEL_PRACTICE_NAME, LABEL_SETTINGS } from './labels.js'
 import type { Natives } from './natives.js'
 import type { Roster } from './roster.js'
+import { decodedEntries } from './roster.js'
 import type { Entry, EpochPart } from './roster-format.js'
-import { decodeEntry } from './roster-format.js'
 
 /** Who opens: a member's device, or someone who holds the recovery key. */
 export type RosterOpener = { ed: Uint8Array; xSecret: Uint8Array } | { recoverySecret: Uint8Array }
@@ -37,11 +37,6 @@ export interface OpenedRoster {
   deviceNames: ReadonlyMap<string, string>
   /** Every other setting by its name; values are as someone wrote them: check before use. */
   settings: ReadonlyMap<string, unknown>
-}
-
-/** The entries of a verified roster. */
-export function decodedEntries(natives: Natives, roster: Roster): Entry[] {
-  return roster.entries.map((bytes) => decodeEntry(natives, bytes)!)
 }
 
 export function epochPartOf(entry: Entry): EpochPart | undefined {

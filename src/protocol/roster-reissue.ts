@@ -2,10 +2,10 @@
 import { equalBytes, toHex } from './bytes.js'
 import { rosterSealKey } from './epoch-keys.js'
 import type { Roster } from './roster.js'
-import { isMember } from './roster.js'
+import { decodedEntries, isMember } from './roster.js'
 import { forkHeight } from './roster-fork.js'
 import type { Entry, EntryKind } from './roster-format.js'
-import { decodedEntries, epochPartOf, type OpenedRoster, openSettings } from './roster-open.js'
+import { epochPartOf, type OpenedRoster, openSettings } from './roster-open.js'
 import type { WriteContext, WriteError } from './roster-write.js'
 import { addDevice, changeSettings, removeDevices } from './roster-write.js'
 

@@ -100,6 +100,11 @@ export function currentMembers(roster: Roster): Member[] {
   return roster.members.filter((member) => member.removedAt === undefined)
 }
 
+/** The entries of a verified roster. */
+export function decodedEntries(natives: Natives, roster: Roster): Entry[] {
+  return roster.entries.map((bytes) => decodeEntry(natives, bytes)!)
+}
+
 /**
  * The roster after `entries`, each fully verified. Entries that it already holds are passed over, so a
  * whole chain may be given. On an error nothing is applied; 'fork' means an entry of another branch (verify
