@@ -4,6 +4,7 @@ import type { ChangeRun } from './door.js'
 import type { HeldLog, LogClaim } from './frontier.js'
 import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from './limits.js'
 import type { LogOpening } from './log.js'
+import { hasSoundCounts, type Nested } from './message-guard.js'
 import { type Changes, type Claim, type Cut, Frame, type Run, type Target } from './sync.gen.js'
 import type { TargetLog } from './transfer.js'
 
@@ -11,7 +12,7 @@ export type FrameKind = NonNullable<Frame['kind']>
 
 /** A message's bytes → its kind; undefined for anything malformed or unknown. Never throws. */
 export function decodeFrame(bytes: Uint8Array): FrameKind | undefined {
-  if (!hasSoundCounts(bytes)) return undefined
+  if (!hasSoundCounts(bytes, NESTED)) return undefined
   try {
     return Frame.decode(bytes).kind
   } catch {
@@ -19,14 +20,7 @@ export function decodeFrame(bytes: Uint8Array): FrameKind | undefined {
   }
 }
 
-/** Elements that a message may hold beyond those that its size explains. */
-const SPARE_ELEMENTS = 10_000
-const BYTES_PER_ELEMENT = 16
-
-/** Which fields hold messages, by number, from the frame down: what `Frame.decode` makes objects of. */
-interface Nested {
-  [field: number]: Nested
-}
+/** Which fields hold messages, from the frame down. */
 const LEAF: Nested = {}
 const NESTED: Nested = {
   1: { 7: LEAF, 9: LEAF },
@@ -41,40 +35,6 @@ const NESTED: Nested = {
   10: LEAF,
   13: LEAF,
   17: LEAF,
-}
-
-/** A message of nothing but empty elements would become a thousand times its size in objects. */
-function hasSoundCounts(bytes: Uint8Array): boolean {
-  const most = SPARE_ELEMENTS + bytes.length / BYTES_PER_ELEMENT
-  let count = 0
-  const varint = (at: number): [value: number, next: number] => {
-    let value = 0
-    for (let shift = 0; shift < 10; shift++) {
-      const byte = bytes[at++] ?? 0
-      value += (byte & 0x7f) * 2 ** (7 * shift)
-      if (byte < 0x80) break
-    }
-    return [value, at]
-  }
-  const walk = (start: number, end: number, nested: Nested): boolean => {
-    for (let at = start; at < end; ) {
-      if (++count > most) return false
-      const [tag, behind] = varint(at)
-      at = behind
-      const kind = tag % 8
-      if (kind === 0) at = varint(at)[1]
-      else if (kind === 1) at += 8
-      else if (kind === 5) at += 4
-      else if (kind === 2) {
-        const [length, from] = varint(at)
-        const inner = nested[Math.floor(tag / 8)]
-        if (inner && !walk(from, Math.min(from + length, end), inner)) return false
-        at = from + length
-      } else return true
-    }
-    return true
-  }
-  return walk(0, bytes.length, NESTED)
 }
 
 export function encodeFrame(kind: FrameKind): Uint8Array {
