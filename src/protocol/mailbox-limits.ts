@@ -47,3 +47,7 @@ export const ALIVE_INTERVAL_MS = 20_000
 export const EXPIRY_DAYS = 180
 /** Envelopes of one practice: three hundred full cases are 3 MB, and pictures travel elsewhere. */
 export const QUOTA_BYTES = 1024 * 1024 * 1024
+/** Mails of one practice, however small: what a relay looks at when it starts. Folding keeps far below. */
+export const MAX_PENDING_MAILS = 100_000
+/** Devices with an open window that FOUND names: usually there is one. */
+export const MAX_FOUND = 8

@@ -1,0 +1,94 @@
+/** The practices whose devices are connected: their verified rosters, and who hears of what. */
+import { toHex } from '../src/protocol/bytes.js'
+import type { Natives } from '../src/protocol/natives.js'
+import { applyEntries, type Roster } from '../src/protocol/roster.js'
+import { MAX_QUIET_PRACTICES } from './limits.js'
+import type { MailboxLink } from './link.js'
+import type { MailStore } from './store/mail-store.js'
+import { short } from './store/state.js'
+
+export interface PracticeHub {
+  practice: Uint8Array
+  /** undefined: not known here. */
+  roster: Roster | undefined
+  /** Sessions of members, the older first. */
+  links: Set<MailboxLink>
+}
+
+export class Hubs {
+  /** Insertion order is age. */
+  private readonly hubs = new Map<string, PracticeHub>()
+  private readonly loading = new Map<string, Promise<PracticeHub | 'failed'>>()
+  private readonly renewing = new Map<string, Promise<void>>()
+
+  constructor(
+    private readonly store: MailStore,
+    private readonly natives: Natives,
+    private readonly log: (line: string) => void,
+  ) {}
+
+  /** The practice's hub, from the store if need be. */
+  async find(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+    const name = toHex(practice)
+    const held = this.hubs.get(name)
+    if (held) return held
+    const load = this.loading.get(name) ?? this.load(name, practice)
+    this.loading.set(name, load)
+    return load
+  }
+
+  private async load(name: string, practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+    const roster = await this.read(practice)
+    this.loading.delete(name)
+    if (roster === 'failed') return 'failed'
+    const hub: PracticeHub = { practice, roster, links: new Set() }
+    // A practice that isn't known isn't remembered: strangers could name any number of them.
+    if (roster) this.hubs.set(name, hub)
+    this.forgetQuiet()
+    return hub
+  }
+
+  /** What the store holds now, verified. */
+  private async read(practice: Uint8Array): Promise<Roster | undefined | 'failed'> {
+    const entries = await this.store.roster(practice)
+    if (entries === undefined || entries === 'failed') return entries
+    const applied = applyEntries(this.natives, undefined, entries)
+    if ('roster' in applied) return applied.roster
+    this.log(`The roster of practice ${short(practice)} doesn't verify: ${applied.error}.`)
+    return 'failed'
+  }
+
+  /** After a compare-and-set: the hub with what is held from now on. One reading after the other, so none is overtaken. */
+  renew(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+    const name = toHex(practice)
+    const renewed = (this.renewing.get(name) ?? Promise.resolve()).then(() => this.readAgain(practice))
+    const last = renewed.then(() => {
+      if (this.renewing.get(name) === last) this.renewing.delete(name)
+    })
+    this.renewing.set(name, last)
+    return renewed
+  }
+
+  private async readAgain(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+    const held = this.hubs.get(toHex(practice))
+    if (!held) return this.find(practice)
+    const roster = await this.read(practice)
+    if (roster === 'failed') return 'failed'
+    held.roster = roster
+    return held
+  }
+
+  /** Members are told of the hub's roster; without one the practice is gone. */
+  announce(hub: PracticeHub): void {
+    const { roster } = hub
+    if (!roster) this.hubs.delete(toHex(hub.practice))
+    for (const link of [...hub.links]) link.take({ kind: 'roster', roster })
+  }
+
+  private forgetQuiet(): void {
+    let quiet = 0
+    for (const [name, hub] of [...this.hubs].reverse()) {
+      if (hub.links.size === 0 && ++quiet > MAX_QUIET_PRACTICES) this.hubs.delete(name)
+    }
+  }
+}

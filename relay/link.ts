@@ -1,0 +1,256 @@
+/** One connected device: its session, and the effects of that session on the store and on the others. */
+import { equalBytes, toHex } from '../src/protocol/bytes.js'
+import type { Lane } from '../src/protocol/framing.js'
+import type { Notice } from '../src/protocol/mailbox.gen.js'
+import { MailboxSession } from '../src/protocol/mailbox.js'
+import { BATCH_BYTES, MAX_BATCH_MAILS } from '../src/protocol/mailbox-limits.js'
+import type { MailboxEffect, MailboxEvent, RefuseCode } from '../src/protocol/mailbox-types.js'
+import { decodeMailFrame, encodeMailFrame } from '../src/protocol/mailbox-wire.js'
+import type { Natives } from '../src/protocol/natives.js'
+import type { PracticeHub } from './hub.js'
+import type { RelayMeter } from './meter.js'
+import type { MailStore } from './store/mail-store.js'
+
+/** Where messages for a device go. Nothing may be handed to the link from within `send`. */
+export interface Wire {
+  send(lane: Lane, bytes: Uint8Array): void
+  /** Sends what is queued, then ends. */
+  close(): void
+  /** What was sent and has not left yet. */
+  queuedBytes?(): number
+}
+
+/** What a link needs of the relay around it. */
+export interface Surroundings {
+  store: MailStore
+  natives: Natives
+  meter: RelayMeter
+  limits: { quotaBytes: number; queuedBytes: number }
+  monotonic(): number
+  wall(): number
+  find(practice: Uint8Array): Promise<PracticeHub | 'failed'>
+  renew(practice: Uint8Array): Promise<PracticeHub | 'failed'>
+  /** The practice's roster has changed, or with it the practice is gone. */
+  announce(hub: PracticeHub): void
+  mayRegister(practice: Uint8Array): boolean
+  /** Whether a stranger's chain may be verified now. */
+  mayProve(address: string): boolean
+  join(hub: PracticeHub, link: MailboxLink): void
+  ended(link: MailboxLink): void
+  openWindow(link: MailboxLink, open: boolean): void
+  /** Resolves when there is room for more that isn't durable yet. */
+  room(): Promise<void>
+  holds(bytes: number): void
+  /** Work that a stop waits for. */
+  track(work: Promise<void>): void
+}
+
+export class MailboxLink {
+  readonly session: MailboxSession
+  readonly device: Uint8Array
+  readonly address: string
+  hub: PracticeHub | undefined
+  hasWindow = false
+  private isEnded = false
+  private tail: Promise<void> = Promise.resolve()
+  private wake = () => {}
+  /** Notices that change while the first ones are still being read. */
+  private early: Notice[] | undefined
+
+  constructor(
+    private readonly around: Surroundings,
+    peer: { publicKey: Uint8Array; address: string },
+    private readonly wire: Wire,
+  ) {
+    const { natives } = around
+    this.device = Uint8Array.from(peer.publicKey)
+    this.address = peer.address
+    this.session = new MailboxSession({ natives, device: this.device, now: around.monotonic() })
+  }
+
+  /** A whole message. Resolves when the next may be handed over; never rejects. */
+  receive(bytes: Uint8Array): Promise<void> {
+    this.tail = this.tail.then(() => this.handle(bytes))
+    this.around.track(this.tail)
+    return this.tail
+  }
+
+  /** The transport has ended. */
+  closed(): void {
+    if (this.isEnded) return
+    this.isEnded = true
+    this.around.ended(this)
+    this.wake()
+  }
+
+  end(code: RefuseCode): void {
+    this.take({ kind: 'end', code })
+  }
+
+  take(event: MailboxEvent): void {
+    if (this.isEnded) return
+    if (event.kind === 'notices' && this.early) {
+      this.early.push(...event.notices)
+      return
+    }
+    for (const effect of this.session.step(event)) this.perform(effect)
+    this.wake()
+  }
+
+  private async handle(bytes: Uint8Array): Promise<void> {
+    while (!this.isEnded && !this.session.ready) {
+      await new Promise<void>((resolve) => {
+        this.wake = resolve
+      })
+    }
+    await this.around.room()
+    if (this.isEnded) return
+    const frame = decodeMailFrame(bytes)
+    const isProof = frame?.$case === 'chain' && !this.session.isMember
+    if (isProof && !this.around.mayProve(this.address)) return this.end('busy')
+    this.take({ kind: 'frame', frame, now: this.around.monotonic() })
+  }
+
+  private perform(effect: MailboxEffect): void {
+    switch (effect.kind) {
+      case 'send':
+        return this.send(effect.lane, encodeMailFrame(effect.frame), effect.frame)
+      case 'close':
+        this.wire.close()
+        return this.closed()
+      case 'window':
+        return this.around.openWindow(this, effect.open)
+      default:
+        this.around.track(this.ask(effect))
+    }
+  }
+
+  private send(lane: Lane, bytes: Uint8Array, frame: { $case: string; value: unknown }): void {
+    if (frame.$case === 'refuse') this.around.meter.refused((frame.value as { code: RefuseCode }).code)
+    this.wire.send(lane, bytes)
+    const queued = this.wire.queuedBytes?.() ?? 0
+    if (queued <= this.around.limits.queuedBytes) return
+    this.wire.close()
+    this.closed()
+  }
+
+  private async ask(effect: Exclude<MailboxEffect, { kind: 'send' | 'close' | 'window' }>): Promise<void> {
+    const { store } = this.around
+    const { practice } = this.session
+    switch (effect.kind) {
+      case 'load':
+        return this.load(effect.practice)
+      case 'join':
+        return this.join()
+      case 'adopt':
+        return this.adopt(effect)
+      case 'deposit':
+        return this.deposit(effect)
+      case 'collect':
+        return this.collect(effect.after)
+      case 'ack':
+        return this.acknowledge(effect)
+      case 'leave':
+        return this.leave(effect.number)
+      case 'check': {
+        const ids = await store.missing(practice, effect.recipient, effect.ids)
+        return ids === 'failed'
+          ? this.end('failed')
+          : this.take({ kind: 'missing', number: effect.number, ids })
+      }
+      case 'ask': {
+        const held = await store.inventory(practice)
+        if (held === 'failed') return this.end('failed')
+        const { number } = effect
+        this.take({ kind: 'inventory', number, ...held, quota: this.around.limits.quotaBytes })
+      }
+    }
+  }
+
+  private async load(practice: Uint8Array): Promise<void> {
+    const { store } = this.around
+    const hub = await this.around.find(practice)
+    if (hub === 'failed') return this.end('failed')
+    this.hub = hub
+    const sequence = store.sequence(practice)
+    this.take({ kind: 'loaded', roster: hub.roster, sequence, incarnation: store.incarnation })
+  }
+
+  private async join(): Promise<void> {
+    this.around.join(this.hub!, this)
+    this.early = []
+    const notices = await this.around.store.notices(this.session.practice)
+    const later = this.early
+    this.early = undefined
+    if (notices === 'failed') return this.end('failed')
+    // The newest of each device, by what came last.
+    const newest = new Map([...notices, ...later].map((notice) => [toHex(notice.device), notice]))
+    this.take({ kind: 'notices', notices: [...newest.values()] })
+  }
+
+  private async adopt({ expected, roster }: Extract<MailboxEffect, { kind: 'adopt' }>): Promise<void> {
+    const { practice } = this.session
+    const { around } = this
+    if (expected.length === 0 && !around.mayRegister(practice))
+      return this.take({ kind: 'adopted', outcome: 'refused' })
+    const { head, entries, members } = roster
+    const current = members.filter(({ removedAt }) => removedAt === undefined).map(({ ed }) => ed)
+    const outcome = await around.store.adopt(practice, expected, { head, entries, members: current })
+    if (outcome === 'full' || outcome === 'failed') return this.take({ kind: 'adopted', outcome: 'failed' })
+    const hub = await around.renew(practice)
+    if (hub === 'failed') return this.take({ kind: 'adopted', outcome: 'failed' })
+    this.hub = hub
+    if (outcome === 'ok') around.announce(hub)
+    // Who is no member yet isn't among those that were told.
+    if (!hub.links.has(this)) this.take({ kind: 'roster', roster: hub.roster })
+    this.take({ kind: 'adopted', outcome })
+  }
+
+  private async deposit({ number, deposit }: Extract<MailboxEffect, { kind: 'deposit' }>): Promise<void> {
+    const { store, meter, limits, monotonic, wall, holds } = this.around
+    const bytes = deposit.envelope.length
+    const began = monotonic()
+    holds(bytes)
+    const stored = { ...deposit, depositor: this.device, at: wall() }
+    const outcome = await store.deposit(this.session.practice, stored, limits.quotaBytes)
+    holds(-bytes)
+    const error = 'error' in outcome ? outcome.error : ''
+    meter.deposit(error, monotonic() - began, bytes)
+    const { sequence, fresh } = 'error' in outcome ? { sequence: 0, fresh: [] } : outcome
+    this.take({ kind: 'done', number, error, sequence, bytes })
+    if (fresh.length === 0) return
+    for (const link of this.hub?.links ?? [])
+      if (fresh.some((recipient) => equalBytes(recipient, link.device))) link.take({ kind: 'mail' })
+  }
+
+  private async collect(after: number): Promise<void> {
+    const { store, meter } = this.around
+    const { practice } = this.session
+    const limits = { bytes: BATCH_BYTES, mails: MAX_BATCH_MAILS }
+    const isNoted = await store.beginCollecting(practice, this.device)
+    const batch = isNoted === 'failed' ? 'failed' : await store.collect(practice, this.device, after, limits)
+    if (batch === 'failed') return this.end('failed')
+    meter.collected(batch.mails.length)
+    this.take({ kind: 'batch', ...batch })
+  }
+
+  private async acknowledge(effect: Extract<MailboxEffect, { kind: 'ack' }>): Promise<void> {
+    const { number, ids, notice } = effect
+    const outcome = await this.around.store.acknowledge(this.session.practice, this.device, ids, notice)
+    const error = outcome === 'ok' ? '' : outcome
+    if (error === '') this.around.meter.acknowledged(ids.length)
+    this.take({ kind: 'done', number, error, sequence: 0, bytes: notice.length })
+    if (error !== '' || notice.length === 0) return
+    const notices = [{ device: this.device, sealed: notice }]
+    for (const link of this.hub?.links ?? []) if (link !== this) link.take({ kind: 'notices', notices })
+  }
+
+  private async leave(number: number): Promise<void> {
+    const outcome = await this.around.store.leave(this.session.practice, this.device)
+    const error = outcome === 'failed' ? 'failed' : ''
+    this.take({ kind: 'done', number, error, sequence: 0, bytes: 0 })
+    if (outcome !== 'gone') return
+    this.hub!.roster = undefined
+    this.around.announce(this.hub!)
+  }
+}

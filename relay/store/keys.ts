@@ -1,0 +1,97 @@
+/** The level keys of a relay: one letter, then fixed-width parts, so that every question is one range. */
+import { concat, readU64, u48, u64 } from '../../src/protocol/bytes.js'
+import { DEVICE_KEY_BYTES, MAIL_ID_BYTES, PRACTICE_ID_BYTES } from '../../src/protocol/mailbox-limits.js'
+
+const key = (letter: string, ...parts: Uint8Array[]) =>
+  concat([Uint8Array.of(letter.charCodeAt(0)), ...parts])
+
+type Bytes = Uint8Array
+
+export const keys = {
+  /** The mark that must be in the file beside the database as well. */
+  mark: () => key('a'),
+  /** A practice: head and current members. */
+  practice: (practice: Bytes) => key('p', practice),
+  /** Its roster's entries. */
+  roster: (practice: Bytes) => key('r', practice),
+  /** Its highest sequence. */
+  sequence: (practice: Bytes) => key('s', practice),
+  collector: (practice: Bytes, device: Bytes) => key('k', practice, device),
+  notice: (practice: Bytes, device: Bytes) => key('n', practice, device),
+  /** A mail: who deposited it, when, how long it is, and for whom it waits. */
+  mail: (practice: Bytes, id: Bytes) => key('m', practice, id),
+  /** Its envelope. */
+  body: (practice: Bytes, id: Bytes) => key('b', practice, id),
+  /** It waits for this recipient. */
+  row: (practice: Bytes, recipient: Bytes, sequence: number, id: Bytes) =>
+    key('w', practice, recipient, u64(sequence), id),
+  /** It expires in this order. */
+  expiry: (at: number, practice: Bytes, id: Bytes) => key('e', u48(at), practice, id),
+}
+
+export interface Range {
+  gte: Uint8Array
+  lt: Uint8Array
+}
+
+/** Everything that begins with this. */
+export function rangeOf(letter: string, ...parts: Uint8Array[]): Range {
+  const gte = key(letter, ...parts)
+  const lt = Uint8Array.from(gte)
+  // No prefix of ours ends with 0xff in all its bytes: the letter is below.
+  for (let at = lt.length - 1; at >= 0; at--) {
+    if (lt[at]! < 0xff) {
+      lt[at]! += 1
+      return { gte, lt: lt.slice(0, at + 1) }
+    }
+  }
+  throw new Error('unreachable: letters are below 0xff')
+}
+
+/** A recipient's rows behind a sequence. */
+export function rowsAfter(practice: Uint8Array, recipient: Uint8Array, after: number): Range {
+  const all = rangeOf('w', practice, recipient)
+  return after >= Number.MAX_SAFE_INTEGER
+    ? { gte: all.lt, lt: all.lt }
+    : { gte: key('w', practice, recipient, u64(after + 1)), lt: all.lt }
+}
+
+/** What was deposited before a time. */
+export function expiryBefore(at: number): Range {
+  return { gte: key('e'), lt: key('e', u48(Math.max(0, at))) }
+}
+
+/** The practice at the beginning of the keys that have one there. */
+export const practiceIn = (bytes: Uint8Array): Uint8Array => bytes.slice(1, 1 + PRACTICE_ID_BYTES)
+
+const BEHIND_PRACTICE = 1 + PRACTICE_ID_BYTES
+
+/** The device behind the practice. */
+export const deviceIn = (bytes: Uint8Array): Uint8Array =>
+  bytes.slice(BEHIND_PRACTICE, BEHIND_PRACTICE + DEVICE_KEY_BYTES)
+
+/** The id behind the practice. */
+export const mailIn = (bytes: Uint8Array): Uint8Array =>
+  bytes.slice(BEHIND_PRACTICE, BEHIND_PRACTICE + MAIL_ID_BYTES)
+
+export interface RowKey {
+  recipient: Uint8Array
+  sequence: number
+  id: Uint8Array
+}
+
+export function rowIn(bytes: Uint8Array): RowKey {
+  const from = BEHIND_PRACTICE + DEVICE_KEY_BYTES
+  return {
+    recipient: bytes.slice(BEHIND_PRACTICE, from),
+    sequence: readU64(bytes, from) ?? 0,
+    id: bytes.slice(from + 8, from + 8 + MAIL_ID_BYTES),
+  }
+}
+
+/** Practice and id of an expiry row. */
+export function expiringIn(bytes: Uint8Array): { practice: Uint8Array; id: Uint8Array } {
+  const from = 1 + 6
+  const to = from + PRACTICE_ID_BYTES
+  return { practice: bytes.slice(from, to), id: bytes.slice(to, to + MAIL_ID_BYTES) }
+}

@@ -1,0 +1,456 @@
+/**
+ * The embedded store of a relay: a MailStore on one LevelDB. What changes something goes through the committer,
+ * which answers after a flush; what only reads looks at what is durable.
+ */
+import { equalBytes, toHex } from '../../src/protocol/bytes.js'
+import type { Natives } from '../../src/protocol/natives.js'
+import { Committer, type Decision } from './committer.js'
+import { Compaction } from './compaction.js'
+import { type Database, VIEW, type Write } from './database.js'
+import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
+import { deviceIn, expiringIn, expiryBefore, keys, type Range, rangeOf, rowIn, rowsAfter } from './keys.js'
+import type {
+  Failed,
+  MailStore,
+  NewRoster,
+  StoredDeposit,
+  StoredMail,
+  StoredNotice,
+  Totals,
+  Waiting,
+} from './mail-store.js'
+import { type MarkFile, settleIncarnation } from './marks.js'
+import { decodeMail, decodeRoster, decodeWaiting, encodePractice, encodeRoster } from './rows.js'
+import {
+  emptyState,
+  type PracticeState,
+  type Reading,
+  readStates,
+  release,
+  rowsOf,
+  type States,
+  short,
+} from './state.js'
+
+/** Mails that expire in one step. */
+const EXPIRE_AT_A_TIME = 500
+
+export interface LevelStoreOptions {
+  /** Keys and values as views; it is opened if it isn't. */
+  db: Database
+  /** After a failed write. Without it the same database is closed and opened. */
+  reopen?: (db: Database) => Promise<Database>
+  marks: MarkFile
+  natives: Natives
+  random: (length: number) => Uint8Array
+  log?: (line: string) => void
+  onFlush?: (ms: number, tasks: number) => void
+}
+
+/** Reads everything but the envelopes. Throws where the database can't be opened or read. */
+export async function openLevelStore(options: LevelStoreOptions): Promise<MailStore> {
+  const { db, natives, log = () => {} } = options
+  await db.open()
+  const { incarnation, isNew } = await settleIncarnation(options)
+  if (isNew) log('This relay begins a new incarnation: devices check what they have left here.')
+  const store = new LevelStore(options, incarnation, await readStates({ db, natives, log }))
+  await store.begin()
+  return store
+}
+
+async function closeAndOpen(db: Database): Promise<Database> {
+  await db.close()
+  await db.open()
+  return db
+}
+
+class LevelStore implements MailStore {
+  private readonly committer: Committer
+  private readonly compaction: Compaction
+  private readonly log: (line: string) => void
+
+  constructor(
+    private readonly options: LevelStoreOptions,
+    readonly incarnation: Uint8Array,
+    private states: States,
+  ) {
+    const { db, natives, reopen = closeAndOpen, log = () => {}, onFlush } = options
+    this.log = log
+    this.committer = new Committer({
+      natives,
+      db,
+      reopen,
+      log,
+      onFlush,
+      onReopened: async () => {
+        this.states = await readStates(this.reading())
+      },
+    })
+    this.compaction = new Compaction(() => this.committer.db)
+  }
+
+  async begin(): Promise<void> {
+    await this.compaction.begin(this.totals().bytes)
+  }
+
+  *practices() {
+    for (const { practice, head, members } of this.states.values())
+      if (head.length > 0) yield { practice, members: [...members.values()] }
+  }
+
+  async roster(practice: Uint8Array): Promise<Uint8Array[] | undefined | Failed> {
+    if (!this.find(practice)?.head.length) return undefined
+    return this.read(async () => {
+      const [value] = await this.committer.getMany([keys.roster(practice)])
+      return value && decodeRoster(value)
+    })
+  }
+
+  async adopt(practice: Uint8Array, expected: Uint8Array, roster: NewRoster) {
+    const outcome = await this.committer.alone(async (): Promise<Decision<'ok' | 'conflict'>> => {
+      const state = this.state(practice)
+      // A head whose entries are damaged is as good as none.
+      const isHeld = state.head.length > 0 && Array.isArray(await this.roster(practice))
+      if (!equalBytes(isHeld ? state.head : new Uint8Array(0), expected))
+        return { writes: [], value: 'conflict' }
+      const members = new Map(roster.members.map((member) => [toHex(member), member]))
+      const writes: Write[] = [
+        { key: keys.practice(practice), value: encodePractice(roster) },
+        { key: keys.roster(practice), value: encodeRoster(roster.entries) },
+      ]
+      writes.push(...(await this.drop(state, await this.strangers(state, members))))
+      state.head = roster.head
+      state.members = members
+      return { writes, value: 'ok' }
+    })
+    return 'value' in outcome ? outcome.value : outcome.failed
+  }
+
+  /** Who has anything here and is no member. */
+  private async strangers(state: PracticeState, members: Map<string, Uint8Array>): Promise<Uint8Array[]> {
+    const found = new Map<string, Uint8Array>()
+    const note = (device: Uint8Array) => {
+      if (!members.has(toHex(device))) found.set(toHex(device), device)
+    }
+    for (const device of state.members.values()) note(device)
+    for (const letter of ['k', 'n', 'w']) {
+      const range = rangeOf(letter, state.practice)
+      const iterator = this.committer.db.keys({ ...range, keyEncoding: 'view' })
+      try {
+        for (let key = await iterator.next(); key !== undefined; key = await iterator.next()) {
+          const device = deviceIn(key as Uint8Array)
+          note(device)
+          iterator.seek(rangeOf(letter, state.practice, device).lt)
+        }
+      } finally {
+        await iterator.close()
+      }
+    }
+    return [...found.values()]
+  }
+
+  sequence(practice: Uint8Array): number {
+    return this.find(practice)?.durableSequence ?? 0
+  }
+
+  async deposit(practice: Uint8Array, deposit: StoredDeposit, quotaBytes: number) {
+    const outcome = await this.committer.commit<Deposited>(
+      depositKeys(practice, deposit),
+      (view) => decideDeposit(this.state(practice), deposit, quotaBytes, view),
+      deposit.envelope.length,
+    )
+    if ('failed' in outcome) return { error: outcome.failed }
+    // What it replaced is garbage now.
+    if (deposit.replaces.length > 0) this.compaction.note(practice, deposit.envelope.length)
+    return outcome.value
+  }
+
+  collect(
+    practice: Uint8Array,
+    recipient: Uint8Array,
+    after: number,
+    limits: { bytes: number; mails: number },
+  ): Promise<{ mails: StoredMail[]; end: boolean } | Failed> {
+    return this.read(async () => {
+      // From a time that this relay doesn't remember: everything counts.
+      let from = after > this.sequence(practice) ? 0 : after
+      for (;;) {
+        const { rows, end } = await this.rowsWithin(rowsAfter(practice, recipient, from), limits)
+        const mails = await this.mailsAt(practice, rows)
+        if (mails.length > 0 || end) return { mails, end }
+        // All of them were damaged.
+        from = rowIn(rows.at(-1)!).sequence
+      }
+    })
+  }
+
+  /** The first rows of a range, within the limits; at least one where there is one. */
+  private async rowsWithin(range: Range, limits: { bytes: number; mails: number }) {
+    const rows: Uint8Array[] = []
+    let bytes = 0
+    for await (const { key, value } of rowsOf(this.reading(), range)) {
+      bytes += (value && decodeWaiting(value)?.bytes) ?? 0
+      if (rows.length > 0 && (rows.length >= limits.mails || bytes > limits.bytes))
+        return { rows, end: false }
+      rows.push(key)
+    }
+    return { rows, end: true }
+  }
+
+  private async mailsAt(practice: Uint8Array, rows: readonly Uint8Array[]): Promise<StoredMail[]> {
+    const ids = rows.map((row) => rowIn(row).id)
+    const values = await this.committer.getMany(ids.map((id) => keys.mail(practice, id)))
+    const envelopes = await this.committer.getMany(ids.map((id) => keys.body(practice, id)))
+    const mails: StoredMail[] = []
+    for (const [at, row] of rows.entries()) {
+      const { sequence, id } = rowIn(row)
+      const mail = values[at] && decodeMail(values[at])
+      const envelope = envelopes[at]
+      if (mail && envelope) mails.push({ sequence, id, depositor: mail.depositor, envelope })
+      else await this.mend(practice, row)
+    }
+    return mails
+  }
+
+  /** A row whose mail or envelope isn't there: acknowledged meanwhile, or damaged. Then all of the mail goes. */
+  private async mend(practice: Uint8Array, row: Uint8Array): Promise<void> {
+    const { id } = rowIn(row)
+    await this.committer.alone(async (): Promise<Decision<void>> => {
+      const [waiting] = (await this.committer.db.getMany([row], VIEW)) as (Uint8Array | undefined)[]
+      const [value, envelope] = await this.committer.getMany([
+        keys.mail(practice, id),
+        keys.body(practice, id),
+      ])
+      const mail = value && decodeMail(value)
+      if (!waiting || (mail && envelope)) return { writes: [], value: undefined }
+      this.log(
+        `A mail of practice ${short(practice)} is damaged and was dropped; its sender offers it again.`,
+      )
+      if (!mail) return { writes: [{ key: row }, { key: keys.body(practice, id) }], value: undefined }
+      const state = this.state(practice)
+      const { writes, released } = release(practice, id, mail, () => true)
+      forget(state, mail.bytes, released)
+      return { writes: [{ key: row }, ...writes], value: undefined }
+    })
+  }
+
+  async beginCollecting(practice: Uint8Array, device: Uint8Array): Promise<'ok' | Failed> {
+    const name = toHex(device)
+    if (this.find(practice)?.collectors.has(name)) return 'ok'
+    const outcome = await this.committer.commit([], (): Decision<void> => {
+      const state = this.state(practice)
+      if (!state.members.has(name)) return { writes: [], value: undefined }
+      const durable = () => {
+        state.collectors.add(name)
+      }
+      const writes = [{ key: keys.collector(practice, device), value: new Uint8Array(0) }]
+      return { writes, value: undefined, durable }
+    })
+    return 'value' in outcome ? 'ok' : 'failed'
+  }
+
+  async acknowledge(
+    practice: Uint8Array,
+    recipient: Uint8Array,
+    ids: readonly Uint8Array[],
+    notice: Uint8Array,
+  ): Promise<'ok' | 'full' | Failed> {
+    let freed = 0
+    const wanted = [...new Map(ids.map((id) => [toHex(id), id])).values()]
+    const outcome = await this.committer.commit(
+      wanted.map((id) => keys.mail(practice, id)),
+      (view): Decision<void> => {
+        const state = this.state(practice)
+        const writes: Write[] = []
+        if (notice.length > 0 && state.members.has(toHex(recipient)))
+          writes.push({ key: keys.notice(practice, recipient), value: notice })
+        for (const id of wanted) {
+          const mail = mailOf(view, practice, id)
+          if (!mail) continue
+          const {
+            left,
+            released,
+            writes: own,
+          } = release(practice, id, mail, (each) => equalBytes(each, recipient))
+          writes.push(...own)
+          if (!left) freed += mail.bytes
+          forget(state, left ? undefined : mail.bytes, released)
+        }
+        return { writes, value: undefined }
+      },
+      notice.length,
+    )
+    if ('failed' in outcome) return outcome.failed
+    if (freed > 0) this.compaction.note(practice, freed)
+    return 'ok'
+  }
+
+  missing(practice: Uint8Array, recipient: Uint8Array, ids: readonly Uint8Array[]) {
+    return this.read(async () => {
+      const mails = await this.committer.getMany(ids.map((id) => keys.mail(practice, id)))
+      return ids.filter((_id, at) => {
+        const mail = mails[at] && decodeMail(mails[at])
+        return !mail?.pending.some((each) => equalBytes(each.recipient, recipient))
+      })
+    })
+  }
+
+  inventory(practice: Uint8Array): Promise<{ waiting: Waiting[]; bytes: number } | Failed> {
+    return this.read(async () => {
+      const byRecipient = new Map<string, Waiting>()
+      for await (const { key, value } of rowsOf(this.reading(), rangeOf('w', practice))) {
+        const { recipient } = rowIn(key)
+        const row = value && decodeWaiting(value)
+        if (!row) continue
+        const name = toHex(recipient)
+        const sum = byRecipient.get(name) ?? { recipient, count: 0, bytes: 0, oldest: row.at }
+        byRecipient.set(name, {
+          recipient,
+          count: sum.count + 1,
+          bytes: sum.bytes + row.bytes,
+          oldest: Math.min(sum.oldest, row.at),
+        })
+      }
+      let bytes = 0
+      for await (const { value } of rowsOf(this.reading(), rangeOf('m', practice)))
+        bytes += (value && decodeMail(value)?.bytes) ?? 0
+      return { waiting: [...byRecipient.values()], bytes }
+    })
+  }
+
+  notices(practice: Uint8Array): Promise<StoredNotice[] | Failed> {
+    return this.read(async () => {
+      const notices: StoredNotice[] = []
+      for await (const { key, value } of rowsOf(this.reading(), rangeOf('n', practice)))
+        if (value) notices.push({ device: deviceIn(key), sealed: value })
+      return notices
+    })
+  }
+
+  async leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed> {
+    const outcome = await this.committer.alone(async (): Promise<Decision<'ok' | 'gone'>> => {
+      const state = this.state(practice)
+      const isLast = [...state.collectors].every((name) => name === toHex(device))
+      if (!isLast) return { writes: await this.drop(state, [device]), value: 'ok' }
+      const writes = await this.drop(state, await this.strangers(state, new Map()))
+      for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
+        writes.push({ key })
+      this.states.delete(toHex(practice))
+      return { writes, value: 'gone' }
+    })
+    if ('failed' in outcome) return 'failed'
+    this.compaction.note(practice, 1)
+    return outcome.value
+  }
+
+  /** The writes that leave nothing of these devices but what others have of theirs. */
+  private async drop(state: PracticeState, devices: readonly Uint8Array[]): Promise<Write[]> {
+    const { practice } = state
+    const writes: Write[] = []
+    const names = new Set(devices.map(toHex))
+    for (const device of devices) {
+      state.collectors.delete(toHex(device))
+      writes.push({ key: keys.collector(practice, device) }, { key: keys.notice(practice, device) })
+    }
+    const ids = new Map<string, Uint8Array>()
+    for (const device of devices) {
+      for await (const { key } of rowsOf(this.reading(), rangeOf('w', practice, device)))
+        ids.set(toHex(rowIn(key).id), rowIn(key).id)
+    }
+    for (const id of ids.values()) {
+      const [value] = await this.committer.getMany([keys.mail(practice, id)])
+      const mail = value && decodeMail(value)
+      if (!mail) continue
+      const { left, released, writes: own } = release(practice, id, mail, (each) => names.has(toHex(each)))
+      writes.push(...own)
+      forget(state, left ? undefined : mail.bytes, released)
+    }
+    if (ids.size > 0) this.compaction.note(practice, ids.size)
+    return writes
+  }
+
+  async expire(before: number): Promise<number | Failed> {
+    let expired = 0
+    for (;;) {
+      const outcome = await this.committer.alone(() => this.expireSome(before))
+      if ('failed' in outcome) return 'failed'
+      expired += outcome.value.mails
+      if (outcome.value.seen < EXPIRE_AT_A_TIME) return expired
+    }
+  }
+
+  private async expireSome(before: number): Promise<Decision<{ seen: number; mails: number }>> {
+    const range = { ...expiryBefore(before), limit: EXPIRE_AT_A_TIME }
+    const due = (await this.committer.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
+    const writes: Write[] = []
+    let mails = 0
+    for (const key of due) {
+      const { practice, id } = expiringIn(key)
+      writes.push({ key })
+      const [value] = await this.committer.getMany([keys.mail(practice, id)])
+      const mail = value && decodeMail(value)
+      if (!mail || mail.at >= before) continue
+      const { writes: own, released } = release(practice, id, mail, () => true)
+      writes.push(...own)
+      forget(this.state(practice), mail.bytes, released)
+      this.compaction.note(practice, mail.bytes)
+      mails++
+    }
+    return { writes, value: { seen: due.length, mails } }
+  }
+
+  totals(): Totals {
+    const totals = { practices: 0, rows: 0, bytes: 0 }
+    for (const { head, rows, bytes } of this.states.values()) {
+      totals.practices += head.length > 0 ? 1 : 0
+      totals.rows += rows
+      totals.bytes += bytes
+    }
+    return totals
+  }
+
+  async tidy(): Promise<void> {
+    const { rows, practices } = this.totals()
+    await this.compaction.step(rows === 0 || practices === 0).catch((error: unknown) => {
+      this.log(`The disk couldn't be tidied: ${error}`)
+    })
+  }
+
+  async close(): Promise<void> {
+    await this.committer.close()
+    await this.compaction.idle
+    await this.committer.db.close()
+  }
+
+  private find(practice: Uint8Array): PracticeState | undefined {
+    return this.states.get(toHex(practice))
+  }
+
+  private state(practice: Uint8Array): PracticeState {
+    const name = toHex(practice)
+    const state = this.states.get(name) ?? emptyState(practice)
+    this.states.set(name, state)
+    return state
+  }
+
+  private reading(): Reading {
+    return { db: this.committer.db, natives: this.options.natives, log: this.log }
+  }
+
+  private async read<T>(work: () => Promise<T>): Promise<T | Failed> {
+    try {
+      return await work()
+    } catch (error) {
+      this.log(`The store couldn't be read: ${error}`)
+      return 'failed'
+    }
+  }
+}
+
+/** Counts down: rows, and where its bytes are given the whole mail. */
+function forget(state: PracticeState, mailBytes: number | undefined, rows: number): void {
+  state.rows -= rows
+  if (mailBytes === undefined) return
+  state.mails -= 1
+  state.bytes -= mailBytes
+}
