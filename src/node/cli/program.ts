@@ -7,6 +7,7 @@ import { addCaseCommands } from './case.js'
 import { addConfigCommands } from './config.js'
 import { addDeviceCommands } from './device.js'
 import { addPracticeCommands } from './practice.js'
+import { addRelayCommands } from './relay.js'
 import { addReportCommands } from './report.js'
 import { addStartCommands } from './start.js'
 
@@ -83,6 +84,7 @@ function createProgram(
   addDeviceCommands(program, act)
   addCaseCommands(program, act)
   addReportCommands(program, act)
+  addRelayCommands(program, act)
   for (const leaf of leaves(program))
     leaf.option('--data <folder>', 'the data folder').option('--json', 'print one JSON value')
   return program
