@@ -28,6 +28,8 @@ export interface RelayCoreOptions {
   limits?: Partial<RelayLimits>
   /** Which practices may use this relay; without it everybody's. */
   mayRegister?: (practice: Uint8Array) => boolean
+  /** Whether the disk has room for deposits; without it always. */
+  hasRoom?: () => boolean
   log?: (line: string) => void
   meter?: RelayMeter
 }
@@ -88,6 +90,7 @@ export class RelayCore {
       join: (hub, link) => this.join(hub, link),
       ended: (link) => this.ended(link),
       openWindow: (link, open) => this.openWindow(link, open),
+      hasRoom: options.hasRoom ?? (() => true),
       room: () => this.room(),
       holds: (bytes) => this.holds(bytes),
       track: (work) => this.track(work),

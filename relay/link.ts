@@ -38,6 +38,8 @@ export interface Surroundings {
   join(hub: PracticeHub, link: MailboxLink): void
   ended(link: MailboxLink): void
   openWindow(link: MailboxLink, open: boolean): void
+  /** Whether the disk has room. */
+  hasRoom(): boolean
   /** Resolves when there is room for more that isn't durable yet. */
   room(): Promise<void>
   holds(bytes: number): void
@@ -212,7 +214,9 @@ export class MailboxLink {
     const began = monotonic()
     holds(bytes)
     const stored = { ...deposit, depositor: this.device, at: wall() }
-    const outcome = await store.deposit(this.session.practice, stored, limits.quotaBytes)
+    const outcome = this.around.hasRoom()
+      ? await store.deposit(this.session.practice, stored, limits.quotaBytes)
+      : { error: 'full' as const }
     holds(-bytes)
     const error = 'error' in outcome ? outcome.error : ''
     meter.deposit(error, monotonic() - began, bytes)

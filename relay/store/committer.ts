@@ -48,6 +48,7 @@ export class Committer {
   private queue: Task[] = []
   private running: Promise<void> | undefined
   private isDown = false
+  private recovery: Promise<boolean> | undefined
   private isClosed = false
 
   constructor(private readonly options: CommitterOptions) {
@@ -108,9 +109,8 @@ export class Committer {
       this.isDown = true
       const reason = isFull(error) ? 'full' : 'failed'
       this.options.log(`The store couldn't be written: ${reasonOf(error)}`)
-      fail(group, reason)
       await this.recover()
-      return
+      return fail(group, reason)
     }
     group.forEach((task, at) => {
       decisions[at]!.durable?.()
@@ -158,8 +158,18 @@ export class Committer {
     this.options.onFlush?.(performance.now() - began, tasks)
   }
 
+  /** Readers wait here while the database is opened anew. */
+  async whenOpen(): Promise<void> {
+    await this.recovery
+  }
+
   /** After a failed write LevelDB refuses all others until it is opened anew. */
-  private async recover(): Promise<boolean> {
+  private recover(): Promise<boolean> {
+    this.recovery = this.openAgain()
+    return this.recovery
+  }
+
+  private async openAgain(): Promise<boolean> {
     try {
       this.db = await this.options.reopen(this.db)
       await this.options.onReopened()

@@ -61,18 +61,20 @@ export function expiryBefore(at: number): Range {
   return { gte: key('e'), lt: key('e', u48(Math.max(0, at))) }
 }
 
+/** Of a plain Uint8Array: what a database gives may be a Buffer, whose slices are views. */
+const copy = (bytes: Uint8Array, from: number, length: number) =>
+  new Uint8Array(bytes.subarray(from, from + length))
+
 /** The practice at the beginning of the keys that have one there. */
-export const practiceIn = (bytes: Uint8Array): Uint8Array => bytes.slice(1, 1 + PRACTICE_ID_BYTES)
+export const practiceIn = (bytes: Uint8Array): Uint8Array => copy(bytes, 1, PRACTICE_ID_BYTES)
 
 const BEHIND_PRACTICE = 1 + PRACTICE_ID_BYTES
 
 /** The device behind the practice. */
-export const deviceIn = (bytes: Uint8Array): Uint8Array =>
-  bytes.slice(BEHIND_PRACTICE, BEHIND_PRACTICE + DEVICE_KEY_BYTES)
+export const deviceIn = (bytes: Uint8Array): Uint8Array => copy(bytes, BEHIND_PRACTICE, DEVICE_KEY_BYTES)
 
 /** The id behind the practice. */
-export const mailIn = (bytes: Uint8Array): Uint8Array =>
-  bytes.slice(BEHIND_PRACTICE, BEHIND_PRACTICE + MAIL_ID_BYTES)
+export const mailIn = (bytes: Uint8Array): Uint8Array => copy(bytes, BEHIND_PRACTICE, MAIL_ID_BYTES)
 
 export interface RowKey {
   recipient: Uint8Array
@@ -83,15 +85,14 @@ export interface RowKey {
 export function rowIn(bytes: Uint8Array): RowKey {
   const from = BEHIND_PRACTICE + DEVICE_KEY_BYTES
   return {
-    recipient: bytes.slice(BEHIND_PRACTICE, from),
+    recipient: copy(bytes, BEHIND_PRACTICE, DEVICE_KEY_BYTES),
     sequence: readU64(bytes, from) ?? 0,
-    id: bytes.slice(from + 8, from + 8 + MAIL_ID_BYTES),
+    id: copy(bytes, from + 8, MAIL_ID_BYTES),
   }
 }
 
 /** Practice and id of an expiry row. */
 export function expiringIn(bytes: Uint8Array): { practice: Uint8Array; id: Uint8Array } {
-  const from = 1 + 6
-  const to = from + PRACTICE_ID_BYTES
-  return { practice: bytes.slice(from, to), id: bytes.slice(to, to + MAIL_ID_BYTES) }
+  const behind = 1 + 6 + PRACTICE_ID_BYTES
+  return { practice: copy(bytes, 1 + 6, PRACTICE_ID_BYTES), id: copy(bytes, behind, MAIL_ID_BYTES) }
 }

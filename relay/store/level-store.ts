@@ -32,6 +32,8 @@ import {
   short,
 } from './state.js'
 
+const READ_ATTEMPTS = 2
+
 /** Mails that expire in one step. */
 const EXPIRE_AT_A_TIME = 500
 
@@ -437,12 +439,17 @@ class LevelStore implements MailStore {
     return { db: this.committer.db, natives: this.options.natives, log: this.log }
   }
 
+  /** Once more where the database was opened anew meanwhile. */
   private async read<T>(work: () => Promise<T>): Promise<T | Failed> {
-    try {
-      return await work()
-    } catch (error) {
-      this.log(`The store couldn't be read: ${error}`)
-      return 'failed'
+    for (let attempt = 1; ; attempt++) {
+      await this.committer.whenOpen()
+      try {
+        return await work()
+      } catch (error) {
+        if (attempt < READ_ATTEMPTS) continue
+        this.log(`The store couldn't be read: ${error}`)
+        return 'failed'
+      }
     }
   }
 }

@@ -22,7 +22,8 @@ export function withChecksum(natives: Natives, key: Uint8Array, value: Uint8Arra
 export function checked(natives: Natives, key: Uint8Array, stored: Uint8Array): Uint8Array | undefined {
   const length = stored.length - CHECKSUM_BYTES
   if (length < 0) return undefined
-  const value = stored.subarray(0, length)
+  // Never a Buffer, whose slices are views.
+  const value = new Uint8Array(stored.buffer, stored.byteOffset, length)
   const checksum = natives.sha256(concat([key, value])).subarray(0, CHECKSUM_BYTES)
   return equalBytes(checksum, stored.subarray(length)) ? value : undefined
 }

@@ -160,7 +160,8 @@ async function readRows(
     const isPending = mail?.pending.some(
       (each) => each.sequence === sequence && equalBytes(each.recipient, recipient),
     )
-    if (!mail || !isPending) await repairs.add({ key })
+    if (!mail) await repairs.add({ key }, { key: keys.body(practice, id) })
+    else if (!isPending) await repairs.add({ key })
     else if (value && decodeWaiting(value)) seen.add(toHex(key))
   }
   for (const [name, mail] of mails) {

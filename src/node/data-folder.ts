@@ -26,6 +26,15 @@ export function dataFolder(
   return resolve(option || env.KARTOTEKA_DATA || platformFolder(env, platform))
 }
 
+/** A relay's: `--data`, else `KARTOTEKA_RELAY_DATA`, else beside the platform's folder for a device. */
+export function relayFolder(
+  option: string | undefined,
+  env: NodeJS.ProcessEnv = process.env,
+  platform: NodeJS.Platform = process.platform,
+): string {
+  return resolve(option || env.KARTOTEKA_RELAY_DATA || `${platformFolder(env, platform)}-relay`)
+}
+
 function platformFolder(env: NodeJS.ProcessEnv, platform: NodeJS.Platform): string {
   const home = homedir()
   if (platform === 'darwin') return join(home, 'Library', 'Application Support', 'Kartoteka')

@@ -9,6 +9,7 @@ import { addConfigCommands } from './config.js'
 import { addDeviceCommands } from './device.js'
 import { addMailboxCommands } from './mailbox.js'
 import { addPracticeCommands } from './practice.js'
+import { addRelayCommands } from './relay.js'
 import { addReportCommands } from './report.js'
 import { addStartCommands } from './start.js'
 
@@ -87,6 +88,7 @@ function createProgram(
   addCarryCommands(program, act)
   addCaseCommands(program, act)
   addReportCommands(program, act)
+  addRelayCommands(program, act)
   for (const leaf of leaves(program))
     leaf.option('--data <folder>', 'the data folder').option('--json', 'print one JSON value')
   return program

@@ -1,0 +1,4 @@
+import { mailboxSuite } from '../suites/mailbox.js'
+import { classicWorld } from '../support/relay-worlds.js'
+
+mailboxSuite('classic-level', classicWorld)

@@ -1,0 +1,4 @@
+import { mailboxSuite } from '../suites/mailbox.js'
+import { memoryWorld } from '../support/relay-worlds.js'
+
+mailboxSuite('memory-level', memoryWorld)
