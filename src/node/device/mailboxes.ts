@@ -27,6 +27,8 @@ export interface MailboxesOptions {
   keeper: RosterKeeper
   notes: Notes
   ed: Uint8Array
+  /** Relays that lead to other devices though no mail is collected here. */
+  meetingRelays: () => string[]
   status: () => void
 }
 
@@ -75,9 +77,10 @@ export class Mailboxes {
   apply(): void {
     if (this.stopped) return
     const { host } = this.options
-    const wanted = this.isOn ? relayAddresses(this.options.keeper) : this.leaving
+    const { keeper, meetingRelays } = this.options
+    const wanted = [...new Set([...(this.isOn ? relayAddresses(keeper) : this.leaving), ...meetingRelays()])]
     host.setRelays(byRelay(wanted).map((addresses) => ({ addresses })))
-    const ids = new Set(host.relays().map(({ id }) => id))
+    const ids = new Set(host.relays().flatMap(({ id }) => (this.isWanted(id) ? id : [])))
     for (const [id, { channel, session }] of this.attached) {
       if (ids.has(id)) continue
       this.options.mail.disconnect(session, 'stopped')
@@ -90,6 +93,12 @@ export class Mailboxes {
   /** This device uses the cloud mailbox. */
   get isOn(): boolean {
     return collectsMail(this.options.keeper, this.options.ed)
+  }
+
+  /** Its mailbox is used here, or left. */
+  private isWanted(id: string): boolean {
+    const addresses = this.isOn ? relayAddresses(this.options.keeper) : this.leaving
+    return addresses.some((address) => idOf(address) === id)
   }
 
   /** All relays of the practice. */
@@ -119,7 +128,9 @@ export class Mailboxes {
   async whenReady(timeoutMs: number): Promise<void> {
     const until = performance.now() + timeoutMs
     const all = () =>
-      this.options.host.relays().every(({ id }) => this.attached.get(id)?.session.machine.isReady)
+      this.options.host
+        .relays()
+        .every(({ id }) => !this.isWanted(id) || this.attached.get(id)?.session.machine.isReady)
     while (!all() && !this.stopped && performance.now() < until) await sleep(POLL_MS)
   }
 
@@ -155,6 +166,7 @@ export class Mailboxes {
 
   /** It collects again. */
   async stay(): Promise<void> {
+    if (this.leaving.length === 0) return this.apply()
     this.leaving = []
     await this.options.notes.saveDurably('leaving', this.leaving)
     for (const { session } of this.attached.values()) this.options.mail.disconnect(session, 'stopped')
@@ -168,7 +180,7 @@ export class Mailboxes {
 
   private onRelay(state: RelayState): void {
     if (this.stopped) return
-    if (state.state === 'connected') void this.connect(state.id)
+    if (state.state === 'connected' && this.isWanted(state.id)) void this.connect(state.id)
     this.options.status()
   }
 
@@ -259,7 +271,7 @@ export function idOf(address: string): string {
 }
 
 /** Several addresses of one relay belong together. */
-function byRelay(addresses: string[]): string[][] {
+export function byRelay(addresses: string[]): string[][] {
   const groups = new Map<string, string[]>()
   for (const address of addresses) groups.set(idOf(address), [...(groups.get(idOf(address)) ?? []), address])
   return [...groups.values()]

@@ -13,7 +13,7 @@ const CODE_CHARACTERS = 16
 const MAX_FOUND = 64
 
 /**
- * Addresses through these relays of devices with an open window.
+ * Peer ids of devices with an open window, as these relays tell them.
  *
  * @param isOptional other addresses are known too, so a relay that fails is no reason to give up.
  */
@@ -42,7 +42,7 @@ export async function meetAt(
   const failed = answers.find((answer): answer is Refused => answer instanceof Refused)
   const found = answers.flatMap((answer) => (answer instanceof Refused ? [] : answer))
   if (found.length === 0 && failed && !isOptional) throw failed
-  return found
+  return [...new Set(found)]
 }
 
 async function ask(
@@ -72,7 +72,7 @@ async function ask(
       const frame = decodeMeetFrame(bytes)
       if (frame?.$case !== 'found') break
       const devices = frame.value.devices.filter((device) => device.length === 32).slice(0, MAX_FOUND)
-      return devices.map((device) => `${relay}/p2p-circuit/p2p/${publicKeyToPeerId(device)}`)
+      return devices.map(publicKeyToPeerId)
     }
     return new Refused('relay-unreachable', 'What answers at this address is no relay of Kartoteka.')
   } finally {

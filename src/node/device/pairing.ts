@@ -22,6 +22,7 @@ import type { Channel } from '../frames.js'
 import type { RemotePeer } from '../host.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
+import { byRelay } from './mailboxes.js'
 import { meetAt } from './meeting.js'
 import type { Practice } from './practice-state.js'
 
@@ -295,7 +296,7 @@ export class Pairing {
     const end = new AbortController()
     this.joining = { cancel: () => end.abort() }
     input.signal?.addEventListener('abort', () => end.abort())
-    const attempt = (target: string[]) =>
+    const attempt = (target: Target) =>
       this.attempt(target, {
         name,
         pin: input.pin,
@@ -303,27 +304,30 @@ export class Pairing {
         timeoutMs: DIAL_MS,
         signal: end.signal,
       })
+    let joined = false
     try {
-      const meetings =
+      if (relays.length > 0) host.setRelays(byRelay(relays).map((each) => ({ addresses: each })))
+      const found =
         relays.length > 0 ? await meetAt(host, relays, invitation.code, addresses.length > 0, end.signal) : []
       const roster =
         addresses.length + relays.length > 0
-          ? await this.joinAt([...addresses, ...meetings], attempt)
+          ? await this.joinAt([...byPeer(addresses), ...found.map((relayed) => ({ relayed }))], attempt)
           : await this.joinOnLan(attempt, end.signal)
+      joined = true
+      // Until this process ends they lead to the other devices, whether or not mail is collected here.
+      this.practice.meetingRelays = relays
       await options.notes.savePeers()
       return roster
     } finally {
       this.joining = undefined
+      if (!joined) host.setRelays([])
     }
   }
 
   /** All addresses together are one try: the first that answers decides. */
-  private async joinAt(
-    addresses: string[],
-    attempt: (target: string[]) => Promise<Attempt>,
-  ): Promise<Roster> {
+  private async joinAt(targets: Target[], attempt: (target: Target) => Promise<Attempt>): Promise<Roster> {
     let last: Attempt | undefined
-    for (const target of byPeer(addresses)) {
+    for (const target of targets) {
       const outcome = await attempt(target)
       if ('roster' in outcome) return outcome.roster
       if (outcome.error !== 'unreachable' || !last) last = outcome
@@ -334,7 +338,7 @@ export class Pairing {
 
   /** Asks every device that shows itself on the LAN until one has a window open, or time is over. */
   private async joinOnLan(
-    attempt: (target: string[]) => Promise<Attempt>,
+    attempt: (target: Target) => Promise<Attempt>,
     signal: AbortSignal,
   ): Promise<Roster> {
     const found = new Map<string, string[]>()
@@ -365,15 +369,18 @@ export class Pairing {
   }
 
   private async attempt(
-    target: string[],
+    target: Target,
     options: { name: string; pin: string; code: string | undefined; timeoutMs: number; signal: AbortSignal },
   ): Promise<Attempt> {
     const { host, options: practice } = this.practice
-    const opened = await host!.dial(target, PAIR_PROTOCOL, {
+    const dialling = {
       timeoutMs: options.timeoutMs,
       signal: options.signal,
       maxMessageBytes: MAX_PAIR_FRAME_BYTES,
-    })
+    }
+    const opened = await ('relayed' in target
+      ? host!.dialRelayed(target.relayed, PAIR_PROTOCOL, dialling)
+      : host!.dial(target, PAIR_PROTOCOL, dialling))
     if ('code' in opened) {
       if (opened.code === 'bad-address') return { error: 'bad-address', sentence: opened.sentence }
       return { error: 'unreachable' }
@@ -454,6 +461,9 @@ export class Pairing {
     peers.set(peer, known)
   }
 }
+
+/** Addresses of one device, or the peer id of one that a relay leads to. */
+type Target = string[] | { relayed: string }
 
 type Attempt =
   | { roster: Roster }

@@ -56,6 +56,8 @@ export class Practice {
   mail: MailDriver | undefined
   mailboxes: Mailboxes | undefined
   pairing!: Pairing
+  /** Relays that this process joined by. */
+  meetingRelays: string[] = []
   healed = new Set<string>()
   peerProblems = new Map<string, string>()
   private openReplica: Replica | undefined
@@ -189,6 +191,7 @@ export class Practice {
       keeper,
       notes,
       ed: identity.ed,
+      meetingRelays: () => this.meetingRelays,
       status: () => this.options.emit({ type: 'status' }),
     })
     await this.mailboxes.start()
