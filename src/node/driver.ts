@@ -27,6 +27,7 @@ export type { TransferProgress } from './driver-transfers.js'
 
 /** Bytes of a peer that may be waiting for the store before its stream is paused. */
 const INBOX_BYTES = 1024 * 1024
+
 export class Driver {
   readonly sessions = new Map<string, PeerSession>()
   sentChanges = 0

@@ -27,6 +27,8 @@ export const MAX_RUN_CHANGES = 64
 export const MAX_RUN_BYTES = 256 * 1024
 /** Hostile runs are cut off here before anything is hashed. */
 export const MAX_ACCEPTED_RUN_CHANGES = 4096
+/** And here: a run must fit into a message on its way further, with the ids and openings beside it. */
+export const MAX_ACCEPTED_RUN_BYTES = 20 * 1024 * 1024
 
 /** Changes or case states read and sent in one piece. */
 export const CHUNK_BYTES = 64 * 1024

@@ -27,65 +27,83 @@ export async function readChanges(
   limitBytes: number,
 ): Promise<ReadChanges> {
   const out: ReadChanges = { runs: [], openings: [], reached: new Map(), done: true, pruned: [] }
-  const sources: {
-    log: StoredLog
-    rows: AsyncGenerator<RetainedChange>
-    next: RetainedChange | undefined
-  }[] = []
+  const readers: RunReader[] = []
   for (const [id, seq] of from) {
     const log = replica.logs.get(id)
     if (!log || seq >= log.seq) continue
-    if (seq < log.retainedFrom) {
-      out.pruned.push(id)
-      continue
-    }
-    const rows = replica.logs.retained(id, seq, log.seq)
-    sources.push({ log, rows, next: (await rows.next()).value ?? undefined })
+    if (seq < log.retainedFrom) out.pruned.push(id)
+    else readers.push(await RunReader.open(replica, log, seq))
   }
   let bytes = 0
-  const opened = new Set<LogId>()
-  for (;;) {
-    let first: (typeof sources)[number] | undefined
-    for (const source of sources) {
-      if (source.next && (!first?.next || source.next.row.order < first.next.row.order)) first = source
-    }
-    if (!first?.next) break
+  for (let reader = earliest(readers); reader; reader = earliest(readers)) {
     if (bytes >= limitBytes) {
       out.done = false
       break
     }
-    const { log } = first
-    const run: ChangeRun = {
-      log: log.log,
-      from: first.next.seq - 1,
-      changes: [],
-      signature: new Uint8Array(0),
-    }
-    let item: RetainedChange | undefined = first.next
-    while (item) {
-      run.changes.push(item.row)
-      bytes += item.row.payload.length + 64
-      run.signature = item.row.signature
-      item = (await first.rows.next()).value ?? undefined
-      if (run.signature.length > 0) break
-    }
-    first.next = item
-    const end = run.from + run.changes.length
-    // Changes behind a lost one can't be proven any more: their reader needs whole states.
-    if (run.signature.length === 0 && !(log.cut && end === log.seq)) {
-      out.pruned.push(log.log)
-      first.next = undefined
-      continue
-    }
+    const run = await reader.read()
+    if (!run) continue
+    bytes += run.changes.reduce((sum, { payload }) => sum + payload.length + 64, 0)
     out.runs.push(run)
-    out.reached.set(log.log, run.from + run.changes.length)
-    if (!opened.has(log.log)) {
-      opened.add(log.log)
-      out.openings.push(log)
-    }
+    if (!out.reached.has(run.log)) out.openings.push(reader.log)
+    out.reached.set(run.log, run.from + run.changes.length)
   }
-  for (const source of sources) await source.rows.return(undefined)
+  for (const reader of readers) {
+    // Changes behind a lost one can't be proven any more: their reader needs whole states.
+    if (reader.isBroken) out.pruned.push(reader.log.log)
+    await reader.close()
+  }
   return out
+}
+
+/** The retained changes of one log, run by run. */
+class RunReader {
+  /** The change that the next run begins with. */
+  next: RetainedChange | undefined
+  /** A change is gone, or has rotted, before the end of the log. */
+  isBroken = false
+
+  private constructor(
+    readonly log: StoredLog,
+    private readonly rows: AsyncGenerator<RetainedChange>,
+  ) {}
+
+  static async open(replica: Replica, log: StoredLog, seq: number): Promise<RunReader> {
+    const reader = new RunReader(log, replica.logs.retained(log.log, seq, log.seq))
+    await reader.advance(seq)
+    return reader
+  }
+
+  private async advance(seq: number): Promise<void> {
+    this.next = (await this.rows.next()).value ?? undefined
+    if (!this.next && seq < this.log.seq) this.isBroken = true
+  }
+
+  /** One run up to its signature; undefined if it has lost its end. */
+  async read(): Promise<ChangeRun | undefined> {
+    const changes: ChangeRun['changes'] = []
+    const from = this.next ? this.next.seq - 1 : this.log.seq
+    while (this.next) {
+      const { seq, row } = this.next
+      changes.push(row)
+      await this.advance(seq)
+      const isEnd = row.signature.length > 0 || (this.log.cut !== undefined && seq === this.log.seq)
+      if (isEnd) return { log: this.log.log, from, changes, signature: row.signature }
+    }
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    await this.rows.return(undefined)
+  }
+}
+
+/** The reader whose next run was integrated first. */
+function earliest(readers: RunReader[]): RunReader | undefined {
+  let first: RunReader | undefined
+  for (const reader of readers) {
+    if (reader.next && (!first?.next || reader.next.row.order < first.next.row.order)) first = reader
+  }
+  return first
 }
 
 /** The key range behind `after` (empty: from the beginning). */

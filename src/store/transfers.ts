@@ -300,7 +300,7 @@ async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<voi
   const given = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
   for (const log of [...replica.logs.all()]) {
     const from = Math.max(log.retainedFrom, given.get(log.log) ?? 0)
-    for await (const { seq, row } of replica.logs.retained(log.log, from, log.seq)) {
+    for await (const { seq, row } of replica.logs.readable(log.log, from, log.seq)) {
       if (row.caseId !== item.caseId) continue
       await draft.check(replica.db)
       draft.apply(log.log, seq, row)
