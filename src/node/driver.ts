@@ -7,7 +7,7 @@ import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 import type { CloseCode, SyncEffect, SyncEvent } from '../protocol/sync-types.js'
 import { decodeFrame, encodeFrame } from '../protocol/wire.js'
-import { cutByChecks, learnCuts } from '../store/healing.js'
+import { learnCuts } from '../store/healing.js'
 import type { Growth } from '../store/replica.js'
 import { Announcements } from './driver-announcements.js'
 import { Questions } from './driver-questions.js'
@@ -219,10 +219,10 @@ export class Driver {
           if (changed) this.askRounds(session)
         })
       case 'sendFork':
-        return this.inOrder(session, () => this.serving.fork(session, effect.log))
-      case 'cutByChecks':
+        return this.inOrder(session, () => this.serving.fork(session, effect))
+      case 'narrowFork':
         return this.inOrder(session, async () => {
-          if (await cutByChecks(replica, effect.log, effect.checks)) this.askRounds()
+          if (await this.serving.narrowFork(session, effect)) this.askRounds()
         })
       case 'leaveLog':
         return replica.leaveLog()
@@ -239,6 +239,8 @@ export class Driver {
         return this.aside(session, () => this.serving.changes(session, effect))
       case 'openStates':
         return this.aside(session, () => this.serving.openStates(session, effect))
+      case 'readChecks':
+        return this.aside(session, () => this.serving.checks(session, effect))
       case 'readItems':
         return this.aside(session, () => this.serving.items(session, effect))
       case 'readCases':
@@ -248,6 +250,8 @@ export class Driver {
         return this.transfers.offerTake()
       case 'beginTransfer':
         return this.inOrder(session, () => this.transfers.begin(session, effect))
+      case 'takeChecks':
+        return this.inOrder(session, () => this.transfers.takeChecks(session, effect))
       case 'takeItems':
         return this.inOrder(session, () => this.transfers.take(session, effect))
       case 'endTransfer':

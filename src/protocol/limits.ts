@@ -35,6 +35,13 @@ export const CHUNK_BYTES = 64 * 1024
 /** Bulk bytes that may be on their way without the other side's word that they are durable. */
 export const WINDOW_BYTES = 2 * 1024 * 1024
 
+/** Checks in one CHECKS message: a chunk of bulk. */
+export const CHECKS_PER_STRETCH = CHUNK_BYTES / CHECK_BYTES
+/** All checks of one transfer, a gigabyte of them: more keystrokes than a practice makes in its life. */
+export const MAX_TARGET_CHECKS = 2 ** 27
+/** Checks in one FORK: three exchanges find where two branches of any length part. */
+export const MAX_FORK_POINTS = 2048
+
 /** Claims in one HELLO or CLAIMS: a practice of twenty devices over decades stays far below. */
 export const MAX_CLAIMS = 65_536
 /** Short updates are not compressed: deflate would make them longer. */

@@ -5,10 +5,10 @@
  */
 import { fromHex } from './bytes.js'
 import type { LogId } from './log.js'
-import type { Begin, Changes, End, Items } from './sync.gen.js'
+import type { Begin, Changes, Checks, End, Items } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
 import type { SyncEvent } from './sync-types.js'
-import { claimsFromWire, claimToWire, runsFromWire, targetsFromWire } from './wire.js'
+import { claimsFromWire, claimToWire, runsFromWire, stretchesFromWire, targetsFromWire } from './wire.js'
 
 export class Receiver {
   /** The number of the transfer that I take. */
@@ -48,6 +48,12 @@ export class Receiver {
     if (begin.transfer !== this.transfer) return
     const { openings, cases } = begin
     this.out.put({ type: 'beginTransfer', target, openings, cases, bytes })
+  }
+
+  onChecks(checks: Checks, bytes: number): void {
+    const stretches = stretchesFromWire(checks.stretches)
+    if (!stretches) return this.out.close('malformed')
+    if (checks.transfer === this.transfer) this.out.put({ type: 'takeChecks', stretches, bytes })
   }
 
   onItems(value: Items, bytes: number): void {

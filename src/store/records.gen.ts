@@ -84,7 +84,7 @@ export interface TargetRow {
   head: Uint8Array;
   signature: Uint8Array;
   from: number;
-  checks: Uint8Array;
+  check: Uint8Array;
 }
 
 /** An unfinished transfer: for every case up to the cursor, everything up to the target is held. */
@@ -92,6 +92,8 @@ export interface TransferRow {
   target: TargetRow[];
   cursor: Uint8Array;
   missing: Uint8Array[];
+  /** Where the target's checks lie. */
+  slot: number;
 }
 
 export interface StatementRow {
@@ -902,7 +904,7 @@ function createBaseTargetRow(): TargetRow {
     head: new Uint8Array(0),
     signature: new Uint8Array(0),
     from: 0,
-    checks: new Uint8Array(0),
+    check: new Uint8Array(0),
   };
 }
 
@@ -923,8 +925,8 @@ export const TargetRow: MessageFns<TargetRow> = {
     if (message.from !== 0) {
       writer.uint32(40).uint32(message.from);
     }
-    if (message.checks.length !== 0) {
-      writer.uint32(50).bytes(message.checks);
+    if (message.check.length !== 0) {
+      writer.uint32(58).bytes(message.check);
     }
     return writer;
   },
@@ -982,12 +984,12 @@ export const TargetRow: MessageFns<TargetRow> = {
             message.from = reader.uint32();
             continue;
           }
-          case 6: {
-            if (tag !== 50) {
+          case 7: {
+            if (tag !== 58) {
               break;
             }
 
-            message.checks = reader.bytes();
+            message.check = reader.bytes();
             continue;
           }
         }
@@ -1004,7 +1006,7 @@ export const TargetRow: MessageFns<TargetRow> = {
 };
 
 function createBaseTransferRow(): TransferRow {
-  return { target: [], cursor: new Uint8Array(0), missing: [] };
+  return { target: [], cursor: new Uint8Array(0), missing: [], slot: 0 };
 }
 
 export const TransferRow: MessageFns<TransferRow> = {
@@ -1017,6 +1019,9 @@ export const TransferRow: MessageFns<TransferRow> = {
     }
     for (const v of message.missing) {
       writer.uint32(26).bytes(v!);
+    }
+    if (message.slot !== 0) {
+      writer.uint32(32).uint32(message.slot);
     }
     return writer;
   },
@@ -1056,6 +1061,14 @@ export const TransferRow: MessageFns<TransferRow> = {
             }
 
             message.missing.push(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.slot = reader.uint32();
             continue;
           }
         }

@@ -7,7 +7,7 @@ import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'
 import { casesFrom, readCases, readChanges, readItems } from '../../../src/store/reading.js'
 import { DamagedError } from '../../../src/store/sealed-db.js'
-import { IncomingTransfer, readTransfer, takeLoose } from '../../../src/store/transfers.js'
+import { readTransfer, takeLoose } from '../../../src/store/transfers.js'
 import { Bench, type CreateDb, type Device, flipBit } from './bench.js'
 
 const START = new Uint8Array(0)
@@ -40,10 +40,10 @@ export function damageSuite(createDb: CreateDb): void {
       await c.create('own')
       await c.statements.state()
       await prune(c.replica, [new Map([[a.log, 2]])])
-      await IncomingTransfer.begin(c.replica, (await openStates(a.replica, new Map())).target, [])
+      await a.begin(c, { ...(await openStates(a.replica, new Map())), openings: [] })
       await c.replica.flush()
       const kinds = new Set((await c.rawKeys()).map((key) => String.fromCharCode(key[0]!)))
-      expect([...kinds].sort().join('')).toBe('cdfhlmpsx')
+      expect([...kinds].sort().join('')).toBe('cdfhlmpsux')
       return c
     }
 
