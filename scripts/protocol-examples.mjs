@@ -191,6 +191,7 @@ function syncMessages(context) {
     parked: [],
     row: utf8(row),
     clocks: clients.map(({ client, to }) => ({ client, clock: to })),
+    more: false,
   }
   const hello = {
     ...blank('Hello'),

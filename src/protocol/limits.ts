@@ -17,8 +17,15 @@ export const CASE_KEY_BYTES = 16
 export const MAX_CHANGE_BYTES = 16 * 1024 * 1024
 /** A restated case, decompressed: it may hold several changes of the largest size. */
 export const MAX_STATE_BYTES = 64 * 1024 * 1024
-/** A case may not outgrow what one message can carry, as stored (compressed). */
+/** A change or a state as coded: what a raw change of the largest size takes at most. */
+export const MAX_PAYLOAD_BYTES = MAX_CHANGE_BYTES + 1
+/** What one device may make of a case, as stored (compressed). Devices that are apart can make more of it together. */
 export const MAX_CASE_BYTES = 20 * 1024 * 1024
+/** A case as a peer may give it: several devices wrote as much as each may. It is put together in memory. */
+export const MAX_CASE_STATE_BYTES = 128 * 1024 * 1024
+/** A longer list row, or clocks of more clients, don't travel with a case: the receiver makes its own. */
+export const MAX_ROW_BYTES = 64 * 1024
+export const MAX_ITEM_CLOCKS = 50_000
 /** Longest interchange id in UTF-16 units. */
 export const MAX_CASE_ID_UNITS = 200
 
@@ -51,6 +58,8 @@ export const COMPRESS_FROM_BYTES = 96
 export const COMPACT_PARTS = 32
 /** Below this the tail is merged alone; above it, and above half the first part, everything is. */
 export const COMPACT_TAIL_BYTES = 8 * 1024
+/** A part of this size is no longer merged with others. */
+export const LARGE_PART_BYTES = MAX_PAYLOAD_BYTES / 2
 
 /** Addresses that a peer may announce. */
 export const MAX_ADDRESSES = 16

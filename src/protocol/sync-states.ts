@@ -5,8 +5,10 @@
  */
 import { compareBytes, toHex } from './bytes.js'
 import type { LogClaim } from './frontier.js'
+import { itemMessages } from './items.js'
+import { WINDOW_BYTES } from './limits.js'
 import type { LogId, LogOpening } from './log.js'
-import type { Items, Take } from './sync.gen.js'
+import type { Item, Items, Take } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
 import type { SyncEvent } from './sync-types.js'
 import { type CheckRange, type CheckStretch, stretchesOf } from './transfer.js'
@@ -22,6 +24,8 @@ interface Sending {
   reading: boolean
   /** Checks of the target that are still to go. */
   checks: Iterator<CheckRange[]>
+  /** Cases that were read, as messages that wait for the window. */
+  messages: Item[][]
   done: boolean
   /** Keys of cases that are damaged here. */
   missing: Uint8Array[]
@@ -65,7 +69,15 @@ export class StatesSender {
     this.offered = true
     this.transfer = take.transfer
     const checks = stretchesOf([])
-    this.sending = { after: take.after, frontier, reading: true, checks, done: false, missing: [] }
+    this.sending = {
+      after: take.after,
+      frontier,
+      reading: true,
+      checks,
+      messages: [],
+      done: false,
+      missing: [],
+    }
     this.out.put({ type: 'openStates', frontier })
   }
 
@@ -88,6 +100,10 @@ export class StatesSender {
   pump(): boolean {
     const { sending } = this
     if (!sending || sending.reading) return false
+    while (sending.messages.length > 0) {
+      this.sendItems('bulk', sending.messages.shift()!, false, [], [])
+      if (this.out.inFlightBytes >= WINDOW_BYTES) return false
+    }
     const next = sending.checks.next()
     if (!next.done) {
       sending.reading = true
@@ -121,17 +137,17 @@ export class StatesSender {
     sending.done = read.done
     sending.after = read.after
     sending.missing.push(...(read.missing ?? []))
-    if (read.items.length > 0) this.sendItems('bulk', read.items, false, [], [])
+    sending.messages = itemMessages(read.items)
   }
 
   /** Cases that were asked for, or are early. */
-  sendCases(items: Items['items'], claims: LogClaim[], openings: LogOpening[]): void {
-    if (items.length > 0) this.sendItems('live', items, true, claims, openings)
+  sendCases(items: Item[], claims: LogClaim[], openings: LogOpening[]): void {
+    for (const message of itemMessages(items)) this.sendItems('live', message, true, claims, openings)
   }
 
   private sendItems(
     lane: 'live' | 'bulk',
-    items: Items['items'],
+    items: Item[],
     early: boolean,
     claims: LogClaim[],
     openings: LogOpening[],

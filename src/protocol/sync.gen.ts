@@ -173,6 +173,8 @@ export interface Item {
   parked: Parked[];
   row: Uint8Array;
   clocks: Clock[];
+  /** The case is too large for one message: more parts of it follow in the next one. */
+  more: boolean;
 }
 
 /** How many ticks of a Yjs client the case contains. */
@@ -1923,6 +1925,7 @@ function createBaseItem(): Item {
     parked: [],
     row: new Uint8Array(0),
     clocks: [],
+    more: false,
   };
 }
 
@@ -1954,6 +1957,9 @@ export const Item: MessageFns<Item> = {
     }
     for (const v of message.clocks) {
       Clock.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(80).bool(message.more);
     }
     return writer;
   },
@@ -2041,6 +2047,14 @@ export const Item: MessageFns<Item> = {
             }
 
             message.clocks.push(Clock.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.more = reader.bool();
             continue;
           }
         }

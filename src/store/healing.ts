@@ -7,7 +7,13 @@
  */
 import { equalBytes, toHex } from '../protocol/bytes.js'
 import { compareFork, type ForkPoint, forkSeqs } from '../protocol/fork.js'
-import { CHECK_BYTES, MAX_CLAIMS, MAX_FORK_POINTS, MAX_STATE_BYTES } from '../protocol/limits.js'
+import {
+  CHECK_BYTES,
+  MAX_CHANGE_BYTES,
+  MAX_CLAIMS,
+  MAX_FORK_POINTS,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import {
   KIND_STATE,
   KIND_TOMBSTONE,
@@ -256,12 +262,17 @@ async function restateWhere(
       replica.cases.noteDamaged(key)
       continue
     }
+    const before = new Set((await replica.caseState(key))?.parts.map(({ number }) => number))
     const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }
     if (!outcome.ok) continue
     const state = await replica.caseState(key)
     if (!state) continue
     const draft = new CaseDraft(state, replica.natives)
     lower(draft.state)
+    // What was restated is held twice now, unless it was compacted meanwhile.
+    const states = changes.filter(({ kind }) => kind === KIND_STATE).length
+    const fresh = state.parts.filter(({ number }) => !before.has(number)).length
+    if (states > 0 && fresh === states) draft.dropParts(before)
     draft.rowGiven = true
     await replica.commitCases([draft], [], replica.meta)
   }
@@ -280,8 +291,11 @@ async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChan
   if (state.parts.length > 0) {
     const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
     if (parts.some((part) => part === undefined)) throw new MissingPartError(key)
-    const update = mergeThroughDoc(decodeParts(replica.natives, parts as Uint8Array[], state.unchecked))
-    changes.push({ caseId, kind: KIND_STATE, update })
+    const updates = decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
+    const merged = mergeThroughDoc(updates)
+    // What would outgrow one change goes as several states: each part was taken in one.
+    for (const update of merged.length > MAX_CHANGE_BYTES ? updates : [merged])
+      changes.push({ caseId, kind: KIND_STATE, update })
   }
   for (const { payload } of state.parked) {
     const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)

@@ -1,7 +1,7 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
 import { fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
-import { CASE_KEY_BYTES } from '../protocol/limits.js'
+import { CASE_KEY_BYTES, MAX_CASE_STATE_BYTES, MAX_ITEM_CLOCKS, MAX_ROW_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseState, decodeCase } from './case-content.js'
@@ -153,16 +153,13 @@ export async function readItems(
       }
       out.after = state.key
       if (!touchedBeyond(state, frontier)) continue
-      wanted.push(state)
-      bytes +=
-        64 +
-        state.row.length +
-        state.parked.reduce((sum, { payload }) => sum + payload.length, 0) +
-        state.parts.reduce((sum, part) => sum + part.bytes, 0)
+      if (isServable(state)) wanted.push(state)
+      else out.missing.push(state.key)
+      bytes += 64 + state.row.length + stateBytes(state)
     }
     out.items = await itemsOf(replica, wanted)
     // The last stretch names all that are known to be damaged, those whose own row can't be read included.
-    if (out.done) out.missing = [...replica.damaged.values()]
+    if (out.done) out.missing.push(...replica.damaged.values())
     return out
   })
 }
@@ -173,11 +170,18 @@ export function readCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[
     const states: CaseState[] = []
     for (const key of wanted) {
       const state = await replica.caseState(key).catch(() => undefined)
-      if (state) states.push(state)
+      if (state && isServable(state)) states.push(state)
     }
     return itemsOf(replica, states)
   })
 }
+
+const stateBytes = ({ parts, parked }: CaseState): number =>
+  parked.reduce((sum, { payload }) => sum + payload.length, 0) +
+  parts.reduce((sum, part) => sum + part.bytes, 0)
+
+/** Nobody would take a case that is larger than any that honest devices make. */
+const isServable = (state: CaseState) => stateBytes(state) <= MAX_CASE_STATE_BYTES
 
 async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
   const partKeys = states.flatMap((state) => state.parts.map(({ number }) => keys.part(state.key, number)))
@@ -201,11 +205,20 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
       touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
       parts: parts as Uint8Array[],
       parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
-      row: utf8(state.row),
-      clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
+      row: rowToWire(state.row),
+      clocks:
+        state.clocks.size > MAX_ITEM_CLOCKS
+          ? []
+          : [...state.clocks].map(([client, clock]) => ({ client, clock })),
+      more: false,
     })
   }
   return items
+}
+
+function rowToWire(row: string): Uint8Array {
+  const bytes = utf8(row)
+  return bytes.length <= MAX_ROW_BYTES ? bytes : new Uint8Array(0)
 }
 
 /** Values of parts; a damaged one counts as missing. */

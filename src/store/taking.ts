@@ -2,7 +2,13 @@
 import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
 import { equalBytes, fromUtf8, toHex } from '../protocol/bytes.js'
 import { fits } from '../protocol/content.js'
-import { CASE_KEY_BYTES, LOG_ID_BYTES, MAX_CASE_ID_UNITS, MAX_STATE_BYTES } from '../protocol/limits.js'
+import {
+  CASE_KEY_BYTES,
+  LOG_ID_BYTES,
+  MAX_CASE_ID_UNITS,
+  MAX_PAYLOAD_BYTES,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
@@ -64,7 +70,8 @@ async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<voi
 
 /** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */
 function takeWhole(draft: CaseDraft, item: Item): void {
-  for (const part of item.parts) draft.addPart(part)
+  // Of any other length a part is void anyway, and might not fit into a message on its way further.
+  for (const part of item.parts) if (part.length <= MAX_PAYLOAD_BYTES) draft.addPart(part)
   for (const { client, clock } of item.clocks) draft.state.clocks.set(client, clock)
   draft.state.unchecked = item.parts.length > 0
 }

@@ -20,7 +20,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: '7495158367869179b13996b8e7a4ac7c' },
+    pinned: { version: 1, hash: 'b2a8565dac52e7299ea3da73e97ddc60' },
   },
   {
     schema: 'src/protocol/pair.proto',

@@ -27,6 +27,7 @@ function item(at: number, bytes = 40): Item {
     parked: [],
     row: none,
     clocks: [],
+    more: false,
   }
 }
 
