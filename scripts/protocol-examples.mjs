@@ -17,6 +17,7 @@ export const MODULES = [
   'protocol/bytes',
   'protocol/ed25519',
   'protocol/epoch-keys',
+  'protocol/fork',
   'protocol/framing',
   'protocol/frontier',
   'protocol/hpke',
@@ -173,7 +174,7 @@ function syncMessages(context) {
     head: log.head1,
     signature: log.signature,
     from: 0,
-    checks: log.check,
+    check: log.check,
   }
   const { clients } = code['cases/inspect'].inspectUpdate(log.update)
   const row = JSON.stringify(
@@ -190,6 +191,7 @@ function syncMessages(context) {
     parked: [],
     row: utf8(row),
     clocks: clients.map(({ client, to }) => ({ client, clock: to })),
+    more: false,
   }
   const hello = {
     ...blank('Hello'),
@@ -221,13 +223,14 @@ function syncMessages(context) {
     ['ack', { claims: [claim], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 239 }],
     ['need', { log: claim.log, from: 0 }],
     ['want', { keys: [key] }],
-    ['fork', { log: claim.log, checks: log.check }],
+    ['fork', { log: claim.log, points: code['protocol/fork'].encodePoints([{ seq: 1, check: log.check }]) }],
     ['alive', { number: 1, answer: false }],
     ['refuse', { code: 'refused' }],
     ['neighbours', { devices: [laptop.ed] }],
     ['ask', { question: 1 }],
     ['fingerprints', { question: 1, pairs, last: true }],
     ['addresses', { addresses: ['/ip4/192.0.2.7/tcp/4001'] }],
+    ['checks', { transfer: 1, stretches: [{ log: claim.log, from: 0, checks: log.check }] }],
   ]
   return kinds.map(([kind, value]) => {
     const bytes = wire.encodeFrame({ $case: kind, value })

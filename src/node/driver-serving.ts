@@ -1,11 +1,13 @@
 /** What the store gives to a peer: changes, whole states, single cases, checks, fingerprints. */
 import { fromHex, toHex } from '../protocol/bytes.js'
+import { encodePoints, type ForkPoint } from '../protocol/fork.js'
 import { CHUNK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
-import { openStates } from '../store/outgoing.js'
+import { forkPoints, narrowFork } from '../store/healing.js'
+import { openStates, readChecks } from '../store/outgoing.js'
 import { readCases, readChanges, readItems } from '../store/reading.js'
 import type { Replica } from '../store/replica.js'
 import type { PeerSession, Sessions } from './driver-session.js'
@@ -29,6 +31,10 @@ export class Serving {
     this.sessions.step(session, { type: 'statesOpened', ...opened })
   }
 
+  async checks(session: PeerSession, { ranges }: Effect<'readChecks'>): Promise<void> {
+    this.sessions.step(session, { type: 'checksRead', stretches: await readChecks(this.replica, ranges) })
+  }
+
   async items(session: PeerSession, { after, frontier }: Effect<'readItems'>): Promise<void> {
     const read = await readItems(this.replica, after, frontier, CHUNK_BYTES)
     this.sessions.step(session, { type: 'itemsRead', ...read })
@@ -44,11 +50,22 @@ export class Serving {
     }
   }
 
-  async fork(session: PeerSession, id: LogId): Promise<void> {
-    const log = this.replica.logs.get(id)
-    if (!log) return
-    const checks = await this.replica.logs.checks(id, 0, log.seq)
-    session.link.send('live', encodeFrame({ $case: 'fork', value: { log: fromHex(id), checks } }))
+  /** My checks of a log that the peer contradicts at `seq`. */
+  async fork(session: PeerSession, { log, seq }: Effect<'sendFork'>): Promise<void> {
+    const held = this.replica.logs.get(log)
+    if (held) this.sendFork(session, log, await forkPoints(this.replica, log, 0, held.seq, seq))
+  }
+
+  /** Holds the peer's checks against mine: asks further, or cuts. True if a cut was made. */
+  async narrowFork(session: PeerSession, { log, points }: Effect<'narrowFork'>): Promise<boolean> {
+    const { cut, answer } = await narrowFork(this.replica, log, points)
+    if (answer) this.sendFork(session, log, answer)
+    return cut
+  }
+
+  private sendFork(session: PeerSession, log: LogId, points: ForkPoint[]): void {
+    const value = { log: fromHex(log), points: encodePoints(points) }
+    session.link.send('live', encodeFrame({ $case: 'fork', value }))
   }
 
   async fingerprints(session: PeerSession, question: number): Promise<void> {

@@ -81,6 +81,12 @@ export class Transfers {
     this.announcements.due(session, [], bytes)
   }
 
+  async takeChecks(session: PeerSession, { stretches, bytes }: Effect<'takeChecks'>): Promise<void> {
+    await session.incoming?.takeChecks(stretches)
+    if (this.progress) this.progress.bytes += bytes
+    this.announcements.due(session, [], bytes)
+  }
+
   async take(session: PeerSession, effect: Effect<'takeItems'>): Promise<void> {
     const { items, early, claims, bytes } = effect
     if (session.incoming) await session.incoming.take(items, early, claims)

@@ -7,7 +7,7 @@ import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 import type { CloseCode, SyncEffect, SyncEvent } from '../protocol/sync-types.js'
 import { decodeFrame, encodeFrame } from '../protocol/wire.js'
-import { cutByChecks, learnCuts } from '../store/healing.js'
+import { learnCuts } from '../store/healing.js'
 import type { Growth } from '../store/replica.js'
 import { Announcements } from './driver-announcements.js'
 import { Questions } from './driver-questions.js'
@@ -27,6 +27,7 @@ export type { TransferProgress } from './driver-transfers.js'
 
 /** Bytes of a peer that may be waiting for the store before its stream is paused. */
 const INBOX_BYTES = 1024 * 1024
+
 export class Driver {
   readonly sessions = new Map<string, PeerSession>()
   sentChanges = 0
@@ -238,10 +239,10 @@ export class Driver {
           if (changed) this.askRounds(session)
         })
       case 'sendFork':
-        return this.inOrder(session, () => this.serving.fork(session, effect.log))
-      case 'cutByChecks':
+        return this.inOrder(session, () => this.serving.fork(session, effect))
+      case 'narrowFork':
         return this.inOrder(session, async () => {
-          if (await cutByChecks(replica, effect.log, effect.checks)) this.askRounds()
+          if (await this.serving.narrowFork(session, effect)) this.askRounds()
         })
       case 'leaveLog':
         return replica.leaveLog()
@@ -258,6 +259,8 @@ export class Driver {
         return this.aside(session, () => this.serving.changes(session, effect))
       case 'openStates':
         return this.aside(session, () => this.serving.openStates(session, effect))
+      case 'readChecks':
+        return this.aside(session, () => this.serving.checks(session, effect))
       case 'readItems':
         return this.aside(session, () => this.serving.items(session, effect))
       case 'readCases':
@@ -267,6 +270,8 @@ export class Driver {
         return this.transfers.offerTake()
       case 'beginTransfer':
         return this.inOrder(session, () => this.transfers.begin(session, effect))
+      case 'takeChecks':
+        return this.inOrder(session, () => this.transfers.takeChecks(session, effect))
       case 'takeItems':
         return this.inOrder(session, () => this.transfers.take(session, effect))
       case 'endTransfer':

@@ -112,8 +112,10 @@ export class MailOffice {
       }
       case 'states': {
         if (!roster.isMember(sender)) return { kind: 'useless' }
-        const advanced = await takeStates(replica, body.value)
-        return advanced ? { kind: 'taken', advanced, changes: body.value.items.length } : { kind: 'useless' }
+        const taken = await takeStates(replica, body.value)
+        if (taken.kind === 'useless') return taken
+        if (taken.kind === 'waits') return { kind: 'gap', advanced: [], changes: 0 }
+        return { ...taken, changes: body.value.items.length }
       }
       case 'word':
         await this.hear(sender, body.value)

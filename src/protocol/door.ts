@@ -7,7 +7,7 @@
  *  [A4] authentic changes always advance the frontier, whatever their content (void, parked, erased).
  */
 import { equalBytes, fromHex } from './bytes.js'
-import { MAX_ACCEPTED_RUN_CHANGES, MAX_CASE_ID_UNITS } from './limits.js'
+import { MAX_ACCEPTED_RUN_BYTES, MAX_ACCEPTED_RUN_CHANGES, MAX_CASE_ID_UNITS } from './limits.js'
 import type { LogChange, LogId } from './log.js'
 import { checkOf, nextHead, signedHeadBytes } from './log.js'
 import type { Natives } from './natives.js'
@@ -41,7 +41,9 @@ export type RunVerdict =
 /** Judges a run against the log as held now. Pure; the caller has checked membership [A2]. */
 export function judgeRun(natives: Natives, practice: Uint8Array, tip: LogTip, run: ChangeRun): RunVerdict {
   if (run.changes.length === 0) return { kind: 'known' }
-  if (run.changes.length > MAX_ACCEPTED_RUN_CHANGES) return { kind: 'refused', reason: 'run too long' }
+  const bytes = run.changes.reduce((sum, { payload }) => sum + payload.length, 0)
+  if (run.changes.length > MAX_ACCEPTED_RUN_CHANGES || bytes > MAX_ACCEPTED_RUN_BYTES)
+    return { kind: 'refused', reason: 'run too long' }
   const to = run.from + run.changes.length
   if (to <= tip.seq) return { kind: 'known' }
   if (tip.cut && tip.seq >= tip.cut.seq) return { kind: 'known' } // [A3]

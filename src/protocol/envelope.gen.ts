@@ -6,7 +6,7 @@
 
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
-import { Changes, Claim, Cut, Item, Opening, Statement, Target } from "./sync.gen.js";
+import { Changes, Claim, Cut, Item, Opening, Statement, Stretch, Target } from "./sync.gen.js";
 
 /** What is sealed in an envelope. */
 export interface Letter {
@@ -28,6 +28,8 @@ export interface States {
   target: Target[];
   openings: Opening[];
   items: Item[];
+  /** The checks of the target, in order, before the first items. */
+  stretches: Stretch[];
 }
 
 /** A device's word: what it holds, what it couldn't use, what it has left at this relay, and how to heal. */
@@ -140,7 +142,7 @@ export const Letter: MessageFns<Letter> = {
 };
 
 function createBaseStates(): States {
-  return { set: new Uint8Array(0), index: 0, last: false, target: [], openings: [], items: [] };
+  return { set: new Uint8Array(0), index: 0, last: false, target: [], openings: [], items: [], stretches: [] };
 }
 
 export const States: MessageFns<States> = {
@@ -162,6 +164,9 @@ export const States: MessageFns<States> = {
     }
     for (const v of message.items) {
       Item.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.stretches) {
+      Stretch.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -225,6 +230,14 @@ export const States: MessageFns<States> = {
             }
 
             message.items.push(Item.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.stretches.push(Stretch.decode(reader, reader.uint32()));
             continue;
           }
         }

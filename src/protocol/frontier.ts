@@ -79,16 +79,6 @@ export function judgeClaim(
   return check && equalBytes(check, claim.check) ? 'behind' : 'fork'
 }
 
-/** Highest sequence at which two lists of 8-byte checks (index 0 = seq 1; zeros = unknown) agree; 0 if none. */
-export function highestCommon(a: Uint8Array, b: Uint8Array): number {
-  for (let seq = Math.floor(Math.min(a.length, b.length) / 8); seq > 0; seq--) {
-    const at = (seq - 1) * 8
-    const x = a.subarray(at, at + 8)
-    if (x.some((byte) => byte !== 0) && equalBytes(x, b.subarray(at, at + 8))) return seq
-  }
-  return 0
-}
-
 /** [F2] The stricter of two cuts. */
 export function lowerCut<T extends { seq: number }>(a: T | undefined, b: T): T {
   return a && a.seq <= b.seq ? a : b

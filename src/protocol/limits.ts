@@ -17,8 +17,15 @@ export const CASE_KEY_BYTES = 16
 export const MAX_CHANGE_BYTES = 16 * 1024 * 1024
 /** A restated case, decompressed: it may hold several changes of the largest size. */
 export const MAX_STATE_BYTES = 64 * 1024 * 1024
-/** A case may not outgrow what one message can carry, as stored (compressed). */
+/** A change or a state as coded: what a raw change of the largest size takes at most. */
+export const MAX_PAYLOAD_BYTES = MAX_CHANGE_BYTES + 1
+/** What one device may make of a case, as stored (compressed). Devices that are apart can make more of it together. */
 export const MAX_CASE_BYTES = 20 * 1024 * 1024
+/** A case as a peer may give it: several devices wrote as much as each may. It is put together in memory. */
+export const MAX_CASE_STATE_BYTES = 128 * 1024 * 1024
+/** A longer list row, or clocks of more clients, don't travel with a case: the receiver makes its own. */
+export const MAX_ROW_BYTES = 64 * 1024
+export const MAX_ITEM_CLOCKS = 50_000
 /** Longest interchange id in UTF-16 units. */
 export const MAX_CASE_ID_UNITS = 200
 
@@ -27,11 +34,20 @@ export const MAX_RUN_CHANGES = 64
 export const MAX_RUN_BYTES = 256 * 1024
 /** Hostile runs are cut off here before anything is hashed. */
 export const MAX_ACCEPTED_RUN_CHANGES = 4096
+/** And here: a run must fit into a message on its way further, with the ids and openings beside it. */
+export const MAX_ACCEPTED_RUN_BYTES = 20 * 1024 * 1024
 
 /** Changes or case states read and sent in one piece. */
 export const CHUNK_BYTES = 64 * 1024
 /** Bulk bytes that may be on their way without the other side's word that they are durable. */
 export const WINDOW_BYTES = 2 * 1024 * 1024
+
+/** Checks in one CHECKS message: a chunk of bulk. */
+export const CHECKS_PER_STRETCH = CHUNK_BYTES / CHECK_BYTES
+/** All checks of one transfer, a gigabyte of them: more keystrokes than a practice makes in its life. */
+export const MAX_TARGET_CHECKS = 2 ** 27
+/** Checks in one FORK: three exchanges find where two branches of any length part. */
+export const MAX_FORK_POINTS = 2048
 
 /** Claims in one HELLO or CLAIMS: a practice of twenty devices over decades stays far below. */
 export const MAX_CLAIMS = 65_536
@@ -42,6 +58,8 @@ export const COMPRESS_FROM_BYTES = 96
 export const COMPACT_PARTS = 32
 /** Below this the tail is merged alone; above it, and above half the first part, everything is. */
 export const COMPACT_TAIL_BYTES = 8 * 1024
+/** A part of this size is no longer merged with others. */
+export const LARGE_PART_BYTES = MAX_PAYLOAD_BYTES / 2
 
 /** Addresses that a peer may announce. */
 export const MAX_ADDRESSES = 16

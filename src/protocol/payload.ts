@@ -2,7 +2,7 @@
  * Payload coding: one byte says how the bytes behind it are stored. A payload is compressed once, by its
  * author, and is stored, hashed and sent in that form everywhere.
  */
-import { COMPRESS_FROM_BYTES } from './limits.js'
+import { COMPRESS_FROM_BYTES, MAX_PAYLOAD_BYTES } from './limits.js'
 import type { Natives } from './natives.js'
 
 const RAW = 0
@@ -23,6 +23,7 @@ export function decodePayload(
   payload: Uint8Array,
   limitBytes: number,
 ): Uint8Array | undefined {
+  if (payload.length > MAX_PAYLOAD_BYTES) return undefined
   const body = payload.subarray(1)
   switch (payload[0]) {
     case RAW:

@@ -5,7 +5,7 @@
  */
 import { toHex } from './bytes.js'
 import type { LogClaim } from './frontier.js'
-import { WINDOW_BYTES } from './limits.js'
+import { MAX_RUN_BYTES, WINDOW_BYTES } from './limits.js'
 import type { LogId, LogOpening } from './log.js'
 import type { Outbox } from './sync-outbox.js'
 import type { GrownRun, Summary, SyncEvent } from './sync-types.js'
@@ -142,11 +142,14 @@ export class ChangeSender {
   sendGrown(runs: GrownRun[]): void {
     const live: GrownRun[] = []
     const isOpen = this.out.inFlightBytes < 2 * WINDOW_BYTES && !this.isReading
+    let bytes = 0
     for (const grown of isOpen ? runs : []) {
       const { run } = grown
       if (this.forked.has(run.log) || this.sentUpTo(run.log) !== run.from) continue
       if (this.waitsForAuthor(run.log)) this.armForward()
-      else {
+      // What is more than somebody typed goes on as bulk, in messages of its own.
+      else if (bytes < MAX_RUN_BYTES) {
+        bytes += run.changes.reduce((sum, { payload }) => sum + payload.length, 0)
         live.push(grown)
         this.sent.set(run.log, run.from + run.changes.length)
       }

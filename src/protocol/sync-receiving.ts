@@ -4,15 +4,18 @@
  *  [X2] an ACK is sent only for what is durable.
  */
 import { fromHex } from './bytes.js'
+import { ItemAssembly } from './items.js'
 import type { LogId } from './log.js'
-import type { Begin, Changes, End, Items } from './sync.gen.js'
+import type { Begin, Changes, Checks, End, Items } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
 import type { SyncEvent } from './sync-types.js'
-import { claimsFromWire, claimToWire, runsFromWire, targetsFromWire } from './wire.js'
+import { claimsFromWire, claimToWire, runsFromWire, stretchesFromWire, targetsFromWire } from './wire.js'
 
 export class Receiver {
   /** The number of the transfer that I take. */
   private transfer: number | undefined
+  private readonly items = new ItemAssembly()
+  private readonly earlyItems = new ItemAssembly()
   private readonly needed = new Map<LogId, number>()
   private takenBytes = 0
   /** What the last changes were refused for. */
@@ -39,6 +42,7 @@ export class Receiver {
   take(ready: Extract<SyncEvent, { type: 'takeReady' }>): void {
     const { transfer, after, claims } = ready
     this.transfer = transfer
+    this.items.reset()
     this.out.send('live', { $case: 'take', value: { transfer, after, frontier: claims.map(claimToWire) } })
   }
 
@@ -50,12 +54,20 @@ export class Receiver {
     this.out.put({ type: 'beginTransfer', target, openings, cases, bytes })
   }
 
+  onChecks(checks: Checks, bytes: number): void {
+    const stretches = stretchesFromWire(checks.stretches)
+    if (!stretches) return this.out.close('malformed')
+    if (checks.transfer === this.transfer) this.out.put({ type: 'takeChecks', stretches, bytes })
+  }
+
   onItems(value: Items, bytes: number): void {
     const claims = claimsFromWire(value.claims)
     if (!claims) return this.out.close('malformed')
     const { items, early, openings } = value
     if (!early && value.transfer !== this.transfer) return
-    this.out.put({ type: 'takeItems', items, early, claims, openings, bytes })
+    const whole = (early ? this.earlyItems : this.items).add(items)
+    if (!whole) return this.out.close('malformed')
+    this.out.put({ type: 'takeItems', items: whole, early, claims, openings, bytes })
   }
 
   onEnd(end: End): void {

@@ -1,15 +1,18 @@
 /**
- * Handing whole states to a peer: offered, taken, begun, all cases in order of key, ended.
+ * Handing whole states to a peer: offered, taken, begun, all checks, all cases in order of key, ended.
  *
  *  [X6] while whole states flow to a peer, what changes meanwhile reaches it as a whole, early case.
  */
 import { compareBytes, toHex } from './bytes.js'
 import type { LogClaim } from './frontier.js'
+import { itemMessages } from './items.js'
+import { WINDOW_BYTES } from './limits.js'
 import type { LogId, LogOpening } from './log.js'
-import type { Items, Take } from './sync.gen.js'
+import type { Item, Items, Take } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
 import type { SyncEvent } from './sync-types.js'
-import { claimsFromWire, claimToWire, openingToWire, targetToWire } from './wire.js'
+import { type CheckRange, type CheckStretch, stretchesOf } from './transfer.js'
+import { claimsFromWire, claimToWire, openingToWire, stretchToWire, targetToWire } from './wire.js'
 
 /** A case under a busy pen is sent early at most this often. */
 export const EARLY_MS = 250
@@ -17,7 +20,12 @@ export const EARLY_MS = 250
 interface Sending {
   after: Uint8Array
   frontier: Map<LogId, number>
+  /** The store is asked for the next piece; nothing else goes meanwhile. */
   reading: boolean
+  /** Checks of the target that are still to go. */
+  checks: Iterator<CheckRange[]>
+  /** Cases that were read, as messages that wait for the window. */
+  messages: Item[][]
   done: boolean
   /** Keys of cases that are damaged here. */
   missing: Uint8Array[]
@@ -60,7 +68,16 @@ export class StatesSender {
     const frontier = new Map(claims.map((claim) => [claim.log, claim.seq]))
     this.offered = true
     this.transfer = take.transfer
-    this.sending = { after: take.after, frontier, reading: false, done: false, missing: [] }
+    const checks = stretchesOf([])
+    this.sending = {
+      after: take.after,
+      frontier,
+      reading: true,
+      checks,
+      messages: [],
+      done: false,
+      missing: [],
+    }
     this.out.put({ type: 'openStates', frontier })
   }
 
@@ -74,13 +91,25 @@ export class StatesSender {
       cases: opened.cases,
     }
     this.out.send('bulk', { $case: 'begin', value }, true)
+    this.sending.checks = stretchesOf(opened.target)
+    this.sending.reading = false
     return true
   }
 
-  /** Asks for the next cases to be read, or ends. True if it has ended. */
+  /** Asks for the next checks or cases to be read, or ends. True if it has ended. */
   pump(): boolean {
     const { sending } = this
     if (!sending || sending.reading) return false
+    while (sending.messages.length > 0) {
+      this.sendItems('bulk', sending.messages.shift()!, false, [], [])
+      if (this.out.inFlightBytes >= WINDOW_BYTES) return false
+    }
+    const next = sending.checks.next()
+    if (!next.done) {
+      sending.reading = true
+      this.out.put({ type: 'readChecks', ranges: next.value })
+      return false
+    }
     if (!sending.done) {
       sending.reading = true
       this.out.put({ type: 'readItems', after: sending.after, frontier: sending.frontier })
@@ -93,6 +122,14 @@ export class StatesSender {
     return true
   }
 
+  onChecksRead(stretches: CheckStretch[]): void {
+    const { sending } = this
+    if (!sending) return
+    sending.reading = false
+    const value = { transfer: this.transfer ?? 0, stretches: stretches.map(stretchToWire) }
+    this.out.send('bulk', { $case: 'checks', value }, true)
+  }
+
   onItemsRead(read: Extract<SyncEvent, { type: 'itemsRead' }>): void {
     const { sending } = this
     if (!sending) return
@@ -100,17 +137,17 @@ export class StatesSender {
     sending.done = read.done
     sending.after = read.after
     sending.missing.push(...(read.missing ?? []))
-    if (read.items.length > 0) this.sendItems('bulk', read.items, false, [], [])
+    sending.messages = itemMessages(read.items)
   }
 
   /** Cases that were asked for, or are early. */
-  sendCases(items: Items['items'], claims: LogClaim[], openings: LogOpening[]): void {
-    if (items.length > 0) this.sendItems('live', items, true, claims, openings)
+  sendCases(items: Item[], claims: LogClaim[], openings: LogOpening[]): void {
+    for (const message of itemMessages(items)) this.sendItems('live', message, true, claims, openings)
   }
 
   private sendItems(
     lane: 'live' | 'bulk',
-    items: Items['items'],
+    items: Item[],
     early: boolean,
     claims: LogClaim[],
     openings: LogOpening[],

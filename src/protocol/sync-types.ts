@@ -1,9 +1,10 @@
 /** What goes into and comes out of a sync session (sync.ts): events, effects, and the values they carry. */
 import type { ChangeRun } from './door.js'
+import type { ForkPoint } from './fork.js'
 import type { HeldLog, LogClaim, Verdict } from './frontier.js'
 import type { LogId, LogOpening } from './log.js'
 import type { Item, Statement } from './sync.gen.js'
-import type { TargetLog } from './transfer.js'
+import type { CheckRange, CheckStretch, TargetLog } from './transfer.js'
 import type { FrameKind, LogCut } from './wire.js'
 
 /** What I durably hold, as a HELLO announces it. Built after a flush. */
@@ -46,6 +47,7 @@ export type SyncEvent =
       done: boolean
       pruned: LogId[]
     }
+  | { type: 'checksRead'; stretches: CheckStretch[] }
   | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean; missing?: Uint8Array[] }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
   | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; cases: number }
@@ -74,16 +76,19 @@ export type SyncEffect =
   | { type: 'summarise' }
   | { type: 'judge'; claims: LogClaim[] }
   | { type: 'learn'; cuts: LogCut[]; openings: LogOpening[] }
-  | { type: 'sendFork'; log: LogId }
-  | { type: 'cutByChecks'; log: LogId; checks: Uint8Array }
+  /** The peer's claim of `log` up to `seq` contradicts what is held. */
+  | { type: 'sendFork'; log: LogId; seq: number }
+  | { type: 'narrowFork'; log: LogId; points: ForkPoint[] }
   | { type: 'leaveLog' }
   | { type: 'apply'; openings: LogOpening[]; runs: ChangeRun[]; bytes: number }
   | { type: 'readChanges'; from: Map<LogId, number> }
   | { type: 'openStates'; frontier: Map<LogId, number> }
+  | { type: 'readChecks'; ranges: CheckRange[] }
   | { type: 'readItems'; after: Uint8Array; frontier: Map<LogId, number> }
   | { type: 'readCases'; keys: Uint8Array[] }
   | { type: 'wantTake' }
   | { type: 'beginTransfer'; target: TargetLog[]; openings: LogOpening[]; cases: number; bytes: number }
+  | { type: 'takeChecks'; stretches: CheckStretch[]; bytes: number }
   | {
       type: 'takeItems'
       items: Item[]

@@ -29,6 +29,7 @@ export interface Frame {
     | { $case: "ask"; value: Ask }
     | { $case: "fingerprints"; value: Fingerprints }
     | { $case: "addresses"; value: Addresses }
+    | { $case: "checks"; value: Checks }
     | undefined;
 }
 
@@ -129,7 +130,21 @@ export interface Target {
   head: Uint8Array;
   signature: Uint8Array;
   from: number;
+  /** Of the change at seq. */
+  check: Uint8Array;
+}
+
+/** Checks of the changes behind from, 8 bytes each; zeros where unknown. */
+export interface Stretch {
+  log: Uint8Array;
+  from: number;
   checks: Uint8Array;
+}
+
+/** What BEGIN's claims rest on: the checks of every change between from and seq of each target, in order. */
+export interface Checks {
+  transfer: number;
+  stretches: Stretch[];
 }
 
 export interface Begin {
@@ -160,6 +175,8 @@ export interface Item {
   parked: Parked[];
   row: Uint8Array;
   clocks: Clock[];
+  /** The case is too large for one message: more parts of it follow in the next one. */
+  more: boolean;
 }
 
 /** How many ticks of a Yjs client the case contains. */
@@ -198,10 +215,10 @@ export interface Want {
   keys: Uint8Array[];
 }
 
-/** All checks that the sender holds of a log whose branches differ; zeros where unknown. */
+/** Checks of a log whose branches differ, at some places: seq 4, check 8 each, ascending; zeros where unknown. */
 export interface Fork {
   log: Uint8Array;
-  checks: Uint8Array;
+  points: Uint8Array;
 }
 
 export interface Alive {
@@ -298,6 +315,9 @@ export const Frame: MessageFns<Frame> = {
         break;
       case "addresses":
         Addresses.encode(message.kind.value, writer.uint32(162).fork()).join();
+        break;
+      case "checks":
+        Checks.encode(message.kind.value, writer.uint32(170).fork()).join();
         break;
     }
     return writer;
@@ -474,6 +494,14 @@ export const Frame: MessageFns<Frame> = {
             }
 
             message.kind = { $case: "addresses", value: Addresses.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.kind = { $case: "checks", value: Checks.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -1476,7 +1504,7 @@ function createBaseTarget(): Target {
     head: new Uint8Array(0),
     signature: new Uint8Array(0),
     from: 0,
-    checks: new Uint8Array(0),
+    check: new Uint8Array(0),
   };
 }
 
@@ -1497,8 +1525,8 @@ export const Target: MessageFns<Target> = {
     if (message.from !== 0) {
       writer.uint32(40).uint32(message.from);
     }
-    if (message.checks.length !== 0) {
-      writer.uint32(50).bytes(message.checks);
+    if (message.check.length !== 0) {
+      writer.uint32(50).bytes(message.check);
     }
     return writer;
   },
@@ -1561,7 +1589,132 @@ export const Target: MessageFns<Target> = {
               break;
             }
 
+            message.check = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseStretch(): Stretch {
+  return { log: new Uint8Array(0), from: 0, checks: new Uint8Array(0) };
+}
+
+export const Stretch: MessageFns<Stretch> = {
+  encode(message: Stretch, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.log.length !== 0) {
+      writer.uint32(10).bytes(message.log);
+    }
+    if (message.from !== 0) {
+      writer.uint32(16).uint32(message.from);
+    }
+    if (message.checks.length !== 0) {
+      writer.uint32(26).bytes(message.checks);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Stretch {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStretch();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.log = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.from = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
             message.checks = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseChecks(): Checks {
+  return { transfer: 0, stretches: [] };
+}
+
+export const Checks: MessageFns<Checks> = {
+  encode(message: Checks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.transfer !== 0) {
+      writer.uint32(8).uint32(message.transfer);
+    }
+    for (const v of message.stretches) {
+      Stretch.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Checks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChecks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.transfer = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.stretches.push(Stretch.decode(reader, reader.uint32()));
             continue;
           }
         }
@@ -1792,6 +1945,7 @@ function createBaseItem(): Item {
     parked: [],
     row: new Uint8Array(0),
     clocks: [],
+    more: false,
   };
 }
 
@@ -1823,6 +1977,9 @@ export const Item: MessageFns<Item> = {
     }
     for (const v of message.clocks) {
       Clock.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.more !== false) {
+      writer.uint32(80).bool(message.more);
     }
     return writer;
   },
@@ -1910,6 +2067,14 @@ export const Item: MessageFns<Item> = {
             }
 
             message.clocks.push(Clock.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.more = reader.bool();
             continue;
           }
         }
@@ -2312,7 +2477,7 @@ export const Want: MessageFns<Want> = {
 };
 
 function createBaseFork(): Fork {
-  return { log: new Uint8Array(0), checks: new Uint8Array(0) };
+  return { log: new Uint8Array(0), points: new Uint8Array(0) };
 }
 
 export const Fork: MessageFns<Fork> = {
@@ -2320,8 +2485,8 @@ export const Fork: MessageFns<Fork> = {
     if (message.log.length !== 0) {
       writer.uint32(10).bytes(message.log);
     }
-    if (message.checks.length !== 0) {
-      writer.uint32(18).bytes(message.checks);
+    if (message.points.length !== 0) {
+      writer.uint32(18).bytes(message.points);
     }
     return writer;
   },
@@ -2352,7 +2517,7 @@ export const Fork: MessageFns<Fork> = {
               break;
             }
 
-            message.checks = reader.bytes();
+            message.points = reader.bytes();
             continue;
           }
         }

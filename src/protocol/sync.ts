@@ -7,8 +7,10 @@
  *  [X5] live changes go before bulk, and bulk only within the window.
  */
 import { equalBytes, toHex } from './bytes.js'
+import { decodePoints } from './fork.js'
 import type { LogClaim, Verdict } from './frontier.js'
 import { MAX_ADDRESSES, WINDOW_BYTES } from './limits.js'
+import type { Fork } from './sync.gen.js'
 import { ChangeSender } from './sync-changes.js'
 import { Hellos } from './sync-hello.js'
 import { Outbox } from './sync-outbox.js'
@@ -102,6 +104,9 @@ export class SyncSession {
       case 'statesOpened':
         if (this.states.onOpened(event)) this.pump()
         return
+      case 'checksRead':
+        this.states.onChecksRead(event.stretches)
+        return this.pump()
       case 'itemsRead':
         if (!this.states.isSending) return
         this.states.onItemsRead(event)
@@ -155,6 +160,8 @@ export class SyncSession {
         return this.states.onTake(frame.value)
       case 'begin':
         return this.receiver.onBegin(frame.value, bytes)
+      case 'checks':
+        return this.receiver.onChecks(frame.value, bytes)
       case 'items':
         return this.receiver.onItems(frame.value, bytes)
       case 'end':
@@ -168,12 +175,7 @@ export class SyncSession {
       case 'want':
         return this.out.put({ type: 'readCases', keys: frame.value.keys.slice(0, 64) })
       case 'fork':
-        if (frame.value.log.length !== 16) return this.out.close('malformed')
-        return this.out.put({
-          type: 'cutByChecks',
-          log: toHex(frame.value.log),
-          checks: frame.value.checks,
-        })
+        return this.onFork(frame.value)
       case 'alive':
         if (!frame.value.answer)
           this.out.send('live', { $case: 'alive', value: { number: frame.value.number, answer: true } })
@@ -210,7 +212,8 @@ export class SyncSession {
     const { summary, hello } = this.hellos
     if (!summary || !hello) return
     const forked = verdicts.filter(({ verdict }) => verdict === 'fork').map(({ claim }) => claim.log)
-    for (const log of forked) this.out.put({ type: 'sendFork', log })
+    for (const { claim, verdict } of verdicts)
+      if (verdict === 'fork') this.out.put({ type: 'sendFork', log: claim.log, seq: claim.seq })
     const ahead = verdicts.filter(({ claim, verdict }) => verdict === 'ahead' && this.changes.isHeld(claim))
     for (const { claim } of ahead) if (claim.log === summary.currentLog) this.out.put({ type: 'leaveLog' })
     this.changes.restart(forked)
@@ -238,6 +241,12 @@ export class SyncSession {
     const needsStates = from.size > 0 && (pruned || (this.changes.peerIsEmpty && summary.cases > 0))
     if (needsStates && !this.states.isSending) this.states.offer(summary.cases)
     else this.pump()
+  }
+
+  private onFork(fork: Fork): void {
+    const points = decodePoints(fork.points)
+    if (fork.log.length !== 16 || !points) return this.out.close('malformed')
+    this.out.put({ type: 'narrowFork', log: toHex(fork.log), points })
   }
 
   // ---- sending

@@ -5,8 +5,8 @@ import type { HeldLog, LogClaim } from './frontier.js'
 import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from './limits.js'
 import type { LogOpening } from './log.js'
 import { hasSoundCounts, type Nested } from './message-guard.js'
-import { type Changes, type Claim, type Cut, Frame, type Run, type Target } from './sync.gen.js'
-import type { TargetLog } from './transfer.js'
+import { type Changes, type Claim, type Cut, Frame, type Run, type Stretch, type Target } from './sync.gen.js'
+import type { CheckStretch, TargetLog } from './transfer.js'
 
 export type FrameKind = NonNullable<Frame['kind']>
 
@@ -35,6 +35,7 @@ const NESTED: Nested = {
   10: LEAF,
   13: LEAF,
   17: LEAF,
+  21: { 2: LEAF },
 }
 
 export function encodeFrame(kind: FrameKind): Uint8Array {
@@ -80,8 +81,15 @@ export function runsFromWire(changes: Changes): ChangeRun[] | undefined {
 export const runToWire = (run: ChangeRun): Run => ({ ...run, log: fromHex(run.log) })
 
 export function targetsFromWire(targets: Target[]): TargetLog[] | undefined {
-  if (targets.length > MAX_CLAIMS || !targets.every((target) => isLogId(target.log))) return undefined
+  if (targets.length > MAX_CLAIMS || !targets.every(isClaim)) return undefined
   return targets.map((target) => ({ ...target, log: toHex(target.log) }))
 }
 
 export const targetToWire = (target: TargetLog): Target => ({ ...target, log: fromHex(target.log) })
+
+export function stretchesFromWire(stretches: Stretch[]): CheckStretch[] | undefined {
+  if (stretches.length > MAX_CLAIMS || !stretches.every(({ log }) => isLogId(log))) return undefined
+  return stretches.map((stretch) => ({ ...stretch, log: toHex(stretch.log) }))
+}
+
+export const stretchToWire = (stretch: CheckStretch): Stretch => ({ ...stretch, log: fromHex(stretch.log) })

@@ -5,6 +5,7 @@ import {
   LOG_RANDOM_BYTES,
   MAX_CASE_BYTES,
   MAX_CHANGE_BYTES,
+  MAX_PAYLOAD_BYTES,
   MAX_RUN_BYTES,
   MAX_RUN_CHANGES,
   MAX_STATE_BYTES,
@@ -33,6 +34,7 @@ export async function appendChanges(
     const limit = change.kind === KIND_STATE ? MAX_STATE_BYTES : MAX_CHANGE_BYTES
     if (change.update.length > limit) return { ok: false, code: 'too-large', caseId: change.caseId }
     const payload = encodePayload(replica.natives, change.update)
+    if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
     const state = await replica.caseState(replica.keyOf(change.caseId))
     const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
     if (change.kind !== KIND_STATE && stored + payload.length > MAX_CASE_BYTES)

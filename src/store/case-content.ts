@@ -10,7 +10,14 @@ import * as Y from 'yjs'
 import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
 import { equalBytes, fromHex, toHex, U32_MAX } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
-import { COMPACT_PARTS, COMPACT_TAIL_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
+import {
+  COMPACT_PARTS,
+  COMPACT_TAIL_BYTES,
+  LARGE_PART_BYTES,
+  MAX_CHANGE_BYTES,
+  MAX_PAYLOAD_BYTES,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogChange, type LogId } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload, encodePayload } from '../protocol/payload.js'
@@ -258,18 +265,32 @@ export class CaseDraft {
 
   /** Merges parts before they become many: the tail by merging updates, everything through a document. */
   async compact(db: SealedDb): Promise<void> {
-    const [first, ...tail] = this.state.parts
+    const { parts } = this.state
+    // Large parts at the beginning stay as they are: with them, one part would outgrow what a message carries.
+    const large = parts.findIndex(({ bytes }) => bytes < LARGE_PART_BYTES)
+    const [first, ...tail] = large < 0 ? [] : parts.slice(large)
     if (!first || tail.length < COMPACT_PARTS) return
-    const updates = decodeParts(this.natives, await this.parts(db), this.state.unchecked)
     const tailBytes = tail.reduce((sum, part) => sum + part.bytes, 0)
     const whole = tailBytes > Math.max(COMPACT_TAIL_BYTES, first.bytes / 2)
-    const kept = whole ? [] : [first]
-    const merged = whole ? mergeThroughDoc(updates) : Y.mergeUpdates(updates.slice(1))
+    const kept = parts.slice(0, whole ? large : large + 1)
+    // Which updates belong to which parts is known only once void ones are out.
+    if (this.state.unchecked && kept.length > 0) return
+    const all = decodeParts(this.natives, await this.parts(db), this.state.unchecked)
+    const updates = all.slice(kept.length)
+    const merged = kept.length === 0 ? mergeThroughDoc(updates) : Y.mergeUpdates(updates)
     // One part must stay readable by everybody; what would outgrow that stays in several.
     if (merged.length > MAX_STATE_BYTES) return
-    for (const { number } of whole ? this.state.parts : tail) this.dropPart(number)
+    const payload = encodePayload(this.natives, merged)
+    if (payload.length > MAX_PAYLOAD_BYTES) return
+    for (const { number } of parts.slice(kept.length)) this.dropPart(number)
     this.state.parts = kept
-    this.addPart(encodePayload(this.natives, merged))
+    this.addPart(payload)
+  }
+
+  /** Drops parts whose whole content is in others, too. */
+  dropParts(numbers: Set<number>): void {
+    for (const { number } of this.state.parts) if (numbers.has(number)) this.dropPart(number)
+    this.state.parts = this.state.parts.filter(({ number }) => !numbers.has(number))
   }
 
   writes(): Write[] {

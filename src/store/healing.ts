@@ -6,8 +6,14 @@
  *  [H3] what a case holds beyond my frontier is restated before "in sync" is reported.
  */
 import { equalBytes, toHex } from '../protocol/bytes.js'
-import { highestCommon } from '../protocol/frontier.js'
-import { CHECK_BYTES, MAX_CLAIMS, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { compareFork, type ForkPoint, forkSeqs } from '../protocol/fork.js'
+import {
+  CHECK_BYTES,
+  MAX_CHANGE_BYTES,
+  MAX_CLAIMS,
+  MAX_FORK_POINTS,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
 import {
   KIND_STATE,
   KIND_TOMBSTONE,
@@ -137,28 +143,63 @@ export async function learnCuts(
   return changed
 }
 
-/** A peer's checks of a log that it found contradicted: cut where both last agree. False if nothing differs. */
-export async function cutByChecks(replica: Replica, id: LogId, theirs: Uint8Array): Promise<boolean> {
+/** My checks of a log at some places of (low..high], to be held against a peer's; `also` is one of the places. */
+export async function forkPoints(
+  replica: Replica,
+  id: LogId,
+  low: number,
+  high: number,
+  also = 0,
+): Promise<ForkPoint[]> {
+  const seqs = new Set(forkSeqs(low, high))
+  if (also > 0 && also <= high) seqs.add(also)
+  const points: ForkPoint[] = []
+  for (const seq of [...seqs].sort((a, b) => a - b)) {
+    points.push({ seq, check: (await replica.logs.checkAt(id, seq)) ?? new Uint8Array(CHECK_BYTES) })
+  }
+  return points.slice(-MAX_FORK_POINTS)
+}
+
+/**
+ * A peer's checks of a log that it found contradicted. Cuts where both last agree; gives my own points to be held
+ * against the peer's if that isn't known yet.
+ */
+export async function narrowFork(
+  replica: Replica,
+  id: LogId,
+  theirs: ForkPoint[],
+): Promise<{ cut: boolean; answer?: ForkPoint[] }> {
   const log = replica.logs.get(id)
-  if (!log) return false
-  const mine = await replica.logs.checks(id, 0, log.seq)
-  const common = highestCommon(mine, theirs)
-  const theirSeq = Math.floor(theirs.length / CHECK_BYTES)
-  const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id && doubt.seq <= theirSeq)
-  const doubted = doubts.some(
-    ({ seq, check }) => !equalBytes(check, theirs.subarray((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES)),
-  )
-  if (!doubted && common >= Math.min(log.seq, theirSeq)) return false
-  const seq = Math.min(common, ...doubts.map((doubt) => doubt.base))
-  return cutLog(replica, id, seq, mine.slice((seq - 1) * CHECK_BYTES, seq * CHECK_BYTES))
+  if (!log) return { cut: false }
+  const mine = new Map<number, Uint8Array | undefined>()
+  for (const { seq } of theirs) mine.set(seq, await replica.logs.checkAt(id, seq))
+  const outcome = compareFork(theirs, log.seq, (seq) => mine.get(seq))
+  if (outcome.kind === 'narrow') {
+    return { cut: false, answer: await forkPoints(replica, id, outcome.low, outcome.high) }
+  }
+  const said = new Map(theirs.map(({ seq, check }) => [seq, check]))
+  const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id)
+  const unlike = doubts.filter(({ seq, check }) => said.has(seq) && !equalBytes(check, said.get(seq)!))
+  if (outcome.kind === 'same') {
+    if (unlike.length === 0) return { cut: false }
+    return { cut: await cutAt(replica, id, Math.min(log.seq, ...unlike.map(({ base }) => base))) }
+  }
+  // What was taken on a claim that can't be confirmed any more may be of either branch.
+  const unproven = doubts.filter(({ seq, check }) => !equalBytes(check, said.get(seq) ?? new Uint8Array(0)))
+  return { cut: await cutAt(replica, id, Math.min(outcome.seq, ...unproven.map(({ base }) => base))) }
+}
+
+/** Cuts where my own check proves what both hold; before the first change if it is unknown. */
+async function cutAt(replica: Replica, id: LogId, seq: number): Promise<boolean> {
+  const check = seq === 0 ? undefined : await replica.logs.checkAt(id, seq)
+  return cutLog(replica, id, check ? seq : 0, check ?? new Uint8Array(CHECK_BYTES))
 }
 
 /** Content was taken on a claim that the frontier now contradicts: cut where that claim began. */
 export async function sweepDoubts(replica: Replica, doubts: Doubt[]): Promise<boolean> {
   let changed = false
   for (const { log, base } of doubts) {
-    const check = base === 0 ? undefined : await replica.logs.checkAt(log, base)
-    if (await cutLog(replica, log, check ? base : 0, check ?? new Uint8Array(CHECK_BYTES))) changed = true
+    if (await cutAt(replica, log, base)) changed = true
   }
   return changed
 }
@@ -223,12 +264,17 @@ async function restateWhere(
       replica.cases.noteDamaged(key)
       continue
     }
+    const before = new Set((await replica.caseState(key))?.parts.map(({ number }) => number))
     const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }
     if (!outcome.ok) continue
     const state = await replica.caseState(key)
     if (!state) continue
     const draft = new CaseDraft(state, replica.natives)
     lower(draft.state)
+    // What was restated is held twice now, unless it was compacted meanwhile.
+    const states = changes.filter(({ kind }) => kind === KIND_STATE).length
+    const fresh = state.parts.filter(({ number }) => !before.has(number)).length
+    if (states > 0 && fresh === states) draft.dropParts(before)
     draft.rowGiven = true
     await replica.commitCases([draft], [], replica.meta)
   }
@@ -247,8 +293,11 @@ async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChan
   if (state.parts.length > 0) {
     const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
     if (parts.some((part) => part === undefined)) throw new MissingPartError(key)
-    const update = mergeThroughDoc(decodeParts(replica.natives, parts as Uint8Array[], state.unchecked))
-    changes.push({ caseId, kind: KIND_STATE, update })
+    const updates = decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
+    const merged = mergeThroughDoc(updates)
+    // What would outgrow one change goes as several states: each part was taken in one.
+    for (const update of merged.length > MAX_CHANGE_BYTES ? updates : [merged])
+      changes.push({ caseId, kind: KIND_STATE, update })
   }
   for (const { payload } of state.parked) {
     const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)

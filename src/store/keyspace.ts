@@ -14,6 +14,9 @@ export const keys = {
   transfer: () => prefix('x'),
   /** Keys of cases that a transfer could not bring because the sender's copy was damaged. */
   damaged: () => prefix('b'),
+  /** One stretch of the checks of a transfer's target; there are two slots. */
+  targetChecks: (slot: number, log: LogId, number: number) =>
+    prefix('u', Uint8Array.of(slot), fromHex(log), u32(number)),
   log: (log: LogId) => prefix('f', fromHex(log)),
   change: (log: LogId, seq: number) => prefix('l', fromHex(log), u32(seq)),
   checks: (log: LogId, block: number) => prefix('h', fromHex(log), u32(block)),
@@ -32,6 +35,14 @@ export const keys = {
 /** All parts of one case. */
 export function partRange(key: Uint8Array): { gte: Uint8Array; lte: Uint8Array } {
   return { gte: keys.part(key, 0), lte: keys.part(key, 0xffffffff) }
+}
+
+/** All checks in one slot of a transfer's target. */
+export function targetRange(slot: number): { gte: Uint8Array; lte: Uint8Array } {
+  return {
+    gte: keys.targetChecks(slot, '00'.repeat(16), 0),
+    lte: keys.targetChecks(slot, 'ff'.repeat(16), 0xffffffff),
+  }
 }
 
 /** All keys of one kind. */

@@ -10,7 +10,7 @@ import { checkOf, logIdOf, openingHead } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { ChangeRow, LogRow } from './records.gen.js'
-import type { SealedDb, Write } from './sealed-db.js'
+import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
 /** A held log with what only its holder needs. Immutable: a change makes a new value. */
 export interface StoredLog extends HeldLog {
@@ -75,13 +75,23 @@ export class LogTable {
     if (!held || seq < 1 || seq > held.seq) return undefined
     if (seq === held.seq) return held.check
     if (seq > held.retainedFrom) {
-      const row = await this.db.get(keys.change(log, seq))
+      const row = await this.sound(keys.change(log, seq))
       return row && ChangeRow.decode(row).check
     }
-    const block = await this.db.get(keys.checks(log, blockOf(seq)))
+    const block = await this.sound(keys.checks(log, blockOf(seq)))
     const at = offsetOf(seq)
     const check = block?.subarray(at, at + CHECK_BYTES)
     return check?.length === CHECK_BYTES && check.some((byte) => byte !== 0) ? check : undefined
+  }
+
+  /** A row, or undefined if its bits have rotted: what can't be read is unknown, and stands in nobody's way. */
+  private async sound(key: Uint8Array): Promise<Uint8Array | undefined> {
+    try {
+      return await this.db.get(key)
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error
+      return undefined
+    }
   }
 
   /** Checks of (from..to], 8 bytes each, zeros where unknown. */
@@ -94,27 +104,34 @@ export class LogTable {
     }
     const lastPruned = Math.min(to, held.retainedFrom)
     for (let block = blockOf(from + 1); block <= blockOf(lastPruned) && lastPruned > from; block++) {
-      const row = await this.db.get(keys.checks(log, block))
+      const row = await this.sound(keys.checks(log, block))
       if (!row) continue
       for (let at = 0; at + CHECK_BYTES <= row.length; at += CHECK_BYTES) {
         put(block * CHECKS_PER_BLOCK + at / CHECK_BYTES + 1, row.subarray(at, at + CHECK_BYTES))
       }
     }
-    for await (const { seq, row } of this.retained(log, Math.max(from, held.retainedFrom), to))
+    for await (const { seq, row } of this.readable(log, Math.max(from, held.retainedFrom), to))
       put(seq, row.check)
+    put(held.seq, held.check)
     return out
   }
 
-  /** Retained changes of (from..to] in order. */
+  /** Retained changes of (from..to] in order, up to the first that is gone or has rotted. */
   async *retained(log: LogId, from: number, to: number): AsyncGenerator<RetainedChange> {
-    if (to <= from) return
     let next = from + 1
-    const range = { gte: keys.change(log, from + 1), lt: keys.change(log, to + 1) }
-    for await (const { key, value } of this.db.rows(range)) {
-      const seq = readU32(key, key.length - 4)
+    for await (const change of this.readable(log, from, to)) {
       // One is gone: nothing behind it may be given under another number.
-      if (seq !== next++) return
-      yield { seq, row: ChangeRow.decode(value) }
+      if (change.seq !== next++) return
+      yield change
+    }
+  }
+
+  /** Every retained change of (from..to] that can be read, in order. */
+  async *readable(log: LogId, from: number, to: number): AsyncGenerator<RetainedChange> {
+    if (to <= from) return
+    const range = { gte: keys.change(log, from + 1), lt: keys.change(log, to + 1) }
+    for await (const { key, value } of this.db.rows(range, () => {})) {
+      yield { seq: readU32(key, key.length - 4), row: ChangeRow.decode(value) }
     }
   }
 
@@ -125,7 +142,7 @@ export class LogTable {
     for (let block = blockOf(from + 1); block <= blockOf(to) && to > from; block++) {
       const first = block * CHECKS_PER_BLOCK + 1
       const key = keys.checks(log, block)
-      const old = first <= from ? ((await this.db.get(key)) ?? new Uint8Array(0)) : new Uint8Array(0)
+      const old = first <= from ? ((await this.sound(key)) ?? new Uint8Array(0)) : new Uint8Array(0)
       const last = Math.min(to, first + CHECKS_PER_BLOCK - 1)
       const value = new Uint8Array((last - first + 1) * CHECK_BYTES)
       value.set(old.subarray(0, Math.min(old.length, Math.max(0, from - first + 1) * CHECK_BYTES)))

@@ -2,15 +2,20 @@
 
 import type { States } from '../protocol/envelope.gen.js'
 import type { LetterBody, LogRange } from '../protocol/envelope.js'
+import { itemMessages } from '../protocol/items.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
-import { openingToWire, runToWire, targetToWire } from '../protocol/wire.js'
-import { openStates } from './outgoing.js'
+import type { Item } from '../protocol/sync.gen.js'
+import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
+import { openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
+import { openStates, readChecks } from './outgoing.js'
 import { casesFrom, readChanges, readItems } from './reading.js'
 import type { Replica } from './replica.js'
 
 /** About so much in one letter: a lost connection repeats no more, and a relay holds it in memory without care. */
 export const LETTER_BYTES = 512 * 1024
+/** Stretches of checks in one part: as much as a letter. */
+const STRETCHES_PER_PART = 8
 
 export interface ChangesLetter {
   body: LetterBody
@@ -47,6 +52,9 @@ async function checkAt(replica: Replica, log: LogId, seq: number): Promise<Uint8
 /** A transfer of whole states to be left at a relay: its target is fixed when it begins. Flush before it is told. */
 export class StatesWriter {
   private after: Uint8Array = new Uint8Array(0)
+  private isRead = false
+  private messages: Item[][] = []
+  private checks: CheckRange[][] | undefined
 
   private constructor(
     private readonly replica: Replica,
@@ -77,20 +85,30 @@ export class StatesWriter {
     return this.opened.target.map(({ log, from, seq }) => ({ log, from, to: seq }))
   }
 
-  /** The next part. undefined: a case turned out to be damaged, and the transfer can't be finished. */
+  /** The next part: the target, then its checks, then the cases. undefined: one of them is damaged here after all. */
   async next(index: number): Promise<States | undefined> {
-    const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES)
-    if (read.missing.length > 0) return undefined
-    this.after = read.after
-    const first = index === 0
-    return {
-      set: this.set,
-      index,
-      last: read.done,
-      target: first ? this.opened.target.map(targetToWire) : [],
-      openings: first ? this.opened.openings.map(openingToWire) : [],
-      items: read.items,
+    const { set, opened } = this
+    const part: States = { set, index, last: false, target: [], openings: [], items: [], stretches: [] }
+    if (!this.checks) {
+      this.checks = [...stretchesOf(opened.target)]
+      return {
+        ...part,
+        target: opened.target.map(targetToWire),
+        openings: opened.openings.map(openingToWire),
+      }
     }
+    const ranges = this.checks.splice(0, STRETCHES_PER_PART).flat()
+    if (ranges.length > 0)
+      return { ...part, stretches: (await readChecks(this.replica, ranges)).map(stretchToWire) }
+    while (this.messages.length === 0 && !this.isRead) {
+      const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES)
+      if (read.missing.length > 0) return undefined
+      this.after = read.after
+      this.isRead = read.done
+      this.messages = itemMessages(read.items)
+    }
+    const items = this.messages.shift() ?? []
+    return { ...part, items, last: this.isRead && this.messages.length === 0 }
   }
 }
 

@@ -1,9 +1,9 @@
 /** The serving half of a transfer of whole states: its target, fixed when it begins. */
 import type { LogId, LogOpening } from '../protocol/log.js'
-import type { TargetLog } from '../protocol/transfer.js'
+import type { CheckRange, CheckStretch, TargetLog } from '../protocol/transfer.js'
 import type { Replica } from './replica.js'
 
-/** Every log that reaches beyond the receiver's frontier, with proof and checks from there on. Flush before it is told. */
+/** Every log that reaches beyond the receiver's frontier, with its proof. Flush before it is told. */
 export async function openStates(
   replica: Replica,
   frontier: Map<LogId, number>,
@@ -11,20 +11,22 @@ export async function openStates(
   return replica.exclusive(async () => {
     const target: TargetLog[] = []
     const openings: LogOpening[] = []
-    for (const log of replica.logs.all()) {
-      const from = frontier.get(log.log) ?? 0
-      if (log.seq <= from) continue
-      const { seq, head, signature } = log
-      target.push({
-        log: log.log,
-        seq,
-        head,
-        signature,
-        from,
-        checks: await replica.logs.checks(log.log, from, seq),
-      })
-      openings.push(log)
+    for (const held of replica.logs.all()) {
+      const from = frontier.get(held.log) ?? 0
+      if (held.seq <= from) continue
+      const { log, seq, check, head, signature } = held
+      target.push({ log, seq, check, head, signature, from })
+      openings.push(held)
     }
     return { target, openings, cases: replica.meta.total + replica.meta.deleted }
   })
+}
+
+/** Checks of these ranges; zeros where unknown, or beyond what is held any more. */
+export async function readChecks(replica: Replica, ranges: CheckRange[]): Promise<CheckStretch[]> {
+  const stretches: CheckStretch[] = []
+  for (const { log, from, to } of ranges) {
+    stretches.push({ log, from, checks: await replica.logs.checks(log, from, to) })
+  }
+  return stretches
 }

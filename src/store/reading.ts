@@ -1,7 +1,7 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
 import { fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
-import { CASE_KEY_BYTES } from '../protocol/limits.js'
+import { CASE_KEY_BYTES, MAX_CASE_STATE_BYTES, MAX_ITEM_CLOCKS, MAX_ROW_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseState, decodeCase } from './case-content.js'
@@ -27,65 +27,83 @@ export async function readChanges(
   limitBytes: number,
 ): Promise<ReadChanges> {
   const out: ReadChanges = { runs: [], openings: [], reached: new Map(), done: true, pruned: [] }
-  const sources: {
-    log: StoredLog
-    rows: AsyncGenerator<RetainedChange>
-    next: RetainedChange | undefined
-  }[] = []
+  const readers: RunReader[] = []
   for (const [id, seq] of from) {
     const log = replica.logs.get(id)
     if (!log || seq >= log.seq) continue
-    if (seq < log.retainedFrom) {
-      out.pruned.push(id)
-      continue
-    }
-    const rows = replica.logs.retained(id, seq, log.seq)
-    sources.push({ log, rows, next: (await rows.next()).value ?? undefined })
+    if (seq < log.retainedFrom) out.pruned.push(id)
+    else readers.push(await RunReader.open(replica, log, seq))
   }
   let bytes = 0
-  const opened = new Set<LogId>()
-  for (;;) {
-    let first: (typeof sources)[number] | undefined
-    for (const source of sources) {
-      if (source.next && (!first?.next || source.next.row.order < first.next.row.order)) first = source
-    }
-    if (!first?.next) break
+  for (let reader = earliest(readers); reader; reader = earliest(readers)) {
     if (bytes >= limitBytes) {
       out.done = false
       break
     }
-    const { log } = first
-    const run: ChangeRun = {
-      log: log.log,
-      from: first.next.seq - 1,
-      changes: [],
-      signature: new Uint8Array(0),
-    }
-    let item: RetainedChange | undefined = first.next
-    while (item) {
-      run.changes.push(item.row)
-      bytes += item.row.payload.length + 64
-      run.signature = item.row.signature
-      item = (await first.rows.next()).value ?? undefined
-      if (run.signature.length > 0) break
-    }
-    first.next = item
-    const end = run.from + run.changes.length
-    // Changes behind a lost one can't be proven any more: their reader needs whole states.
-    if (run.signature.length === 0 && !(log.cut && end === log.seq)) {
-      out.pruned.push(log.log)
-      first.next = undefined
-      continue
-    }
+    const run = await reader.read()
+    if (!run) continue
+    bytes += run.changes.reduce((sum, { payload }) => sum + payload.length + 64, 0)
     out.runs.push(run)
-    out.reached.set(log.log, run.from + run.changes.length)
-    if (!opened.has(log.log)) {
-      opened.add(log.log)
-      out.openings.push(log)
-    }
+    if (!out.reached.has(run.log)) out.openings.push(reader.log)
+    out.reached.set(run.log, run.from + run.changes.length)
   }
-  for (const source of sources) await source.rows.return(undefined)
+  for (const reader of readers) {
+    // Changes behind a lost one can't be proven any more: their reader needs whole states.
+    if (reader.isBroken) out.pruned.push(reader.log.log)
+    await reader.close()
+  }
   return out
+}
+
+/** The retained changes of one log, run by run. */
+class RunReader {
+  /** The change that the next run begins with. */
+  next: RetainedChange | undefined
+  /** A change is gone, or has rotted, before the end of the log. */
+  isBroken = false
+
+  private constructor(
+    readonly log: StoredLog,
+    private readonly rows: AsyncGenerator<RetainedChange>,
+  ) {}
+
+  static async open(replica: Replica, log: StoredLog, seq: number): Promise<RunReader> {
+    const reader = new RunReader(log, replica.logs.retained(log.log, seq, log.seq))
+    await reader.advance(seq)
+    return reader
+  }
+
+  private async advance(seq: number): Promise<void> {
+    this.next = (await this.rows.next()).value ?? undefined
+    if (!this.next && seq < this.log.seq) this.isBroken = true
+  }
+
+  /** One run up to its signature; undefined if it has lost its end. */
+  async read(): Promise<ChangeRun | undefined> {
+    const changes: ChangeRun['changes'] = []
+    const from = this.next ? this.next.seq - 1 : this.log.seq
+    while (this.next) {
+      const { seq, row } = this.next
+      changes.push(row)
+      await this.advance(seq)
+      const isEnd = row.signature.length > 0 || (this.log.cut !== undefined && seq === this.log.seq)
+      if (isEnd) return { log: this.log.log, from, changes, signature: row.signature }
+    }
+    return undefined
+  }
+
+  async close(): Promise<void> {
+    await this.rows.return(undefined)
+  }
+}
+
+/** The reader whose next run was integrated first. */
+function earliest(readers: RunReader[]): RunReader | undefined {
+  let first: RunReader | undefined
+  for (const reader of readers) {
+    if (reader.next && (!first?.next || reader.next.row.order < first.next.row.order)) first = reader
+  }
+  return first
 }
 
 /** The key range behind `after` (empty: from the beginning). */
@@ -135,16 +153,13 @@ export async function readItems(
       }
       out.after = state.key
       if (!touchedBeyond(state, frontier)) continue
-      wanted.push(state)
-      bytes +=
-        64 +
-        state.row.length +
-        state.parked.reduce((sum, { payload }) => sum + payload.length, 0) +
-        state.parts.reduce((sum, part) => sum + part.bytes, 0)
+      if (isServable(state)) wanted.push(state)
+      else out.missing.push(state.key)
+      bytes += 64 + state.row.length + stateBytes(state)
     }
     out.items = await itemsOf(replica, wanted)
     // The last stretch names all that are known to be damaged, those whose own row can't be read included.
-    if (out.done) out.missing = [...replica.damaged.values()]
+    if (out.done) out.missing.push(...replica.damaged.values())
     return out
   })
 }
@@ -155,11 +170,18 @@ export function readCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[
     const states: CaseState[] = []
     for (const key of wanted) {
       const state = await replica.caseState(key).catch(() => undefined)
-      if (state) states.push(state)
+      if (state && isServable(state)) states.push(state)
     }
     return itemsOf(replica, states)
   })
 }
+
+const stateBytes = ({ parts, parked }: CaseState): number =>
+  parked.reduce((sum, { payload }) => sum + payload.length, 0) +
+  parts.reduce((sum, part) => sum + part.bytes, 0)
+
+/** Nobody would take a case that is larger than any that honest devices make. */
+const isServable = (state: CaseState) => stateBytes(state) <= MAX_CASE_STATE_BYTES
 
 async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
   const partKeys = states.flatMap((state) => state.parts.map(({ number }) => keys.part(state.key, number)))
@@ -183,11 +205,20 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
       touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
       parts: parts as Uint8Array[],
       parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
-      row: utf8(state.row),
-      clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
+      row: rowToWire(state.row),
+      clocks:
+        state.clocks.size > MAX_ITEM_CLOCKS
+          ? []
+          : [...state.clocks].map(([client, clock]) => ({ client, clock })),
+      more: false,
     })
   }
   return items
+}
+
+function rowToWire(row: string): Uint8Array {
+  const bytes = utf8(row)
+  return bytes.length <= MAX_ROW_BYTES ? bytes : new Uint8Array(0)
 }
 
 /** Values of parts; a damaged one counts as missing. */

@@ -84,7 +84,7 @@ export interface TargetRow {
   head: Uint8Array;
   signature: Uint8Array;
   from: number;
-  checks: Uint8Array;
+  check: Uint8Array;
 }
 
 /** An unfinished transfer: for every case up to the cursor, everything up to the target is held. */
@@ -92,6 +92,8 @@ export interface TransferRow {
   target: TargetRow[];
   cursor: Uint8Array;
   missing: Uint8Array[];
+  /** Where the target's checks lie. */
+  slot: number;
 }
 
 export interface ClaimRow {
@@ -119,6 +121,9 @@ export interface MailSetRow {
   beyond: boolean;
   number: number;
   openings: OpeningRow[];
+  /** Where the target's checks lie, and how many stretches of each target log have come. */
+  slot: number;
+  stretches: number[];
 }
 
 export interface OpeningRow {
@@ -952,7 +957,7 @@ function createBaseTargetRow(): TargetRow {
     head: new Uint8Array(0),
     signature: new Uint8Array(0),
     from: 0,
-    checks: new Uint8Array(0),
+    check: new Uint8Array(0),
   };
 }
 
@@ -973,8 +978,8 @@ export const TargetRow: MessageFns<TargetRow> = {
     if (message.from !== 0) {
       writer.uint32(40).uint32(message.from);
     }
-    if (message.checks.length !== 0) {
-      writer.uint32(50).bytes(message.checks);
+    if (message.check.length !== 0) {
+      writer.uint32(58).bytes(message.check);
     }
     return writer;
   },
@@ -1032,12 +1037,12 @@ export const TargetRow: MessageFns<TargetRow> = {
             message.from = reader.uint32();
             continue;
           }
-          case 6: {
-            if (tag !== 50) {
+          case 7: {
+            if (tag !== 58) {
               break;
             }
 
-            message.checks = reader.bytes();
+            message.check = reader.bytes();
             continue;
           }
         }
@@ -1054,7 +1059,7 @@ export const TargetRow: MessageFns<TargetRow> = {
 };
 
 function createBaseTransferRow(): TransferRow {
-  return { target: [], cursor: new Uint8Array(0), missing: [] };
+  return { target: [], cursor: new Uint8Array(0), missing: [], slot: 0 };
 }
 
 export const TransferRow: MessageFns<TransferRow> = {
@@ -1067,6 +1072,9 @@ export const TransferRow: MessageFns<TransferRow> = {
     }
     for (const v of message.missing) {
       writer.uint32(26).bytes(v!);
+    }
+    if (message.slot !== 0) {
+      writer.uint32(32).uint32(message.slot);
     }
     return writer;
   },
@@ -1106,6 +1114,14 @@ export const TransferRow: MessageFns<TransferRow> = {
             }
 
             message.missing.push(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.slot = reader.uint32();
             continue;
           }
         }
@@ -1298,7 +1314,7 @@ export const StatementRow: MessageFns<StatementRow> = {
 };
 
 function createBaseMailSetRow(): MailSetRow {
-  return { target: [], parts: [], count: 0, beyond: false, number: 0, openings: [] };
+  return { target: [], parts: [], count: 0, beyond: false, number: 0, openings: [], slot: 0, stretches: [] };
 }
 
 export const MailSetRow: MessageFns<MailSetRow> = {
@@ -1324,6 +1340,16 @@ export const MailSetRow: MessageFns<MailSetRow> = {
     }
     for (const v of message.openings) {
       OpeningRow.encode(v!, writer.uint32(50).fork()).join();
+    }
+    if (message.slot !== 0) {
+      writer.uint32(56).uint32(message.slot);
+    }
+    if (message.stretches.length !== 0) {
+      writer.uint32(66).fork();
+      for (const v of message.stretches) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1398,6 +1424,32 @@ export const MailSetRow: MessageFns<MailSetRow> = {
 
             message.openings.push(OpeningRow.decode(reader, reader.uint32()));
             continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.slot = reader.uint32();
+            continue;
+          }
+          case 8: {
+            if (tag === 64) {
+              message.stretches.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 66) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.stretches.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

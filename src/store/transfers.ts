@@ -1,45 +1,55 @@
 /** The receiving half of a transfer of whole states (rules [T1]–[T4] in protocol/transfer.ts). */
-import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
-import { equalBytes, fromHex, fromUtf8, toHex } from '../protocol/bytes.js'
-import { fits } from '../protocol/content.js'
+import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
-import {
-  CASE_KEY_BYTES,
-  CHECK_BYTES,
-  LOG_ID_BYTES,
-  MAX_CASE_ID_UNITS,
-  MAX_STATE_BYTES,
-} from '../protocol/limits.js'
+import { CASE_KEY_BYTES, CHECKS_PER_STRETCH } from '../protocol/limits.js'
 import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protocol/log.js'
-import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
-import { resumedTarget, type TargetLog, targetCheck } from '../protocol/transfer.js'
-import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
-import { parseRow } from './case-row.js'
+import {
+  boundedTarget,
+  type CheckStretch,
+  isConfirmed,
+  meetingsOf,
+  stretchNumber,
+  type TargetLog,
+} from '../protocol/transfer.js'
+import { adoptedLog, writeChecks } from './adopting.js'
+import type { CaseDraft } from './case-content.js'
 import { type Doubt, readDoubts } from './healing.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { DoubtRow, MetaRow, TransferRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
+import { takeItem } from './taking.js'
+import { TargetChecks } from './target-checks.js'
 
 export interface Transfer {
   target: TargetLog[]
   cursor: Uint8Array
+  /** Where the target's checks lie. */
+  slot: number
 }
 
 /** The unfinished transfer, if there is one. */
 export async function readTransfer(replica: Replica): Promise<Transfer | undefined> {
   const value = await replica.db.get(keys.transfer())
   if (!value) return undefined
-  const row = TransferRow.decode(value)
-  return { target: row.target.map((log) => ({ ...log, log: toHex(log.log) })), cursor: row.cursor }
+  const { target, cursor, slot } = TransferRow.decode(value)
+  return { target: target.map((log) => ({ ...log, log: toHex(log.log) })), cursor, slot }
 }
 
-function transferWrite(transfer: Transfer): Write {
-  const target = transfer.target.map((log) => ({ ...log, log: fromHex(log.log) }))
-  const value = TransferRow.encode({ target, cursor: transfer.cursor, missing: [] }).finish()
+function transferWrite({ target, cursor, slot }: Transfer): Write {
+  const logs = target.map((log) => ({ ...log, log: fromHex(log.log) }))
+  const value = TransferRow.encode({ target: logs, cursor, slot, missing: [] }).finish()
   return { key: keys.transfer(), value }
+}
+
+/** What the sender offers: its target, and how much of the checks has come. */
+interface Offered {
+  logs: Map<LogId, TargetLog>
+  /** Stretches of each log that have come. */
+  stretches: Map<LogId, number>
+  checks: TargetChecks
 }
 
 /** A transfer being received. Lives as long as its session; what it has reached is on disk. */
@@ -48,19 +58,30 @@ export class IncomingTransfer {
   private beyond: boolean
   private readonly cuts: number
   private readonly loose: number
+  /** What the sender offers; it becomes the target before the first case is taken. */
+  private offered: Offered | undefined
 
   private constructor(
     private readonly replica: Replica,
     private transfer: Transfer,
+    offered: TargetLog[],
     private readonly openings: Map<LogId, StoredLog>,
-    resumed: boolean,
+    /** A cut since TAKE dropped what the cursor stood for: cases are skipped that nothing claims any more. */
+    private readonly isStale: boolean,
   ) {
-    this.beyond = resumed || replica.meta.unclaimed
+    this.beyond = this.isResumed || replica.meta.unclaimed
     this.cuts = replica.cuts
     this.loose = replica.loose
+    const checks = new TargetChecks(replica.db, 1 - transfer.slot)
+    this.offered = { logs: new Map(offered.map((log) => [log.log, log])), stretches: new Map(), checks }
   }
 
-  /** Starts or resumes. Target logs that can't be proven, or are my own current one, are left out. */
+  /**
+   * Starts or resumes. Target logs that can't be proven, or are my own current one, are left out. The checks follow;
+   * until all are here, what was stored of an earlier attempt stands.
+   *
+   * @param after the cursor that TAKE named.
+   */
   static begin(
     replica: Replica,
     offered: TargetLog[],
@@ -69,31 +90,79 @@ export class IncomingTransfer {
   ): Promise<IncomingTransfer> {
     return replica.exclusive(async () => {
       const fresh = replica.freshLogs(openings)
-      const proven = offered.filter((log) => isProven(replica, fresh, log))
+      const proven = boundedTarget(offered.filter((log) => isProven(replica, fresh, log)))
       const stored = await readTransfer(replica)
-      const resumed = stored !== undefined && stored.cursor.length > 0
-      // A cut since TAKE dropped what the cursor stood for: cases are skipped that nothing claims any more.
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
-      const transfer: Transfer = {
-        target: isStale ? [] : resumed ? resumedTarget(stored.target, proven) : proven,
-        cursor: stored?.cursor ?? new Uint8Array(0),
-      }
-      const incoming = new IncomingTransfer(replica, transfer, fresh, resumed)
+      const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
+      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale)
+      await incoming.offered?.checks.clear()
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
-      await replica.db.write([
-        transferWrite(transfer),
-        metaRow,
-        ...doubtWrites(replica, proven, await readDoubts(replica)),
-      ])
-      replica.meta = { ...replica.meta, unclaimed: true }
+      await replica.db.write([transferWrite(transfer), metaRow])
+      replica.meta = meta
       return incoming
     })
+  }
+
+  private get isResumed(): boolean {
+    return this.transfer.cursor.length > 0
+  }
+
+  /** Checks of the offered target. What doesn't follow what is here is passed over, and its log drops out. */
+  takeChecks(stretches: CheckStretch[]): Promise<void> {
+    return this.replica.exclusive(async () => {
+      const { offered } = this
+      if (!offered) return
+      const writes: Write[] = []
+      for (const stretch of stretches) {
+        const log = offered.logs.get(stretch.log)
+        const next = offered.stretches.get(stretch.log) ?? 0
+        if (!log || stretchNumber(log, stretch) !== next) continue
+        const isLast = stretch.from + CHECKS_PER_STRETCH >= log.seq
+        if (isLast && !equalBytes(stretch.checks.subarray(-log.check.length), log.check)) continue
+        writes.push(offered.checks.write(stretch, next))
+        offered.stretches.set(stretch.log, next + 1)
+      }
+      await this.replica.db.write(writes)
+    })
+  }
+
+  /**
+   * [T2] All checks that will come are here: what is offered becomes the target, as far as an earlier attempt's
+   * allows. Until the frontier confirms them, claims that content is taken on are kept as doubts.
+   */
+  private async settleTarget(): Promise<void> {
+    const { replica, offered } = this
+    if (!offered) return
+    this.offered = undefined
+    if (this.isOvertaken) return
+    const complete = [...offered.logs.values()].filter(
+      ({ log, from, seq }) => (offered.stretches.get(log) ?? 0) * CHECKS_PER_STRETCH >= seq - from,
+    )
+    const old = new TargetChecks(replica.db, this.transfer.slot)
+    const target: TargetLog[] = this.isResumed || this.isStale ? [] : complete
+    if (this.isResumed && !this.isStale) {
+      for (const meeting of meetingsOf(this.transfer.target, complete)) {
+        const { low, high, isStoredHigher } = meeting
+        const check = await (isStoredHigher ? old : offered.checks).at(high, low.seq)
+        // Its checks begin where the new list does.
+        const from = offered.logs.get(low.log)?.from ?? low.from
+        if (isConfirmed(meeting, check) && low.seq > from) target.push({ ...low, from })
+      }
+    }
+    const transfer = { ...this.transfer, target, slot: offered.checks.slot }
+    await replica.db.write([
+      transferWrite(transfer),
+      ...(await doubtWrites(replica, [...offered.logs.values()], offered.checks, await readDoubts(replica))),
+    ])
+    this.transfer = transfer
+    await old.clear()
   }
 
   /** [T1] Merges cases and moves the cursor in one batch. Early cases don't move it. */
   take(items: Item[], early: boolean, claims: LogClaim[] = []): Promise<void> {
     return this.replica.exclusive(async () => {
+      if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
       await this.replica.cases.prefetch(items.map((item) => item.key))
@@ -128,11 +197,14 @@ export class IncomingTransfer {
   end(missing: Uint8Array[]): Promise<LogId[]> {
     return this.replica.exclusive(async () => {
       const { replica } = this
+      await this.settleTarget()
       // The cut marked everything as unclaimed; comparing again decides what is still to be had.
       if (this.isOvertaken) return []
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
-      const { writes, adopted, isShort } = await adoptTarget(replica, this.transfer.target, this.openings)
-      const unclaimed = this.beyond || isShort || this.loose !== replica.loose
+      const checks = new TargetChecks(replica.db, this.transfer.slot)
+      const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)
+      const { writes, adopted } = adoption
+      const unclaimed = this.beyond || adoption.isShort || this.loose !== replica.loose
       const meta = { ...replica.meta, unclaimed }
       if (missing.length > 0) writes.push(replica.cases.damagedWrite())
       writes.push(
@@ -142,6 +214,7 @@ export class IncomingTransfer {
       await replica.db.write(writes)
       replica.meta = meta
       for (const log of adopted) replica.logs.set(log)
+      await checks.clear()
       return adopted.map((log) => log.log)
     })
   }
@@ -152,6 +225,7 @@ export async function adoptTarget(
   replica: Replica,
   targets: readonly TargetLog[],
   openings: ReadonlyMap<LogId, StoredLog>,
+  checks: TargetChecks,
 ): Promise<{ writes: Write[]; adopted: StoredLog[]; isShort: boolean }> {
   const writes: Write[] = []
   const adopted: StoredLog[] = []
@@ -160,22 +234,15 @@ export async function adoptTarget(
   for (const target of targets) {
     const held = replica.logs.get(target.log) ?? openings.get(target.log)
     if (!held || target.log === replica.liveLog) continue
-    const log = adoptedLog(held, target)
+    const log = await adoptedLog(held, target, checks)
     if (!log) {
       if (target.seq > held.seq) isShort = true
       continue
     }
-    const from = held.seq
-    const checks = target.checks.subarray(
-      (from - target.from) * CHECK_BYTES,
-      (log.seq - target.from) * CHECK_BYTES,
-    )
-    writes.push(...(await replica.logs.extendWrites(held, checks)), logWrite(log))
+    writes.push(...(await writeChecks(replica, held, log, target, checks)), logWrite(log))
     const doubt = doubts.get(log.log)
-    const confirmed = doubt && targetCheck(target, doubt.seq)
-    if (confirmed && doubt.seq <= log.seq && equalBytes(confirmed, doubt.check)) {
+    if (doubt && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))
       writes.push({ key: keys.doubt(log.log), value: undefined })
-    }
     adopted.push(log)
   }
   return { writes, adopted, isShort }
@@ -207,137 +274,39 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
   })
 }
 
-/** A log after adopting a target; undefined if the target adds nothing or contradicts what is held. */
-function adoptedLog(held: StoredLog, target: TargetLog): StoredLog | undefined {
-  const seq = held.cut ? Math.min(target.seq, held.cut.seq) : target.seq
-  if (seq <= held.seq) return undefined
-  if (held.seq > target.from) {
-    const mine = targetCheck(target, held.seq)
-    if (!mine || !equalBytes(mine, held.check)) return undefined
-  } else if (held.seq < target.from) return undefined
-  const check = targetCheck(target, seq)
-  if (!check) return undefined
-  if (held.cut && seq === held.cut.seq && !equalBytes(check, held.cut.check)) return undefined
-  const whole = seq === target.seq
-  return {
-    ...held,
-    seq,
-    check,
-    head: whole ? target.head : new Uint8Array(0),
-    signature: whole ? target.signature : new Uint8Array(0),
-    retainedFrom: seq,
-  }
-}
-
 /** A target log names its device's signature over its last head; a cut one ends at the cut everybody knows. */
 export function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
+  const { seq, head, check } = target
   const log = replica.logs.get(target.log) ?? fresh.get(target.log)
-  if (!log || target.log === replica.liveLog) return false
-  if (target.seq <= target.from || target.checks.length !== (target.seq - target.from) * CHECK_BYTES)
-    return false
-  const last = targetCheck(target, target.seq)!
-  if (target.head.length === 0) {
-    return log.cut?.seq === target.seq && equalBytes(log.cut.check, last)
-  }
-  const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), target.seq, target.head)
-  return (
-    equalBytes(checkOf(target.head), last) && replica.natives.verify(log.device, signed, target.signature)
-  )
+  if (!log || target.log === replica.liveLog || seq <= target.from) return false
+  if (head.length === 0) return log.cut?.seq === seq && equalBytes(log.cut.check, check)
+  const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), seq, head)
+  return equalBytes(checkOf(head), check) && replica.natives.verify(log.device, signed, target.signature)
+}
+
+/** Does the target's list say of a doubt what the doubt says? */
+async function confirms(target: TargetLog, checks: TargetChecks, doubt: Doubt): Promise<boolean> {
+  const check = await checks.at(target, doubt.seq)
+  return check !== undefined && equalBytes(check, doubt.check)
 }
 
 /** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
-export function doubtWrites(replica: Replica, target: TargetLog[], doubts: Doubt[]): Write[] {
+export async function doubtWrites(
+  replica: Replica,
+  target: TargetLog[],
+  checks: TargetChecks,
+  doubts: Doubt[],
+): Promise<Write[]> {
   const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))
-  return target
-    .filter((log) => {
-      const doubt = old.get(log.log)
-      const check = doubt && targetCheck(log, doubt.seq)
-      // An older doubt stays unless this target confirms it: its content may be of another branch.
-      const replaces = !doubt || (check !== undefined && equalBytes(check, doubt.check))
-      return replaces && log.seq > (replica.logs.get(log.log)?.seq ?? 0)
-    })
-    .map(({ log, seq, from, checks }) => ({
-      key: keys.doubt(log),
-      value: DoubtRow.encode({
-        log: fromHex(log),
-        base: from,
-        seq,
-        check: checks.slice(-CHECK_BYTES),
-      }).finish(),
-    }))
-}
-
-/** Merges one case's whole state into what is held. Undefined if the item is malformed. */
-export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft | undefined> {
-  const { caseId } = item
-  if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
-    return undefined
-  if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
-  if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
-  // A case whose stored bytes are damaged here starts again from what a peer holds.
-  const draft = await replica.cases.draftOrFresh(item.key, caseId)
-  const held = draft.state.touched
-  const known =
-    item.touched.length > 0 &&
-    item.touched.every(({ log, seq }) => seq <= (replica.logs.get(toHex(log))?.seq ?? 0)) &&
-    item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
-  const damaged = replica.damaged.has(toHex(item.key))
-  if (known && !damaged && item.erased <= draft.state.erased) return draft
-  const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
-  draft.erase(item.erased)
-  if (draft.enterGeneration(item.generation)) {
-    if (wasEmpty && !replica.docs.isOpen(caseId)) takeWhole(draft, item)
-    else {
-      await draft.check(replica.db)
-      for (const part of item.parts) takePart(replica, draft, part)
-    }
-    for (const parked of item.parked) draft.takePayload(toHex(parked.log), parked.seq, parked.payload, true)
-    draft.retryParked()
+  const writes: Write[] = []
+  for (const log of target) {
+    const doubt = old.get(log.log)
+    // An older doubt stays unless this target confirms it: its content may be of another branch.
+    if (doubt && !(await confirms(log, checks, doubt))) continue
+    if (log.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
+    const { seq, check, from: base } = log
+    const value = DoubtRow.encode({ log: fromHex(log.log), base, seq, check }).finish()
+    writes.push({ key: keys.doubt(log.log), value })
   }
-  for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
-  if (damaged) await heal(replica, draft, item)
-  const row = fromUtf8(item.row) ?? ''
-  // The sender's row is of exactly this content if nothing else was here and every part went in.
-  if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && parseRow(row)) {
-    draft.state.row = row
-    draft.rowGiven = !replica.docs.isOpen(caseId)
-  }
-  return draft
-}
-
-/** What only this device's logs hold of the case is put on top of the copy that replaces the damaged one. */
-async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
-  draft.heals = true
-  draft.rowBefore = draft.rowBefore || (fromUtf8(item.row) ?? '')
-  const given = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
-  for (const log of [...replica.logs.all()]) {
-    const from = Math.max(log.retainedFrom, given.get(log.log) ?? 0)
-    for await (const { seq, row } of replica.logs.retained(log.log, from, log.seq)) {
-      if (row.caseId !== item.caseId) continue
-      await draft.check(replica.db)
-      draft.apply(log.log, seq, row)
-    }
-  }
-}
-
-/** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */
-function takeWhole(draft: CaseDraft, item: Item): void {
-  for (const part of item.parts) draft.addPart(part)
-  for (const { client, clock } of item.clocks) draft.state.clocks.set(client, clock)
-  draft.state.unchecked = item.parts.length > 0
-}
-
-/** One part of a state. It fits if the sender was honest; if not, it waits like any other change. */
-function takePart(replica: Replica, draft: CaseDraft, part: Uint8Array): void {
-  const update = decodePayload(replica.natives, part, MAX_STATE_BYTES)
-  if (!update) return
-  const contents = inspectUpdate(update, STATE_LIMITS)
-  if ('error' in contents) return
-  if (!fits(contents, draft.state.clocks)) {
-    draft.takePayload(UNKNOWN_LOG, 0, part, true)
-    return
-  }
-  draft.addPart(part)
-  draft.noteClocks(contents)
-  draft.merged.push(update)
+  return writes
 }

@@ -6,7 +6,7 @@ import { encodePayload } from '../../src/protocol/payload.js'
 import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
 import { openStates } from '../../src/store/outgoing.js'
 import { readCases, readItems } from '../../src/store/reading.js'
-import { IncomingTransfer, readTransfer, takeLoose } from '../../src/store/transfers.js'
+import { readTransfer, takeLoose } from '../../src/store/transfers.js'
 import { Bench, keystrokes } from '../suites/store/bench.js'
 import { memoryDb } from '../support/databases.js'
 import { TestLog } from '../support/logs.js'
@@ -42,7 +42,7 @@ test('a claim that a cut drops between TAKE and BEGIN does not come back for cas
   const opened = await openStates(a.replica, frontier)
   // ... a cut of quite another log is learned before BEGIN comes ...
   await cutLog(b.replica, c.log, 0, new Uint8Array(8))
-  const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings, after)
+  const incoming = await a.begin(b, opened, after)
   // ... and the sender goes on behind what TAKE named.
   await incoming.take((await readItems(a.replica, after, frontier, 1e9)).items, false)
   await incoming.end([])
@@ -57,7 +57,7 @@ test('a case that came by itself during a transfer stays unclaimed when the tran
   await a.create('one', 'two')
   await c.create('three')
   const opened = await openStates(a.replica, b.frontier())
-  const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings)
+  const incoming = await a.begin(b, opened)
   await takeLoose(b.replica, await readCases(c.replica, [c.key('three')]))
   await incoming.take((await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)).items, false)
   await incoming.end([])
@@ -93,7 +93,7 @@ test('content of a branch that an unfinished transfer brought is restated, also 
   await a.replica.admit([x.opening], [x.run()], keys.ed)
   // a gives everything but the end, and is never seen again.
   const opened = await openStates(a.replica, b.frontier())
-  const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings)
+  const incoming = await a.begin(b, opened)
   await incoming.take(await readCases(a.replica, [a.key('x')]), false)
   // From others comes the other branch; nobody has more to give.
   await b.replica.admit([y.opening], [y.run()], keys.ed)

@@ -54,7 +54,7 @@ describe('the documents', () => {
 
 describe('the examples', () => {
   it('show every message of both protocols', () => {
-    expect(examples.sync.map(({ kind }) => kind)).toHaveLength(20)
+    expect(examples.sync.map(({ kind }) => kind)).toHaveLength(21)
     expect(new Set(examples.pair.map(({ kind }) => kind)).size).toBe(9)
   })
 

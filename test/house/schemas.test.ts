@@ -20,7 +20,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: 'ca8443862736fe81d7ec3452558a3ee8' },
+    pinned: { version: 1, hash: 'b2a8565dac52e7299ea3da73e97ddc60' },
   },
   {
     schema: 'src/protocol/pair.proto',
@@ -34,7 +34,7 @@ const PINS: Pin[] = [
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '7ae4a700c52d71fe8ea4715cfd3c6d21' },
+    pinned: { version: 1, hash: '30400077ab3de58558df4f972e8338a8' },
   },
 ]
 

@@ -1,15 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { nodeNatives as natives } from '../../src/node/natives.js'
-import { concat, toHex } from '../../src/protocol/bytes.js'
-import {
-  claimsDigest,
-  type HeldLog,
-  highestCommon,
-  judgeClaim,
-  lowerCut,
-  splitLogs,
-} from '../../src/protocol/frontier.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import { claimsDigest, type HeldLog, judgeClaim, lowerCut, splitLogs } from '../../src/protocol/frontier.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'
 import { seeded } from '../support/random.js'
 
@@ -129,47 +122,6 @@ describe('[F1] a claim judged by what I hold', () => {
       })
     }
     expect(asked).toEqual([1, 2, 3])
-  })
-})
-
-describe('the highest common sequence of two lists of checks', () => {
-  const unit = fc.constantFrom(0, 1, 2, 3)
-  const list = fc.array(unit, { maxLength: 8 })
-  const bytesOf = (numbers: number[]) => concat(numbers.map((number) => new Uint8Array(8).fill(number)))
-
-  /** The definition: the last place where both know the check and agree. */
-  function slowly(a: number[], b: number[]): number {
-    for (let seq = Math.min(a.length, b.length); seq > 0; seq--)
-      if (a[seq - 1] !== 0 && a[seq - 1] === b[seq - 1]) return seq
-    return 0
-  }
-
-  test('is the last place where both are known and equal; it is symmetric and ends with the shorter', () => {
-    fc.assert(
-      fc.property(list, list, (a, b) => {
-        const common = highestCommon(bytesOf(a), bytesOf(b))
-        expect(common).toBe(slowly(a, b))
-        expect(highestCommon(bytesOf(b), bytesOf(a))).toBe(common)
-      }),
-      { seed: 5, numRuns: 1000 },
-    )
-  })
-
-  test('of two branches it is where they part; of a log and its beginning, the beginning', () => {
-    const log = new TestLog(practice, keys, seeded(6)).add(
-      ...Array.from({ length: 12 }, (_, at) => change({ at })),
-    )
-    for (let from = 0; from < 12; from++) {
-      const other = log.branch(from).add(change({ at: 50 }), change({ at: 51 }))
-      expect(highestCommon(log.checks(), other.checks())).toBe(from)
-      expect(highestCommon(log.checks(), log.branch(from).checks())).toBe(from)
-    }
-  })
-
-  test('bytes that make no whole check are left aside', () => {
-    const a = bytesOf([1, 2])
-    expect(highestCommon(a, concat([bytesOf([1]), Uint8Array.of(2, 2, 2)]))).toBe(1)
-    expect(highestCommon(a, new Uint8Array(0))).toBe(0)
   })
 })
 

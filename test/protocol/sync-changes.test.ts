@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ChangeRun } from '../../src/protocol/door.js'
+import { encodePoints } from '../../src/protocol/fork.js'
 import type { LogClaim } from '../../src/protocol/frontier.js'
 import { WINDOW_BYTES } from '../../src/protocol/limits.js'
 import { FORWARD_MS } from '../../src/protocol/sync-changes.js'
@@ -124,9 +125,9 @@ describe('forks', () => {
       .greet(summary, summaryOf([heldLog(log, 6)]))
       .step({ type: 'judged', verdicts: [{ claim: log.claim(6), verdict: 'fork' }] })
 
-  test('[H1] show the peer all my checks; nothing of that log goes until the fork is healed', () => {
+  test('[H1] show the peer checks of mine; nothing of that log goes until the fork is healed', () => {
     const machine = forked()
-    expect(machine.effects('sendFork')).toEqual([{ type: 'sendFork', log: log.id }])
+    expect(machine.effects('sendFork')).toEqual([{ type: 'sendFork', log: log.id, seq: 6 }])
     expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[other.id, 0]]) }])
     machine
       .step(read([other.run()]))
@@ -135,12 +136,12 @@ describe('forks', () => {
   })
 
   test('the peer’s checks are compared with mine', () => {
-    const checks = log.checks(0, 5)
+    const points = [3, 5].map((seq) => ({ seq, check: log.check(seq) }))
     const machine = forked().receive({
       $case: 'fork',
-      value: { log: Uint8Array.from(Buffer.from(log.id, 'hex')), checks },
+      value: { log: Uint8Array.from(Buffer.from(log.id, 'hex')), points: encodePoints(points) },
     })
-    expect(machine.effects('cutByChecks')).toEqual([{ type: 'cutByChecks', log: log.id, checks }])
+    expect(machine.effects('narrowFork')).toEqual([{ type: 'narrowFork', log: log.id, points }])
   })
 
   test('a branch that is refused is compared again, once for what stays as it is', () => {

@@ -233,7 +233,7 @@ describe('strangers', () => {
       { $case: 'take', value: { transfer: 1, after: new Uint8Array(0), frontier: [] } },
       { $case: 'want', value: { keys: [random.bytes(16)] } },
       { $case: 'need', value: { log: random.bytes(16), from: 0 } },
-      { $case: 'fork', value: { log: random.bytes(16), checks: random.bytes(16) } },
+      { $case: 'fork', value: { log: random.bytes(16), points: random.bytes(12) } },
       { $case: 'ask', value: { question: 1 } },
       { $case: 'alive', value: { number: 1, answer: false } },
       { $case: 'statements', value: { statements: [] } },
@@ -330,7 +330,7 @@ describe('malformed frames end the session', () => {
         value: {
           transfer: 1,
           openings: [],
-          target: [{ log: shortLog, seq: 1, head: none, signature: none, from: 0, checks: none }],
+          target: [{ log: shortLog, seq: 1, head: none, signature: none, from: 0, check: new Uint8Array(8) }],
           cases: 0,
         },
       },
@@ -344,7 +344,18 @@ describe('malformed frames end the session', () => {
       { $case: 'ack', value: { claims: [wrong], transfer: 0, cursor: none, bulkBytes: 0 } },
     ],
     ['NEED of a wrong log', { $case: 'need', value: { log: shortLog, from: 0 } }],
-    ['FORK of a wrong log', { $case: 'fork', value: { log: shortLog, checks: none } }],
+    [
+      'CHECKS of a wrong log',
+      {
+        $case: 'checks',
+        value: { transfer: 1, stretches: [{ log: shortLog, from: 0, checks: none }] },
+      },
+    ],
+    [
+      'FORK with half a point',
+      { $case: 'fork', value: { log: random.bytes(16), points: new Uint8Array(11) } },
+    ],
+    ['FORK of a wrong log', { $case: 'fork', value: { log: shortLog, points: none } }],
   ]
   test.each(frames)('%s', (_name, frame) => {
     const machine = new Machine().greet(held, held).receive(frame)

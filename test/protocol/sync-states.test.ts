@@ -1,12 +1,12 @@
 import { describe, expect, test } from 'vitest'
-import { WINDOW_BYTES } from '../../src/protocol/limits.js'
+import { CHUNK_BYTES, WINDOW_BYTES } from '../../src/protocol/limits.js'
 import type { Item } from '../../src/protocol/sync.gen.js'
 import { EARLY_MS } from '../../src/protocol/sync-states.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
-import { claimToWire, type FrameKind, targetToWire } from '../../src/protocol/wire.js'
+import { claimToWire, type FrameKind, stretchToWire, targetToWire } from '../../src/protocol/wire.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'
 import { seeded } from '../support/random.js'
-import { grown, heldLog, helloOf, Machine, PRACTICE, summaryOf } from '../support/session.js'
+import { type Effect, grown, heldLog, helloOf, Machine, PRACTICE, summaryOf } from '../support/session.js'
 
 const random = seeded(51)
 const log = new TestLog(PRACTICE, makeKeys(random), random).add(
@@ -27,13 +27,15 @@ function item(at: number, bytes = 40): Item {
     parked: [],
     row: none,
     clocks: [],
+    more: false,
   }
 }
 
 const take: FrameKind = { $case: 'take', value: { transfer: 9, after: none, frontier: [] } }
 const opened: SyncEvent = { type: 'statesOpened', target: [log.target()], openings: [log.opening], cases: 3 }
+const checks: SyncEvent = { type: 'checksRead', stretches: [log.stretch(log.target())] }
 /** A session that sends whole states: its first read is under way. */
-const serving = () => new Machine().greet(mine, empty).receive(take).step(opened)
+const serving = () => new Machine().greet(mine, empty).receive(take).step(opened).step(checks)
 
 describe('an offer of whole states', () => {
   test('goes to a device that holds nothing', () => {
@@ -75,12 +77,19 @@ describe('an offer of whole states', () => {
 })
 
 describe('sending whole states', () => {
-  test('BEGIN fixes the target, then cases go in the order of their keys, then END', () => {
+  test('BEGIN fixes the target, then its checks go, then cases in the order of their keys, then END', () => {
     const machine = new Machine().greet(mine, empty).receive(take)
     expect(machine.last).toEqual([{ type: 'openStates', frontier: new Map() }])
     machine.step(opened)
     expect(machine.sent('begin')).toEqual([
       { transfer: 9, openings: [log.opening], target: [targetToWire(log.target())], cases: 3 },
+    ])
+    expect(machine.effects('readChecks')).toEqual([
+      { type: 'readChecks', ranges: [{ log: log.id, from: 0, to: 6 }] },
+    ])
+    machine.step(checks)
+    expect(machine.sent('checks')).toEqual([
+      { transfer: 9, stretches: [stretchToWire(log.stretch(log.target()))] },
     ])
     expect(machine.effects('readItems')).toEqual([{ type: 'readItems', after: none, frontier: new Map() }])
     machine.step({ type: 'itemsRead', items: [item(1), item(2)], after: item(2).key, done: false })
@@ -102,7 +111,7 @@ describe('sending whole states', () => {
       value: { transfer: 9, after: item(1).key, frontier: [claimToWire(log.claim(2))] },
     })
     expect(machine.last).toEqual([{ type: 'openStates', frontier }])
-    machine.step(opened)
+    machine.step(opened).step(checks)
     expect(machine.effects('readItems')).toEqual([{ type: 'readItems', after: item(1).key, frontier }])
   })
 
@@ -152,15 +161,39 @@ describe('[X5] the window bounds whole states', () => {
     expect(first + second - WINDOW_BYTES / 2).toBeLessThan(WINDOW_BYTES + 70 * 1024)
   })
 
-  test('and a large BEGIN, which the receiver acknowledges too, doesn’t widen it', () => {
+  test('checks are bounded too, however long the logs are, and fill it like cases', () => {
     const machine = new Machine().greet(mine, empty).receive(take)
-    const target = { ...log.target(), seq: 125_000, checks: new Uint8Array(1_000_000) }
+    const target = { ...log.target(), seq: 4_000_000 }
     machine.step({ type: 'statesOpened', target: [target], openings: [log.opening], cases: 3 })
+    let sent = machine.effects('send')[0]!.bytes.length
+    while (machine.effects('readChecks').length > 0) {
+      const [{ ranges }] = machine.effects('readChecks') as [Effect<'readChecks'>]
+      const stretches = ranges.map(({ from, to }) => ({
+        log: log.id,
+        from,
+        checks: new Uint8Array(8 * (to - from)),
+      }))
+      machine.step({ type: 'checksRead', stretches })
+      const [message] = machine.effects('send')
+      expect(message).toMatchObject({ lane: 'bulk', kind: 'checks' })
+      expect(message!.bytes.length).toBeLessThan(CHUNK_BYTES + 100)
+      sent += message!.bytes.length
+    }
+    expect(sent).toBeGreaterThanOrEqual(WINDOW_BYTES)
+    expect(sent).toBeLessThan(WINDOW_BYTES + 70 * 1024)
+    expect(machine.receive(ack(WINDOW_BYTES / 2)).effects('readChecks')).toHaveLength(1)
+    expect(machine.effects('readItems', machine.all)).toEqual([])
+  })
+
+  test('and BEGIN, which the receiver acknowledges too, doesn’t widen it', () => {
+    const machine = new Machine().greet(mine, empty).receive(take).step(opened)
     const begin = machine.effects('send')[0]!.bytes.length
+    machine.step(checks)
+    const first = machine.effects('send')[0]!.bytes.length
     let items = pour(machine)
-    machine.receive(ack(begin))
+    machine.receive(ack(begin + first))
     items += pour(machine)
-    // The receiver has confirmed BEGIN alone: every case is still on its way.
+    // The receiver has confirmed BEGIN and the checks alone: every case is still on its way.
     expect(items).toBeLessThan(WINDOW_BYTES + 70 * 1024)
   })
 })

@@ -1,7 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { equalBytes } from '../../src/protocol/bytes.js'
-import { resumedTarget, type TargetLog, targetCheck } from '../../src/protocol/transfer.js'
+import { CHECKS_PER_STRETCH, MAX_TARGET_CHECKS } from '../../src/protocol/limits.js'
+import {
+  boundedTarget,
+  isConfirmed,
+  meetingsOf,
+  stretchesOf,
+  stretchNumber,
+  type TargetLog,
+} from '../../src/protocol/transfer.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'
 import { seeded } from '../support/random.js'
 
@@ -18,11 +26,61 @@ const branches = logs.map((log) =>
   log.branch(2).add(...Array.from({ length: LENGTH - 2 }, (_, at) => change({ at: 500 + at }))),
 )
 
-test('a target carries the checks of the changes it adds, and no others', () => {
-  const target = logs[0]!.target(7, 3)
-  expect(targetCheck(target, 3)).toBeUndefined()
-  for (let seq = 4; seq <= 7; seq++) expect(targetCheck(target, seq)).toEqual(logs[0]!.check(seq))
-  expect(targetCheck(target, 8)).toBeUndefined()
+/** What a target's list of checks says of a change; undefined if it doesn't reach there. */
+function targetCheck(target: TargetLog, seq: number): Uint8Array | undefined {
+  if (seq <= target.from || seq > target.seq) return undefined
+  const whose = [...logs, ...branches].find(
+    ({ id, heads }) => id === target.log && equalBytes(heads[target.seq]!, target.head),
+  )
+  return whose!.check(seq)
+}
+
+/** The target that a transfer goes on with, as a receiver finds it. */
+function resumedTarget(stored: TargetLog[], offered: TargetLog[]): TargetLog[] {
+  return meetingsOf(stored, offered)
+    .filter((meeting) => isConfirmed(meeting, targetCheck(meeting.high, meeting.low.seq)))
+    .map(({ low }) => low)
+}
+
+describe('the checks of a target', () => {
+  const far = { ...logs[0]!.target(), log: 'ab'.repeat(16) }
+  const target = (seq: number, from = 0, log = far.log): TargetLog => ({ ...far, log, seq, from })
+  const S = CHECKS_PER_STRETCH
+
+  test('go in stretches, in order, several small ones in one message, none larger than one', () => {
+    const gathered = [...stretchesOf([target(3), target(2 * S + 5, 4), target(9, 9), target(7)])]
+    const sizes = gathered.map((ranges) => ranges.map(({ from, to }) => [from, to]))
+    expect(sizes).toEqual([
+      [[0, 3]],
+      [[4, S + 4]],
+      [[S + 4, 2 * S + 4]],
+      [
+        [2 * S + 4, 2 * S + 5],
+        [0, 7],
+      ],
+    ])
+    for (const ranges of gathered) {
+      expect(ranges.reduce((sum, { from, to }) => sum + to - from, 0)).toBeLessThanOrEqual(S)
+    }
+    expect([...stretchesOf([])]).toEqual([])
+  })
+
+  test('are numbered from where the target begins; anything else is none of them', () => {
+    const given = (from: number, count: number) =>
+      stretchNumber(target(2 * S + 5, 4), { log: far.log, from, checks: new Uint8Array(8 * count) })
+    expect([given(4, S), given(S + 4, S), given(2 * S + 4, 1)]).toEqual([0, 1, 2])
+    for (const wrong of [given(5, S), given(0, S), given(4, S - 1), given(2 * S + 4, 2), given(3 * S + 4, 1)])
+      expect(wrong).toBeUndefined()
+    expect(
+      stretchNumber(target(9), { log: far.log, from: 0, checks: new Uint8Array(9 * 8 + 1) }),
+    ).toBeUndefined()
+  })
+
+  test('never take more room than a bound: a log that would is left out, the others stay', () => {
+    const list = [target(100), target(0xffff_ffff), target(MAX_TARGET_CHECKS), target(MAX_TARGET_CHECKS, 200)]
+    expect(boundedTarget(list)).toEqual([list[0], list[3]])
+    expect(boundedTarget([target(5, 5), target(5, 9)])).toEqual([])
+  })
 })
 
 describe('[T2] a target resumed from another sender', () => {

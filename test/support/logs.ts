@@ -16,7 +16,7 @@ import {
   openingHead,
   signedHeadBytes,
 } from '../../src/protocol/log.js'
-import type { TargetLog } from '../../src/protocol/transfer.js'
+import type { CheckStretch, TargetLog } from '../../src/protocol/transfer.js'
 import type { Random } from './random.js'
 
 const NONE = new Uint8Array(0)
@@ -121,9 +121,15 @@ export class TestLog {
       log: this.id,
       seq,
       head: this.heads[seq]!,
+      check: this.check(seq),
       signature: this.signature(seq),
       from,
-      checks: this.checks(from, seq),
     }
+  }
+
+  /** The checks behind a short target. */
+  stretch(target: TargetLog): CheckStretch {
+    const { seq, from } = target
+    return { log: this.id, from, checks: this.checks(from, seq) }
   }
 }

@@ -5,9 +5,10 @@ import { contentText } from '../../../src/cases/project.js'
 import { nodeNatives } from '../../../src/node/natives.js'
 import { toHex } from '../../../src/protocol/bytes.js'
 import { KIND_TOMBSTONE, KIND_UPDATE } from '../../../src/protocol/log.js'
+import { stretchesOf } from '../../../src/protocol/transfer.js'
 import { decodeParts, docOf } from '../../../src/store/case-content.js'
 import { keys } from '../../../src/store/keyspace.js'
-import { openStates } from '../../../src/store/outgoing.js'
+import { openStates, readChecks } from '../../../src/store/outgoing.js'
 import { casesFrom, readChanges, readItems } from '../../../src/store/reading.js'
 import { type LocalChange, Replica, type ReplicaOptions } from '../../../src/store/replica.js'
 import { type Database, SealedDb } from '../../../src/store/sealed-db.js'
@@ -147,6 +148,19 @@ export class Device {
     }
   }
 
+  /** Begins a transfer to another device, and gives all checks of what it targets. */
+  async begin(
+    other: Device,
+    opened: Pick<Awaited<ReturnType<typeof openStates>>, 'target' | 'openings'>,
+    after?: Uint8Array,
+  ): Promise<IncomingTransfer> {
+    const { target, openings } = opened
+    const incoming = await IncomingTransfer.begin(other.replica, target, openings, after)
+    for (const ranges of stretchesOf(target))
+      await incoming.takeChecks(await readChecks(this.replica, ranges))
+    return incoming
+  }
+
   /** Starts giving whole states; `steps` pieces are taken, all of them and the end if it isn't given. */
   async transferTo(
     other: Device,
@@ -154,8 +168,7 @@ export class Device {
     pieceBytes = 1,
   ): Promise<string[] | undefined> {
     const frontier = other.frontier()
-    const opened = await openStates(this.replica, frontier)
-    const incoming = await IncomingTransfer.begin(other.replica, opened.target, opened.openings)
+    const incoming = await this.begin(other, await openStates(this.replica, frontier))
     for (let step = 0, after = incoming.cursor; step < steps; step++) {
       const read = await readItems(this.replica, after, frontier, pieceBytes)
       await incoming.take(read.items, false)

@@ -7,7 +7,7 @@ import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'
 import { casesFrom, readCases, readChanges, readItems } from '../../../src/store/reading.js'
 import { DamagedError } from '../../../src/store/sealed-db.js'
-import { IncomingTransfer, readTransfer, takeLoose } from '../../../src/store/transfers.js'
+import { readTransfer, takeLoose } from '../../../src/store/transfers.js'
 import { Bench, type CreateDb, type Device, flipBit } from './bench.js'
 
 const START = new Uint8Array(0)
@@ -40,10 +40,10 @@ export function damageSuite(createDb: CreateDb): void {
       await c.create('own')
       await c.statements.state()
       await prune(c.replica, [new Map([[a.log, 2]])])
-      await IncomingTransfer.begin(c.replica, (await openStates(a.replica, new Map())).target, [])
+      await a.begin(c, { ...(await openStates(a.replica, new Map())), openings: [] })
       await c.replica.flush()
       const kinds = new Set((await c.rawKeys()).map((key) => String.fromCharCode(key[0]!)))
-      expect([...kinds].sort().join('')).toBe('cdfhlmpsx')
+      expect([...kinds].sort().join('')).toBe('cdfhlmpsux')
       return c
     }
 
@@ -106,8 +106,6 @@ export function damageSuite(createDb: CreateDb): void {
     test.each([
       ['m', 'opening'],
       ['f', 'opening'],
-      ['l', 'reading changes'],
-      ['h', 'reading checks'],
       ['x', 'resuming a transfer'],
       ['d', 'reading doubts'],
     ])('a damaged row of kind %s shows when %s, and nothing is made up', async (letter) => {
@@ -119,12 +117,37 @@ export function damageSuite(createDb: CreateDb): void {
         await c.open()
         await readTransfer(c.replica)
         await readDoubts(c.replica)
-        for (const { log, seq } of c.replica.logs.all()) {
-          await c.replica.logs.checks(log, 0, seq)
-          await readChanges(c.replica, new Map([[log, c.replica.logs.get(log)!.retainedFrom]]), 1e9)
-        }
       }
       await expect(all()).rejects.toThrow(DamagedError)
+    })
+
+    test('a change that has rotted is given to nobody, and its log is named: it is to be had as whole states', async () => {
+      const log = a.replica.logs.get(a.log)!
+      const checks = await a.replica.logs.checks(a.log, 0, log.seq)
+      await a.damage(keys.change(a.log, log.seq - 1))
+      const read = await readChanges(a.replica, new Map([[a.log, log.retainedFrom]]), 1e9)
+      expect(read.pruned).toEqual([a.log])
+      expect(read.reached.get(a.log) ?? 0).toBeLessThan(log.seq - 1)
+      const left = checks.slice()
+      left.fill(0, (log.seq - 2) * 8, (log.seq - 1) * 8)
+      expect(await a.replica.logs.checks(a.log, 0, log.seq)).toEqual(left)
+      expect(await a.replica.logs.checkAt(a.log, log.seq - 1)).toBeUndefined()
+      const c = await bench.device()
+      await a.transferTo(c)
+      expect(c.replica.digest()).toEqual(a.replica.digest())
+    })
+
+    test('checks that have rotted are unknown, and everything else goes on', async () => {
+      const c = await everyKind()
+      const [key] = await c.rawKeys('h')
+      await c.damage(key!)
+      for (const { log, seq } of c.replica.logs.all()) {
+        const checks = await c.replica.logs.checks(log, 0, seq)
+        expect(checks.slice(-8)).toEqual(c.replica.logs.get(log)!.check)
+      }
+      const d = await bench.device()
+      await c.transferTo(d)
+      expect(d.replica.digest()).toEqual(c.replica.digest())
     })
 
     test('a change that is gone from a log is noticed: what follows it is not given under another number', async () => {

@@ -103,7 +103,7 @@ export function failingSuite(createDb: CreateDb): void {
       await a.type('two', 'x')
       const before = b.seq(a.log)
       const { target, openings } = await openStates(a.replica, b.frontier())
-      const incoming = await IncomingTransfer.begin(b.replica, target, openings)
+      const incoming = await a.begin(b, { target, openings })
       const { items } = await readItems(a.replica, new Uint8Array(0), b.frontier(), 1e9)
       failing = 'writes'
       await expect(incoming.take(items, false)).rejects.toThrow(WriteFailedError)

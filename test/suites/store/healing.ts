@@ -1,9 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/protocol/bytes.js'
+import type { ForkPoint } from '../../../src/protocol/fork.js'
+import type { TargetLog } from '../../../src/protocol/transfer.js'
 import {
-  cutByChecks,
   cutLog,
+  forkPoints,
   learnCuts,
+  narrowFork,
   readDoubts,
   restateUnclaimed,
   settleDoubts,
@@ -15,6 +18,13 @@ import { casesFrom, readCases, readChanges, readItems } from '../../../src/store
 import { IncomingTransfer, takeLoose } from '../../../src/store/transfers.js'
 import { change, TestLog } from '../../support/logs.js'
 import { Bench, type CreateDb, type Device } from './bench.js'
+
+/** Whole lists of checks as points. */
+const pointsOf = (checks: Uint8Array): ForkPoint[] =>
+  Array.from({ length: checks.length / 8 }, (_, at) => ({
+    seq: at + 1,
+    check: checks.slice(at * 8, at * 8 + 8),
+  }))
 
 /** Cut and restate, doubts, and what lies beyond the frontier. */
 export function healingSuite(createDb: CreateDb): void {
@@ -138,11 +148,11 @@ export function healingSuite(createDb: CreateDb): void {
       await a.type('three', 'other branch ')
       expect(a.log).toBe(log)
       const [mine, theirs] = await Promise.all(
-        [a, b].map((device) => device.replica.logs.checks(log, 0, device.seq(log))),
+        [a, b].map((device) => forkPoints(device.replica, log, 0, device.seq(log))),
       )
       expect(await a.replica.judge([b.replica.logs.get(log)!])).toMatchObject([{ verdict: 'fork' }])
-      expect(await cutByChecks(a.replica, log, theirs!)).toBe(true)
-      expect(await cutByChecks(b.replica, log, mine!)).toBe(true)
+      expect(await narrowFork(a.replica, log, theirs!)).toEqual({ cut: true })
+      expect(await narrowFork(b.replica, log, mine!)).toEqual({ cut: true })
       for (const device of [a, b])
         expect(device.replica.logs.get(log)).toMatchObject({ seq: 4, cut: { seq: 4 } })
       await a.giveTo(b)
@@ -153,10 +163,10 @@ export function healingSuite(createDb: CreateDb): void {
     })
 
     test('checks that differ nowhere cut nothing', async () => {
-      const all = await a.replica.logs.checks(a.log, 0, a.seq())
-      expect(await cutByChecks(b.replica, a.log, all)).toBe(false)
-      expect(await cutByChecks(b.replica, a.log, all.slice(0, 16))).toBe(false)
-      expect(await cutByChecks(b.replica, 'ab'.repeat(16), all)).toBe(false)
+      const all = await forkPoints(a.replica, a.log, 0, a.seq())
+      expect(await narrowFork(b.replica, a.log, all)).toEqual({ cut: false })
+      expect(await narrowFork(b.replica, a.log, all.slice(0, 2))).toEqual({ cut: false })
+      expect(await narrowFork(b.replica, 'ab'.repeat(16), all)).toEqual({ cut: false })
     })
 
     test('cutting works below pruned changes, and keeps the checks below', async () => {
@@ -210,7 +220,7 @@ export function healingSuite(createDb: CreateDb): void {
     test('[H3] a transfer that a cut overtakes leaves nothing beyond the frontier unmarked', async () => {
       const c = await bench.device()
       const opened = await openStates(a.replica, new Map())
-      const incoming = await IncomingTransfer.begin(c.replica, opened.target, opened.openings)
+      const incoming = await a.begin(c, opened)
       await learnCuts(c.replica, [{ log: a.log, seq: 1, check: await checkAt(a, a.log, 1) }], opened.openings)
       const { items } = await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
       await incoming.take(items, false)
@@ -220,6 +230,13 @@ export function healingSuite(createDb: CreateDb): void {
     })
 
     describe('doubts', () => {
+      /** A transfer from somebody who holds only this log, as far as the first case. */
+      async function beginWith(to: Device, log: TestLog, target: TargetLog): Promise<void> {
+        const incoming = await IncomingTransfer.begin(to.replica, [target], [log.opening])
+        await incoming.takeChecks([log.stretch(target)])
+        await incoming.take([], false)
+      }
+
       test('are confirmed by the frontier when it comes to the same head', async () => {
         const c = await bench.device()
         await a.transferTo(c, 2)
@@ -235,7 +252,7 @@ export function healingSuite(createDb: CreateDb): void {
         const log = new TestLog(bench.practice, bench.member(), bench.random)
         log.add(change({ caseId: 'one' }), change({ caseId: 'one' }), change({ caseId: 'one' }))
         const branch = log.branch(1).add(change({ caseId: 'two' }), change({ caseId: 'two', at: 5 }))
-        await IncomingTransfer.begin(c.replica, [log.target()], [log.opening])
+        await beginWith(c, log, log.target())
         await c.replica.admit([log.opening], [branch.run()], log.keys.ed)
         const contradicted = await settleDoubts(c.replica)
         expect(contradicted).toMatchObject([{ log: log.id, base: 0, seq: 3 }])
@@ -251,9 +268,9 @@ export function healingSuite(createDb: CreateDb): void {
         log.add(...Array.from({ length: 4 }, (_, at) => change({ at })))
         const branch = log.branch(2).add(change({ at: 70 }), change({ at: 71 }))
         await c.replica.admit([log.opening], [log.run(0, 1)], log.keys.ed)
-        await IncomingTransfer.begin(c.replica, [log.target(4, 1)], [log.opening])
-        expect(await cutByChecks(c.replica, log.id, log.checks())).toBe(false)
-        expect(await cutByChecks(c.replica, log.id, branch.checks())).toBe(true)
+        await beginWith(c, log, log.target(4, 1))
+        expect(await narrowFork(c.replica, log.id, pointsOf(log.checks()))).toEqual({ cut: false })
+        expect(await narrowFork(c.replica, log.id, pointsOf(branch.checks()))).toEqual({ cut: true })
         expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 1, cut: { seq: 1 } })
       })
     })

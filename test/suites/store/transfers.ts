@@ -5,7 +5,8 @@ import { readDoubts } from '../../../src/store/healing.js'
 import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'
 import { casesFrom, readCases, readChanges, readItems } from '../../../src/store/reading.js'
-import { IncomingTransfer, readTransfer, takeItem, takeLoose } from '../../../src/store/transfers.js'
+import { takeItem } from '../../../src/store/taking.js'
+import { IncomingTransfer, readTransfer, takeLoose } from '../../../src/store/transfers.js'
 import { Bench, type CreateDb, type Device, flipBit, keystrokes, update } from './bench.js'
 
 /** Whole states, given, taken, and resumed from another sender. */
@@ -160,14 +161,28 @@ export function transfersSuite(createDb: CreateDb): void {
         { ...log!, signature: flipBit(log!.signature, 3) },
         { ...log!, head: flipBit(log!.head, 3) },
         { ...log!, seq: log!.seq + 1 },
-        { ...log!, checks: log!.checks.subarray(8) },
-        { ...log!, checks: flipBit(log!.checks, log!.checks.length * 8 - 1) },
+        { ...log!, check: flipBit(log!.check, 3) },
         { ...log!, head: new Uint8Array(0), signature: new Uint8Array(0) },
-        { ...log!, from: log!.seq, checks: new Uint8Array(0) },
+        { ...log!, from: log!.seq },
       ]
       for (const target of forged) {
         const device = await bench.device()
-        const incoming = await IncomingTransfer.begin(device.replica, [target], opened.openings)
+        const incoming = await a.begin(device, { ...opened, target: [target] })
+        expect(await incoming.end([])).toEqual([])
+        expect(device.seq(a.log)).toBe(0)
+      }
+      const whole = { log: a.log, from: 0, checks: await a.replica.logs.checks(a.log, 0, log!.seq) }
+      const stretches = [
+        [],
+        [{ ...whole, log: 'ab'.repeat(16) }],
+        [{ ...whole, from: 1 }],
+        [{ ...whole, checks: whole.checks.subarray(8) }],
+        [{ ...whole, checks: flipBit(whole.checks, whole.checks.length * 8 - 1) }],
+      ]
+      for (const given of stretches) {
+        const device = await bench.device()
+        const incoming = await IncomingTransfer.begin(device.replica, opened.target, opened.openings)
+        await incoming.takeChecks(given)
         expect(await incoming.end([])).toEqual([])
         expect(device.seq(a.log)).toBe(0)
       }
@@ -176,13 +191,13 @@ export function transfersSuite(createDb: CreateDb): void {
     test('a target of a stranger’s log is not adopted', async () => {
       const opened = await openStates(a.replica, new Map())
       bench.members.delete(toHex(a.keys.ed))
-      const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings)
+      const incoming = await a.begin(b, opened)
       expect(await incoming.end([])).toEqual([])
     })
 
     test('cases the sender could not read are marked, and stay so after reopening', async () => {
       const opened = await openStates(a.replica, new Map())
-      const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings)
+      const incoming = await a.begin(b, opened)
       await incoming.end([a.key('case-2'), new Uint8Array(3)])
       expect([...b.replica.damaged.keys()]).toEqual([toHex(a.key('case-2'))])
       await b.reopen()
@@ -191,7 +206,7 @@ export function transfersSuite(createDb: CreateDb): void {
 
     test('early cases and cases asked for don’t move the cursor; what lies beyond is unclaimed', async () => {
       const opened = await openStates(a.replica, new Map())
-      const incoming = await IncomingTransfer.begin(b.replica, opened.target, opened.openings)
+      const incoming = await a.begin(b, opened)
       await a.type('case-8', 'meanwhile ')
       const { items } = await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
       await incoming.take(items.slice(8, 9), true)

@@ -1,0 +1,92 @@
+/** Taking one case's whole state in, as a peer gives it. */
+import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
+import { equalBytes, fromUtf8, toHex } from '../protocol/bytes.js'
+import { fits } from '../protocol/content.js'
+import {
+  CASE_KEY_BYTES,
+  LOG_ID_BYTES,
+  MAX_CASE_ID_UNITS,
+  MAX_PAYLOAD_BYTES,
+  MAX_STATE_BYTES,
+} from '../protocol/limits.js'
+import { decodePayload } from '../protocol/payload.js'
+import type { Item } from '../protocol/sync.gen.js'
+import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
+import { parseRow } from './case-row.js'
+import type { Replica } from './replica.js'
+
+/** Merges one case's whole state into what is held. Undefined if the item is malformed. */
+export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft | undefined> {
+  const { caseId } = item
+  if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
+    return undefined
+  if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
+  if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
+  // A case whose stored bytes are damaged here starts again from what a peer holds.
+  const draft = await replica.cases.draftOrFresh(item.key, caseId)
+  const held = draft.state.touched
+  const known =
+    item.touched.length > 0 &&
+    item.touched.every(({ log, seq }) => seq <= (replica.logs.get(toHex(log))?.seq ?? 0)) &&
+    item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
+  const damaged = replica.damaged.has(toHex(item.key))
+  if (known && !damaged && item.erased <= draft.state.erased) return draft
+  const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
+  draft.erase(item.erased)
+  if (draft.enterGeneration(item.generation)) {
+    if (wasEmpty && !replica.docs.isOpen(caseId)) takeWhole(draft, item)
+    else {
+      await draft.check(replica.db)
+      for (const part of item.parts) takePart(replica, draft, part)
+    }
+    for (const parked of item.parked) draft.takePayload(toHex(parked.log), parked.seq, parked.payload, true)
+    draft.retryParked()
+  }
+  for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
+  if (damaged) await heal(replica, draft, item)
+  const row = fromUtf8(item.row) ?? ''
+  // The sender's row is of exactly this content if nothing else was here and every part went in.
+  if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && parseRow(row)) {
+    draft.state.row = row
+    draft.rowGiven = !replica.docs.isOpen(caseId)
+  }
+  return draft
+}
+
+/** What only this device's logs hold of the case is put on top of the copy that replaces the damaged one. */
+async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
+  draft.heals = true
+  draft.rowBefore = draft.rowBefore || (fromUtf8(item.row) ?? '')
+  const given = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
+  for (const log of [...replica.logs.all()]) {
+    const from = Math.max(log.retainedFrom, given.get(log.log) ?? 0)
+    for await (const { seq, row } of replica.logs.readable(log.log, from, log.seq)) {
+      if (row.caseId !== item.caseId) continue
+      await draft.check(replica.db)
+      draft.apply(log.log, seq, row)
+    }
+  }
+}
+
+/** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */
+function takeWhole(draft: CaseDraft, item: Item): void {
+  // Of any other length a part is void anyway, and might not fit into a message on its way further.
+  for (const part of item.parts) if (part.length <= MAX_PAYLOAD_BYTES) draft.addPart(part)
+  for (const { client, clock } of item.clocks) draft.state.clocks.set(client, clock)
+  draft.state.unchecked = item.parts.length > 0
+}
+
+/** One part of a state. It fits if the sender was honest; if not, it waits like any other change. */
+function takePart(replica: Replica, draft: CaseDraft, part: Uint8Array): void {
+  const update = decodePayload(replica.natives, part, MAX_STATE_BYTES)
+  if (!update) return
+  const contents = inspectUpdate(update, STATE_LIMITS)
+  if ('error' in contents) return
+  if (!fits(contents, draft.state.clocks)) {
+    draft.takePayload(UNKNOWN_LOG, 0, part, true)
+    return
+  }
+  draft.addPart(part)
+  draft.noteClocks(contents)
+  draft.merged.push(update)
+}
