@@ -242,9 +242,10 @@ function syncMessages(context) {
 function statement({ natives, utf8, concat, u32, practice, office, log }) {
   const logBytes = Uint8Array.from(log.id.match(/../g), (pair) => Number.parseInt(pair, 16))
   const head = [utf8('kartoteka/1 statement'), practice, office.ed, Uint8Array.of(16), logBytes, u32(1)]
-  const signature = natives.sign(office.edSecret, concat([...head, logBytes, u32(1)]))
-  const frontier = [{ log: logBytes, seq: 1, check: new Uint8Array(0) }]
-  return { device: office.ed, log: logBytes, counter: 1, frontier, signature }
+  const claims = [logBytes, u32(1), log.check]
+  const signature = natives.sign(office.edSecret, concat([...head, ...claims, u32(1)]))
+  const frontier = [{ log: logBytes, seq: 1, check: log.check }]
+  return { device: office.ed, log: logBytes, counter: 1, frontier, signature, unusable: [] }
 }
 
 /** One pairing from the first byte to the last, and a refusal: "Laptop" joins "Office" with the PIN 482913. */
@@ -335,6 +336,7 @@ export function examplesText(code) {
   const invitation = {
     code: code['protocol/practice-code'].practiceCode(natives, practice),
     addresses: ['/ip4/192.0.2.7/tcp/4001'],
+    relays: [],
   }
   const { encodeFrames } = code['protocol/framing']
   const alive = sync.find(({ kind }) => kind === 'alive').bytes

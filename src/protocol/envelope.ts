@@ -20,7 +20,8 @@ import type { LogId } from './log.js'
 import { hasSoundCounts, type Nested } from './message-guard.js'
 import type { Natives, Random } from './natives.js'
 
-const ENVELOPE_VERSION = 1
+/** The newest version of envelopes this program writes; it opens no other. */
+export const ENVELOPE_VERSION = 1
 export const ENVELOPE_ID_BYTES = 16
 const KEY_ID_BYTES = 16
 const NONCE_BYTES = 24

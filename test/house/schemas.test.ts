@@ -2,7 +2,9 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
+import { ENVELOPE_VERSION } from '../../src/protocol/envelope.js'
 import { SYNC_VERSION } from '../../src/protocol/limits.js'
+import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { PAIR_VERSION } from '../../src/protocol/pairing-rules.js'
 import { STORE_VERSION } from '../../src/store/replica.js'
 
@@ -20,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: 'b2a8565dac52e7299ea3da73e97ddc60' },
+    pinned: { version: 1, hash: 'ab531e461b225b4022b641ef815842cc' },
   },
   {
     schema: 'src/protocol/pair.proto',
@@ -30,11 +32,25 @@ const PINS: Pin[] = [
     pinned: { version: 1, hash: '964d8b824e54259cdbcedfb8a4b864f6' },
   },
   {
+    schema: 'src/protocol/mailbox.proto',
+    constant: 'MAILBOX_VERSION',
+    where: 'src/protocol/mailbox-limits.ts',
+    version: MAILBOX_VERSION,
+    pinned: { version: 1, hash: 'cd95ec1926408d2baa24af39abb05392' },
+  },
+  {
+    schema: 'src/protocol/envelope.proto',
+    constant: 'ENVELOPE_VERSION',
+    where: 'src/protocol/envelope.ts',
+    version: ENVELOPE_VERSION,
+    pinned: { version: 1, hash: '16440bbc2f978999c2dcb03c242240dd' },
+  },
+  {
     schema: 'src/store/records.proto',
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '30400077ab3de58558df4f972e8338a8' },
+    pinned: { version: 1, hash: '757130889bbadd95ff3b7c5f5e019af7' },
   },
 ]
 
