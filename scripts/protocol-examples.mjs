@@ -243,7 +243,7 @@ function statement({ natives, utf8, concat, u32, practice, office, log }) {
   const logBytes = Uint8Array.from(log.id.match(/../g), (pair) => Number.parseInt(pair, 16))
   const head = [utf8('kartoteka/1 statement'), practice, office.ed, Uint8Array.of(16), logBytes, u32(1)]
   const claims = [logBytes, u32(1), log.check]
-  const signature = natives.sign(office.edSecret, concat([...head, ...claims, u32(1)]))
+  const signature = natives.sign(office.edSecret, concat([...head, u32(1), ...claims]))
   const frontier = [{ log: logBytes, seq: 1, check: log.check }]
   return { device: office.ed, log: logBytes, counter: 1, frontier, signature, unusable: [] }
 }
