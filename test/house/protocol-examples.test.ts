@@ -74,7 +74,8 @@ describe('the examples', () => {
 
   it('hold a statement that is admitted', async () => {
     const value = examples.sync.find(({ kind }) => kind === 'statements')?.value
-    const options = { practice: examples.practice, isMember: () => true }
+    const device = { ed: new Uint8Array(32) }
+    const options = { practice: examples.practice, isMember: () => true, device }
     const db = { write: async () => {} }
     const exclusive = (work: () => unknown) => work()
     const replica = { natives: portableNatives, options, db, exclusive } as unknown as Replica
