@@ -1,6 +1,6 @@
 /**
- * `npm run sim -- --seeds N --from SEED`: runs the simulator over many seeds. Ends with 1 on a failing seed,
- * and names it; the seed alone replays it.
+ * `npm run sim -- --seeds N --from SEED`: runs the simulator over many seeds, with `--mail` the one with relays.
+ * Ends with 1 on a failing seed, and names it; the seed alone replays it.
  */
 import { parseArgs } from 'node:util'
 import { createServer } from 'vite'
@@ -8,12 +8,17 @@ import { ensureInstalled, root } from './lib/build.mjs'
 
 ensureInstalled()
 const { values } = parseArgs({
-  options: { seeds: { type: 'string' }, from: { type: 'string' }, steps: { type: 'string' } },
+  options: {
+    seeds: { type: 'string' },
+    from: { type: 'string' },
+    steps: { type: 'string' },
+    mail: { type: 'boolean' },
+  },
 })
 const seeds = Number(values.seeds ?? 500)
 const from = Number(values.from ?? 1)
 if (!Number.isInteger(seeds) || !Number.isInteger(from) || seeds < 1) {
-  console.error('Usage: npm run sim -- --seeds N --from SEED [--steps N]')
+  console.error('Usage: npm run sim -- --seeds N --from SEED [--steps N] [--mail]')
   process.exit(2)
 }
 const server = await createServer({
@@ -24,7 +29,9 @@ const server = await createServer({
   appType: 'custom',
   optimizeDeps: { noDiscovery: true, include: [] },
 })
-const { simulate } = await server.ssrLoadModule('/test/simulation/sim.ts')
+const simulate = values.mail
+  ? (await server.ssrLoadModule('/test/simulation/mail-sim.ts')).simulateMail
+  : (await server.ssrLoadModule('/test/simulation/sim.ts')).simulate
 const failed = []
 const began = performance.now()
 for (let seed = from; seed < from + seeds; seed++) {

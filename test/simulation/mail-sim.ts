@@ -210,7 +210,7 @@ class MailSimulation extends Simulation {
     const { mailWorld } = this
     for (const relay of mailWorld.relays) await mailWorld.connectMail(device, relay)
     await mailWorld.quiesce()
-    await mailWorld.pass(25_000, 1_000)
+    await mailWorld.pass(24_000, 3_000)
     for (const wire of [...mailWorld.mailWires]) mailWorld.cutMail(wire)
     await mailWorld.quiesce()
   }

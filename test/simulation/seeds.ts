@@ -13,6 +13,11 @@ export const PINNED: readonly (readonly [seed: number, what: string])[] = [
   [20241, 'the same'],
 ]
 
+/** The same of the simulator with relays. */
+export const MAIL_PINNED: readonly (readonly [seed: number, what: string])[] = [
+  [4, 'a device that relied on what another had left deposited the same without end'],
+]
+
 /** Runs seeds in order and returns the first that fails, with its problems, or undefined. */
 export async function firstFailure(
   from: number,
