@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Channel } from '../src/node/frames.js'
 import type { RemotePeer } from '../src/node/host.js'
 import { createRelayHost, type RelayHost } from '../src/node/host-relay.js'
+import { networkOf } from '../src/node/host-transports.js'
 import { nodeNatives } from '../src/node/natives.js'
 import { MAX_ENVELOPE_BYTES } from '../src/protocol/mailbox-limits.js'
 import { practiceCode } from '../src/protocol/practice-code.js'
-import { networkOf } from './address.js'
 import { RelayCore } from './core.js'
 import { isRelayError, type RelayError } from './error.js'
 import { loadRelayIdentity } from './identity.js'
@@ -173,10 +173,13 @@ async function openNetwork(
   return host
 }
 
+/** By the IP address of its multiaddr: `/ip4/192.0.2.1/tcp/…`. */
+const subscriberOf = ({ address }: RemotePeer) => networkOf(address.split('/')[2] ?? '')
+
 /** One device's channel, for as long as it lasts. */
 async function serveMailbox(core: RelayCore, channel: Channel, remote: RemotePeer): Promise<void> {
   const connection = core.connect(
-    { publicKey: remote.publicKey, address: networkOf(remote.address) },
+    { publicKey: remote.publicKey, address: subscriberOf(remote) },
     {
       send: (lane, bytes) => void channel.send(lane, bytes),
       close: () => void channel.close(),
@@ -192,7 +195,7 @@ async function serveMailbox(core: RelayCore, channel: Channel, remote: RemotePee
 async function serveMeeting(core: RelayCore, channel: Channel, remote: RemotePeer): Promise<void> {
   const late = sleep(MEET_TIMEOUT_MS, undefined, { ref: false }).then(() => channel.close())
   for await (const { bytes } of channel.messages) {
-    const answer = core.meet({ address: networkOf(remote.address) }, bytes)
+    const answer = core.meet({ address: subscriberOf(remote) }, bytes)
     if (answer) channel.send('live', answer)
     break
   }
