@@ -45,7 +45,12 @@ export class RelayProcess {
     })
     await until(() => process.seen.stdout.includes('\n') || early !== undefined, READY_TIMEOUT_MS)
     if (early) throw new Error(`the relay did not start: ${early.stdout}${early.stderr}`)
-    const ready = JSON.parse(process.seen.stdout) as { addresses: string[]; metrics: number | null }
+    const ready = JSON.parse(process.seen.stdout) as {
+      addresses: string[]
+      metrics: number | null
+      error?: { sentence: string }
+    }
+    if (ready.error) throw new Error(`the relay did not start: ${ready.error.sentence}`)
     this.addresses = ready.addresses
     this.metrics = ready.metrics ?? 0
     this.process = process
@@ -103,6 +108,7 @@ export class MailClient {
     if (!client) throw new Error('the relay does not answer')
     await client.greet(roster)
     await client.until('notices')
+    client.seen.length = 0
     return client
   }
 
