@@ -4,12 +4,14 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
+import type { Host } from '../../src/node/host.js'
 import { toHex } from '../../src/protocol/bytes.js'
+import type { TestDevice } from '../protocol/roster-helpers.js'
 import { seeded } from '../support/random.js'
 import { makePractice } from '../support/relay.js'
 import { MailClient, RelayProcess } from '../support/relay-process.js'
 
-const KILLS = Number(process.env.KARTOTEKA_RELAY_KILLS ?? (process.env.CI ? 30 : 8))
+const KILLS = Number(process.env.KARTOTEKA_RELAY_KILLS ?? (process.env.CI ? 30 : 10))
 const DEPOSITORS = 8
 /** Deposits of one device that are under way at a time. */
 const AT_ONCE = 4
@@ -29,12 +31,19 @@ it(`loses nothing that was acknowledged in ${KILLS} kills`, async () => {
   const unknown = new Set<string>()
   const released = new Set<string>()
 
+  const hosts: Host[] = []
+  const join = async (device: TestDevice, at: number): Promise<MailClient> => {
+    const client = await MailClient.join(device, practice.roster, relay, hosts[at])
+    hosts[at] = client.host
+    return client
+  }
+
   const depositUntilItDies = async (client: MailClient) => {
     for (;;) {
       const id = random.bytes(16)
       const name = toHex(id)
       unknown.add(name)
-      const envelope = random.bytes(random.int(200, 4000))
+      const envelope = random.bytes(random.int(200, 1500))
       const done = await client.deposit({ id, recipients: [recipient.ed], envelope }).catch(() => undefined)
       if (!done) return
       if (done.error !== '') throw new Error(`a deposit failed: ${done.error}`)
@@ -45,7 +54,7 @@ it(`loses nothing that was acknowledged in ${KILLS} kills`, async () => {
 
   for (let kill = 0; kill < KILLS; kill++) {
     const clients = await Promise.all(
-      practice.devices.slice(0, DEPOSITORS).map((device) => MailClient.join(device, practice.roster, relay)),
+      practice.devices.slice(0, DEPOSITORS).map((device, at) => join(device, at)),
     )
     const before = acknowledged.size
     const work = clients.flatMap((client) =>
@@ -55,10 +64,9 @@ it(`loses nothing that was acknowledged in ${KILLS} kills`, async () => {
     await sleep(random() * MOMENT_MS)
     await relay.kill()
     await Promise.all(work)
-    await Promise.all(clients.map((client) => client.close()))
     await relay.start()
 
-    const reader = await MailClient.join(recipient, practice.roster, relay)
+    const reader = await join(recipient, DEPOSITORS)
     const { ids } = await reader.collectAll()
     const there = new Set(ids.map(toHex))
     expect(there.size).toBe(ids.length)
@@ -73,7 +81,7 @@ it(`loses nothing that was acknowledged in ${KILLS} kills`, async () => {
     }
     const held = await reader.inventory()
     expect(held.waiting[0]?.count ?? 0).toBe(ids.length - gone.length)
-    await reader.close()
+    await reader.hangUp()
   }
   expect(released.size + acknowledged.size).toBeGreaterThan(KILLS)
 })

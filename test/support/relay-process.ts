@@ -87,8 +87,14 @@ export class MailClient {
     void this.read()
   }
 
-  /** undefined where the relay can't be reached. */
-  static async dial(device: TestDevice, relay: RelayProcess): Promise<MailClient | undefined> {
+  /** undefined where the relay can't be reached. A host of before is used again. */
+  static async dial(device: TestDevice, relay: RelayProcess, known?: Host): Promise<MailClient | undefined> {
+    const host = known ?? (await MailClient.host(device))
+    const opened = await host.dial(relay.addresses, '/kartoteka/mailbox/1')
+    return 'channel' in opened ? new MailClient(host, opened.channel) : undefined
+  }
+
+  private static async host(device: TestDevice): Promise<Host> {
     const host = await createHost({
       privateKey: device.edSecret,
       listen: ['/ip4/127.0.0.1/tcp/0'],
@@ -96,15 +102,17 @@ export class MailClient {
     })
     if ('code' in host) throw new Error(host.sentence)
     afterwards(() => host.stop())
-    const opened = await host.dial(relay.addresses, '/kartoteka/mailbox/1')
-    if ('channel' in opened) return new MailClient(host, opened.channel)
-    await host.stop()
-    return undefined
+    return host
   }
 
   /** Connected and taken for a member. */
-  static async join(device: TestDevice, roster: Roster, relay: RelayProcess): Promise<MailClient> {
-    const client = await MailClient.dial(device, relay)
+  static async join(
+    device: TestDevice,
+    roster: Roster,
+    relay: RelayProcess,
+    known?: Host,
+  ): Promise<MailClient> {
+    const client = await MailClient.dial(device, relay, known)
     if (!client) throw new Error('the relay does not answer')
     await client.greet(roster)
     await client.until('notices')
@@ -198,5 +206,10 @@ export class MailClient {
 
   async close(): Promise<void> {
     await this.host.stop()
+  }
+
+  /** Hangs up, and keeps the host for later. */
+  async hangUp(): Promise<void> {
+    await this.channel.close()
   }
 }
