@@ -16,6 +16,8 @@ export interface Wire {
   send(lane: Lane, bytes: Uint8Array): void
   /** Sends what is queued, then ends. */
   close(): void
+  /** This device is a member: from now on it may send whole envelopes. */
+  admitted?(): void
   /** What was sent and has not left yet. */
   queuedBytes?(): number
 }
@@ -180,6 +182,7 @@ export class MailboxLink {
 
   private async join(): Promise<void> {
     this.around.join(this.hub!, this)
+    this.wire.admitted?.()
     this.early = []
     const notices = await this.around.store.notices(this.session.practice)
     const later = this.early

@@ -27,7 +27,6 @@ export interface Metrics extends RelayMeter {
 
 export function createMetrics(): Metrics {
   const registers = [new Registry()]
-  collectDefaultMetrics({ register: registers[0]! })
   const name = (rest: string) => `kartoteka_relay_${rest}`
   const counter = (rest: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: name(rest), help, labelNames, registers })
@@ -59,6 +58,7 @@ export function createMetrics(): Metrics {
       group.observe(tasks)
     },
     async listen(port, present) {
+      collectDefaultMetrics({ register: registers[0]! })
       const gauge = (rest: string, help: string, value: () => number) =>
         new Gauge({
           name: name(rest),

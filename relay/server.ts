@@ -5,10 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Channel } from '../src/node/frames.js'
 import type { RemotePeer } from '../src/node/host.js'
 import { createRelayHost, type RelayHost } from '../src/node/host-relay.js'
+import { networkOf } from '../src/node/host-transports.js'
 import { nodeNatives } from '../src/node/natives.js'
-import { MAX_ENVELOPE_BYTES } from '../src/protocol/mailbox-limits.js'
+import { MAX_CHAIN_BYTES, MAX_ENVELOPE_BYTES } from '../src/protocol/mailbox-limits.js'
 import { practiceCode } from '../src/protocol/practice-code.js'
-import { networkOf } from './address.js'
 import { RelayCore } from './core.js'
 import { isRelayError, type RelayError } from './error.js'
 import { loadRelayIdentity } from './identity.js'
@@ -23,6 +23,10 @@ export const MEET_PROTOCOL = '/kartoteka/meet/1'
 
 /** An envelope with its recipients and what it replaces. */
 const MAX_MAIL_MESSAGE_BYTES = MAX_ENVELOPE_BYTES + 1024 * 1024
+/** A whole roster: all that somebody unknown may send. */
+const MAX_STRANGER_MESSAGE_BYTES = MAX_CHAIN_BYTES + 64 * 1024
+/** One is used, the next overlaps it while a device reconnects. */
+const MAX_STREAMS_PER_CONNECTION = 2
 /** A code and what surrounds it. */
 const MAX_MEET_MESSAGE_BYTES = 256
 const MEET_TIMEOUT_MS = 10_000
@@ -165,21 +169,27 @@ async function openNetwork(
   })
   if ('code' in host) return host
   await host.handle(MAILBOX_PROTOCOL, (channel, remote) => void serveMailbox(core, channel, remote), {
-    maxMessageBytes: MAX_MAIL_MESSAGE_BYTES,
+    maxMessageBytes: MAX_STRANGER_MESSAGE_BYTES,
+    maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
   })
   await host.handle(MEET_PROTOCOL, (channel, remote) => void serveMeeting(core, channel, remote), {
     maxMessageBytes: MAX_MEET_MESSAGE_BYTES,
+    maxInboundStreams: MAX_STREAMS_PER_CONNECTION,
   })
   return host
 }
 
+/** By the IP address of its multiaddr: `/ip4/192.0.2.1/tcp/…`. */
+const subscriberOf = ({ address }: RemotePeer) => networkOf(address.split('/')[2] ?? '')
+
 /** One device's channel, for as long as it lasts. */
 async function serveMailbox(core: RelayCore, channel: Channel, remote: RemotePeer): Promise<void> {
   const connection = core.connect(
-    { publicKey: remote.publicKey, address: networkOf(remote.address) },
+    { publicKey: remote.publicKey, address: subscriberOf(remote) },
     {
       send: (lane, bytes) => void channel.send(lane, bytes),
       close: () => void channel.close(),
+      admitted: () => channel.allowMessages(MAX_MAIL_MESSAGE_BYTES),
       queuedBytes: () => channel.queuedBulkBytes + channel.queuedLiveBytes,
     },
   )
@@ -192,7 +202,7 @@ async function serveMailbox(core: RelayCore, channel: Channel, remote: RemotePee
 async function serveMeeting(core: RelayCore, channel: Channel, remote: RemotePeer): Promise<void> {
   const late = sleep(MEET_TIMEOUT_MS, undefined, { ref: false }).then(() => channel.close())
   for await (const { bytes } of channel.messages) {
-    const answer = core.meet({ address: networkOf(remote.address) }, bytes)
+    const answer = core.meet({ address: subscriberOf(remote) }, bytes)
     if (answer) channel.send('live', answer)
     break
   }

@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { checkNode, ensureBuilt, ensureInstalled } from './lib/build.mjs'
 
-const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M11']
+const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M9', 'M11']
 
 function usage(sentence) {
   process.stderr.write(
@@ -51,6 +51,7 @@ const { limits } = await import('./bench/limits.mjs')
 const { changeApart, firstSync, reconnect } = await import('./bench/meeting.mjs')
 const { disk, keystrokes, longTyping, offlineEdits } = await import('./bench/editing.mjs')
 const { idle, start } = await import('./bench/running.mjs')
+const { deposits } = await import('./bench/mail.mjs')
 const { judge, table, writeTable } = await import('./bench/report.mjs')
 const { comparison } = await import('./bench/peers.mjs')
 
@@ -70,7 +71,7 @@ const BY_SIZE = {
   M7: apart(disk),
   M11: apart(idle),
 }
-const ONCE = { M5: offlineEdits, M7: longTyping }
+const ONCE = { M5: offlineEdits, M7: longTyping, M9: deposits }
 
 if (values.profile) mkdirSync(values.profile, { recursive: true })
 const bench = new Bench({ runs, profile: values.profile })

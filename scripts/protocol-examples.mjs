@@ -52,6 +52,8 @@ const LIMIT_FILES = [
   'protocol/roster-format',
   'protocol/roster',
   'protocol/epoch-keys',
+  'protocol/mailbox-limits',
+  'protocol/mailbox-meet',
   'store/pruning',
   'node/frames',
 ]
@@ -475,9 +477,9 @@ function sourceFiles() {
 export function rules() {
   return sourceFiles().flatMap((file) => {
     const [, header] = /^\/\*\*((?:[^*]|\*(?!\/))*)\*\//.exec(readFileSync(join(root, file), 'utf8')) ?? []
-    const paragraphs = (header ?? '').replace(/^ \* ?/gm, '').split(/\n(?=\s*\[[A-Z]\d\])|\n\s*\n/)
+    const paragraphs = (header ?? '').replace(/^ \* ?/gm, '').split(/\n(?=\s*\[[A-Z]\d+\])|\n\s*\n/)
     return paragraphs.flatMap((paragraph) => {
-      const [, id, wording] = /^\s*\[([A-Z]\d)\]([\s\S]*)/.exec(paragraph) ?? []
+      const [, id, wording] = /^\s*\[([A-Z]\d+)\]([\s\S]*)/.exec(paragraph) ?? []
       return id ? [{ id, wording: oneLine(wording).replace(/[;.]$/, ''), file }] : []
     })
   })
@@ -501,7 +503,7 @@ const UNNAMED = {
 
 /** The table of rules in PROTOCOL.md. */
 export function rulesText() {
-  const order = 'FDATXSHREN'
+  const order = 'FDATXSHRENB'
   const rows = rules()
     .sort((a, b) => order.indexOf(a.id[0]) - order.indexOf(b.id[0]) || (a.file < b.file ? -1 : 1))
     .map((rule) => {

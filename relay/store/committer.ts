@@ -2,7 +2,6 @@
  * Group commit: what comes while a flush is under way shares the next one. One writer, so each decision sees
  * everything that was decided before it; nothing is answered before its batch is on the disk.
  */
-import { toHex } from '../../src/protocol/bytes.js'
 import type { Natives } from '../../src/protocol/natives.js'
 import { type Database, isFull, VIEW, type Write } from './database.js'
 import { checked, withChecksum } from './rows.js'
@@ -123,17 +122,17 @@ export class Committer {
     const wanted = group.flatMap(({ keys }) => keys)
     const stored = wanted.length === 0 ? [] : await this.getMany(wanted)
     wanted.forEach((key, at) => {
-      rows.set(toHex(key), stored[at])
+      rows.set(nameOf(key), stored[at])
     })
     const view: View = (key) => {
-      const name = toHex(key)
+      const name = nameOf(key)
       if (!rows.has(name)) throw new Error('a row is used that was not asked for')
       return rows.get(name)
     }
     const decisions: Decision<unknown>[] = []
     for (const task of group) {
       const decision = await task.decide(view)
-      for (const { key, value } of decision.writes) if (group.length > 1) rows.set(toHex(key), value)
+      for (const { key, value } of decision.writes) if (group.length > 1) rows.set(nameOf(key), value)
       decisions.push(decision)
     }
     return decisions
@@ -187,6 +186,9 @@ export class Committer {
     await this.running
   }
 }
+
+/** A key as a map's key; shorter and quicker than hex. */
+const nameOf = (key: Uint8Array) => Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString('latin1')
 
 function fail(group: Task[], failed: 'full' | 'failed'): void {
   for (const task of group) task.settle({ failed })

@@ -8,7 +8,7 @@ import { Committer, type Decision } from './committer.js'
 import { Compaction } from './compaction.js'
 import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
-import { deviceIn, expiringIn, expiryBefore, keys, type Range, rangeOf, rowIn, rowsAfter } from './keys.js'
+import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
 import type {
   Failed,
   MailStore,
@@ -20,7 +20,8 @@ import type {
   Waiting,
 } from './mail-store.js'
 import { type MarkFile, settleIncarnation } from './marks.js'
-import { decodeMail, decodeRoster, decodeWaiting, encodePractice, encodeRoster } from './rows.js'
+import { devicesUnder, readInventory, readNotices, rowsWithin } from './reads.js'
+import { decodeMail, decodeRoster, encodePractice, encodeRoster } from './rows.js'
 import {
   emptyState,
   type PracticeState,
@@ -135,19 +136,8 @@ class LevelStore implements MailStore {
       if (!members.has(toHex(device))) found.set(toHex(device), device)
     }
     for (const device of state.members.values()) note(device)
-    for (const letter of ['k', 'n', 'w']) {
-      const range = rangeOf(letter, state.practice)
-      const iterator = this.committer.db.keys({ ...range, keyEncoding: 'view' })
-      try {
-        for (let key = await iterator.next(); key !== undefined; key = await iterator.next()) {
-          const device = deviceIn(key as Uint8Array)
-          note(device)
-          iterator.seek(rangeOf(letter, state.practice, device).lt)
-        }
-      } finally {
-        await iterator.close()
-      }
-    }
+    for (const letter of ['k', 'n', 'w'])
+      for (const device of await devicesUnder(this.reading(), letter, state.practice)) note(device)
     return [...found.values()]
   }
 
@@ -177,26 +167,13 @@ class LevelStore implements MailStore {
       // From a time that this relay doesn't remember: everything counts.
       let from = after > this.sequence(practice) ? 0 : after
       for (;;) {
-        const { rows, end } = await this.rowsWithin(rowsAfter(practice, recipient, from), limits)
+        const { rows, end } = await rowsWithin(this.reading(), rowsAfter(practice, recipient, from), limits)
         const mails = await this.mailsAt(practice, rows)
         if (mails.length > 0 || end) return { mails, end }
         // All of them were damaged.
         from = rowIn(rows.at(-1)!).sequence
       }
     })
-  }
-
-  /** The first rows of a range, within the limits; at least one where there is one. */
-  private async rowsWithin(range: Range, limits: { bytes: number; mails: number }) {
-    const rows: Uint8Array[] = []
-    let bytes = 0
-    for await (const { key, value } of rowsOf(this.reading(), range)) {
-      bytes += (value && decodeWaiting(value)?.bytes) ?? 0
-      if (rows.length > 0 && (rows.length >= limits.mails || bytes > limits.bytes))
-        return { rows, end: false }
-      rows.push(key)
-    }
-    return { rows, end: true }
   }
 
   private async mailsAt(practice: Uint8Array, rows: readonly Uint8Array[]): Promise<StoredMail[]> {
@@ -298,35 +275,11 @@ class LevelStore implements MailStore {
   }
 
   inventory(practice: Uint8Array): Promise<{ waiting: Waiting[]; bytes: number } | Failed> {
-    return this.read(async () => {
-      const byRecipient = new Map<string, Waiting>()
-      for await (const { key, value } of rowsOf(this.reading(), rangeOf('w', practice))) {
-        const { recipient } = rowIn(key)
-        const row = value && decodeWaiting(value)
-        if (!row) continue
-        const name = toHex(recipient)
-        const sum = byRecipient.get(name) ?? { recipient, count: 0, bytes: 0, oldest: row.at }
-        byRecipient.set(name, {
-          recipient,
-          count: sum.count + 1,
-          bytes: sum.bytes + row.bytes,
-          oldest: Math.min(sum.oldest, row.at),
-        })
-      }
-      let bytes = 0
-      for await (const { value } of rowsOf(this.reading(), rangeOf('m', practice)))
-        bytes += (value && decodeMail(value)?.bytes) ?? 0
-      return { waiting: [...byRecipient.values()], bytes }
-    })
+    return this.read(() => readInventory(this.reading(), practice))
   }
 
   notices(practice: Uint8Array): Promise<StoredNotice[] | Failed> {
-    return this.read(async () => {
-      const notices: StoredNotice[] = []
-      for await (const { key, value } of rowsOf(this.reading(), rangeOf('n', practice)))
-        if (value) notices.push({ device: deviceIn(key), sealed: value })
-      return notices
-    })
+    return this.read(() => readNotices(this.reading(), practice))
   }
 
   async leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed> {

@@ -62,10 +62,12 @@ export interface Reading {
   log: (line: string) => void
 }
 
-/** Rows of a range, in order; `value` is undefined where it is damaged. */
+type Snapshot = ReturnType<Database['snapshot']>
+
+/** Rows of a range, in order, now or as they were in a snapshot; `value` is undefined where it is damaged. */
 export async function* rowsOf(
   { db, natives }: Reading,
-  range: Range,
+  range: Range & { snapshot?: Snapshot },
 ): AsyncGenerator<{ key: Uint8Array; value: Uint8Array | undefined }> {
   const iterator = db.iterator({ ...VIEW, ...range })
   try {

@@ -56,6 +56,7 @@ export class Channel {
 
   readonly #stream: Stream
   readonly #source: StreamSource
+  readonly #decoder: FrameDecoder
   readonly #writeTimeoutMs: number
   readonly #closeTimeoutMs: number
   readonly #live = new FragmentQueue('live', LIVE_FRAGMENT_BYTES)
@@ -84,8 +85,8 @@ export class Channel {
     stream.addEventListener('remoteCloseWrite', this.#remoteClosed)
     stream.addEventListener('close', this.#streamClosed)
     this.#source = new StreamSource(stream)
-    const decoder = new FrameDecoder(pickLimits(options))
-    this.messages = pipe(this.#source.chunks(), (chunks) => this.#decode(chunks, decoder))
+    this.#decoder = new FrameDecoder(pickLimits(options))
+    this.messages = pipe(this.#source.chunks(), (chunks) => this.#decode(chunks, this.#decoder))
     if (stream.status !== 'open') this.#finish('lost', 'The connection is gone.')
   }
 
@@ -110,6 +111,11 @@ export class Channel {
     if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
     this.#pump()
     return true
+  }
+
+  /** Lets longer messages in than before, from somebody who has shown who it is. */
+  allowMessages(maxMessageBytes: number): void {
+    this.#decoder.allowMessages(maxMessageBytes)
   }
 
   /** Called each time the bulk queue falls to BULK_LOW_WATER_BYTES after having been above it. One at a time. */

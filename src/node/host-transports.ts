@@ -109,8 +109,8 @@ export class Transports {
   }
 }
 
-/** One subscriber has a whole /64 of IPv6 addresses. */
-function networkOf(address: string): string {
+/** Whom a limit by address means: one subscriber has a whole /64 of IPv6 addresses. */
+export function networkOf(address: string): string {
   const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
   if (!isIPv6(plain)) return plain
   const [before = '', after = ''] = plain.replace(/%.*$/, '').split('::')

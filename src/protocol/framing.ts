@@ -95,6 +95,11 @@ export class FrameDecoder {
     this.#limits = { maxFrameBytes: MAX_FRAME_BYTES, maxMessageBytes: MAX_MESSAGE_BYTES, ...limits }
   }
 
+  /** Another limit from now on. */
+  allowMessages(maxMessageBytes: number): void {
+    this.#limits.maxMessageBytes = maxMessageBytes
+  }
+
   /** True between messages: what ends here was not cut off in the middle of one. */
   get idle(): boolean {
     return this.#state === 'length' && this.#varintBytes === 0 && this.#live.length + this.#bulk.length === 0

@@ -20,7 +20,7 @@ describe('the dependency rule', () => {
   })
 
   it('is checked over all sources', () => {
-    const rooms = ['src/protocol/', 'src/cases/', 'src/store/', 'src/node/', 'ui/']
+    const rooms = ['src/protocol/', 'src/cases/', 'src/store/', 'src/node/', 'relay/', 'ui/']
     for (const room of rooms) expect([...sources.keys()].some((file) => file.startsWith(room))).toBe(true)
   })
 })
@@ -53,6 +53,10 @@ describe('a planted violation is found', () => {
     ['relay/planted.ts', "import { Replica } from '../src/store/replica.js'"],
     ['relay/planted.ts', "import { projectRow } from '../src/cases/project.js'"],
     ['relay/planted.ts', "import { createDevice } from '../src/node/device.js'"],
+    ['relay/store/planted.ts', "import { mergeUpdates } from 'yjs'"],
+    ['src/node/planted.ts', "import { runRelay } from '../../relay/main.js'"],
+    ['src/node/cli/planted.ts', "export const late = () => import('../../../relay/main.js')"],
+    ['src/node/cli/relay.ts', "import { startRelay } from '../../../relay/server.js'"],
     ['ui/planted.tsx', "import { contract } from '../src/node/contract.js'"],
     ['ui/planted.tsx', "import type { DeviceApi } from '../src/node/api.js'"],
     ['ui/planted.tsx', "import type { Roster } from '../src/protocol/roster.js'"],
@@ -73,6 +77,15 @@ describe('a planted violation is found', () => {
     expect(found).toEqual([
       'relay/planted.ts:1 a relay must never reach a module that opens envelopes: relay/planted.ts → src/protocol/epoch-keys.ts',
     ])
+  })
+
+  it('a store, or the rules of the mailbox, that reach what opens', () => {
+    const found = planted({
+      'src/protocol/mailbox-roster.ts': "import { openRoster } from './roster-open.js'\n",
+    })
+    const chains = found.filter((sentence) => sentence.includes('must never reach'))
+    for (const file of ['relay/link.ts', 'relay/core.ts', 'relay/server.ts', 'relay/main.ts'])
+      expect(chains.some((sentence) => sentence.startsWith(`${file}:`))).toBe(true)
   })
 
   it('a relay that reaches an opener through others', () => {
@@ -111,6 +124,7 @@ describe('what the rule allows', () => {
     ['src/node/planted.ts', "import { Replica } from '../store/replica.js'"],
     ['relay/planted.ts', "import { readRoster } from '../src/protocol/roster.js'"],
     ['relay/planted.ts', "import { createHost } from '../src/node/host.js'"],
+    ['src/node/cli/relay.ts', "export const late = () => import('../../../relay/main.js')"],
     ['ui/planted.tsx', "import type { Contract } from '../src/node/contract.js'"],
     ['ui/planted.tsx', "import { projectRow } from '../src/cases/project.js'"],
   ])('%s: %s', (file, text) => {

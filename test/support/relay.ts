@@ -149,7 +149,7 @@ export class TestLink {
     return this.last('batch')
   }
 
-  async ack(ids: Uint8Array[], notice = new Uint8Array(0)): Promise<Value<'done'>> {
+  async ack(ids: Uint8Array[], notice: Uint8Array = new Uint8Array(0)): Promise<Value<'done'>> {
     await this.say('ack', { number: ++this.number, ids, notice })
     return this.last('done')
   }

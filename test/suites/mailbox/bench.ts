@@ -1,8 +1,6 @@
 /** A store under test, with practices and mail for it. */
 
 import type { MailStore } from '../../../relay/store/mail-store.js'
-import type { MarkFile } from '../../../relay/store/marks.js'
-import type { nodeNatives } from '../../../src/node/natives.js'
 import { type Random, seeded } from '../../support/random.js'
 
 export interface StoreWorld {
@@ -20,13 +18,6 @@ export interface StoreWorld {
   keys(): Promise<Uint8Array[]>
   lines: string[]
   close(): Promise<void>
-}
-
-export interface StoreOptions {
-  marks: MarkFile
-  natives: typeof nodeNatives
-  random: (length: number) => Uint8Array
-  log: (line: string) => void
 }
 
 export type CreateWorld = () => Promise<StoreWorld>
