@@ -41,12 +41,15 @@ const deviceStatus = z.object({
   lastSeen: z.number().nullable(),
   upToDate: z.boolean(),
   behind: z.number(),
+  /** This device uses the cloud mailbox. */
+  collectsMail: z.boolean(),
 })
 /** One device of the practice as `status` shows it; `behind` counts changes it is not known to hold. */
 export type DeviceStatus = z.infer<typeof deviceStatus>
 
 const status = z.object({
-  practice: z.object({ id: z.string(), name: z.string() }).nullable(),
+  /** `pinChosen`: a Cloud PIN was chosen here or used to join; nothing that derives from it is stored. */
+  practice: z.object({ id: z.string(), name: z.string(), pinChosen: z.boolean() }).nullable(),
   device: z.object({ id: z.string(), name: z.string() }),
   version: z.string(),
   cases: z.object({ total: z.number(), archived: z.number(), deleted: z.number() }),
@@ -55,7 +58,10 @@ const status = z.object({
   mailbox: z.object({
     configured: z.boolean(),
     connected: z.boolean(),
-    relays: z.array(z.object({ address: z.string(), connected: z.boolean() })),
+    /** `sentence` says why it isn't connected. */
+    relays: z.array(
+      z.object({ address: z.string(), connected: z.boolean(), sentence: z.string().nullable() }),
+    ),
     pendingOut: z.number(),
     pendingIn: z.number(),
   }),
@@ -101,6 +107,33 @@ const verifyReport = z.object({
 /** `kartoteka verify --json`. */
 export type VerifyReport = z.infer<typeof verifyReport>
 
+const heldMail = z.object({ count: z.number(), bytes: z.number() })
+const mailboxReport = z.object({
+  relays: z.array(
+    z.object({
+      address: z.string(),
+      connected: z.boolean(),
+      /** By recipient's id; `bytes` are padded sizes, `oldest` milliseconds. */
+      pending: z.array(heldMail.extend({ recipient: z.string(), name: z.string(), oldest: z.number() })),
+      safetyCopy: heldMail,
+      record: z.string().nullable(),
+    }),
+  ),
+  pendingTotal: z.number(),
+})
+/** `kartoteka mailbox show --json`: exactly what the relays hold. */
+export type MailboxReport = z.infer<typeof mailboxReport>
+
+const carryReport = z.object({
+  /** Envelopes in the file, and those of them that were of use. */
+  envelopes: z.number(),
+  taken: z.number(),
+  /** Changes that are new here. */
+  received: z.number(),
+})
+/** What `carry in` did. */
+export type CarryReport = z.infer<typeof carryReport>
+
 const logLine = z.object({ at: z.number(), code: z.string(), text: z.string() })
 const check = z.object({ check: z.string(), ok: z.boolean(), sentence: z.string(), fix: z.string() })
 /** One line of `doctor`. */
@@ -118,6 +151,9 @@ const event = z.discriminatedUnion('type', [
 ])
 /** A hint from the device: rows of these ids (null: any), the status, or the open window changed. */
 export type DeviceEvent = z.infer<typeof event>
+
+/** A piece of a file in base64. */
+const piece = z.string().max(8 * 1024 * 1024)
 
 /** A Yjs V1 update in base64. */
 const update = z.string().max(64 * 1024 * 1024)
@@ -146,6 +182,27 @@ export const contract = {
     checkPin: oc
       .input(z.object({ pin: z.string(), practice: z.string() }))
       .output(z.object({ ok: z.boolean(), sentence: z.string().nullable() })),
+    /** Chooses the Cloud PIN of a practice that was made without one. Checked; only that it was chosen is kept. */
+    choosePin: oc.input(z.object({ pin: z.string() })).output(done),
+  },
+  mailbox: {
+    /** Merges the relays' addresses into the practice's, and lets this device collect mail there. */
+    on: oc.input(z.object({ relays: z.array(z.string()).default([]) })).output(done),
+    /** This device collects no more, and what waits for it is dropped. */
+    off: oc.output(done),
+    show: oc.output(mailboxReport),
+    /** Does a relay answer at this address? */
+    test: oc
+      .input(z.object({ address: z.string() }))
+      .output(z.object({ ok: z.boolean(), sentence: z.string() })),
+  },
+  carry: {
+    /** The bytes of a file with everything that other devices are not known to hold, piece by piece. */
+    out: oc.output(eventIterator(z.object({ data: piece }))),
+    /** The bytes of such a file, in order; `file` is any name that tells two files apart. Answered after the last. */
+    in: oc
+      .input(z.object({ file: z.string().max(100), data: piece, last: z.boolean() }))
+      .output(carryReport),
   },
   device: {
     list: oc.output(
