@@ -3,6 +3,7 @@ import '@mantine/core/styles.css'
 import '@mantine/notifications/styles.css'
 import 'virtual:theme.css'
 import './styles.css'
+import './sync.css'
 import { createRoot } from 'react-dom/client'
 import { CaseDocs } from './editor/case-doc.js'
 import { openLink, takeCode } from './link.js'
@@ -11,7 +12,7 @@ import { DeviceData } from './state/device-data.js'
 
 const link = openLink(takeCode())
 const data = new DeviceData(link, () => link.stopping())
-const docs = new CaseDocs(link)
+const docs = new CaseDocs(link, (id) => data.wrote(id))
 
 // What was typed a moment ago goes out before the window closes; if it can't, the browser asks first.
 addEventListener('pagehide', () => data.saver.flushAll())

@@ -2,7 +2,8 @@
 import * as Y from 'yjs'
 import type { DeviceApi } from '../../src/node/api.js'
 import { Refused } from '../../src/node/api.js'
-import type { CaseListRow, DeviceEvent, InviteState, Status } from '../../src/node/contract.js'
+import type { CaseListRow, DeviceEvent, InviteState, Refusal, Status } from '../../src/node/contract.js'
+import { FakeMailbox } from './fake-mailbox.js'
 
 type Fields = Record<string, string>
 interface Consultation extends Fields {
@@ -70,6 +71,8 @@ class Feed<T> {
 export interface FakeOptions {
   cases?: number
   practice?: boolean
+  /** False: the practice was made without a Cloud PIN. */
+  pinChosen?: boolean
   settings?: Record<string, string>
 }
 
@@ -80,15 +83,24 @@ export class FakeDevice {
   lastShown = ''
   practiceName: string | null
   devices: Status['devices']
-  mailbox: Status['state'] = 'off'
+  /** The cloud mailbox and what is carried by file. */
+  readonly mail = new FakeMailbox((call) => {
+    this.calls.push(call)
+    this.statusChanged()
+  })
+  problems: Refusal[] = []
+  transfer: Status['transfer'] = null
+  happened: { at: number; code: string; text: string }[] = []
+  pinChosen: boolean
   inviteState: InviteState = noInvite
   /** Thrown by the next field write, say for a full disk. */
   refuseWrites: Refused | null = null
   readonly #events = new Feed<DeviceEvent>()
   #nextId = 0
 
-  constructor({ cases = 0, practice = true, settings = {} }: FakeOptions = {}) {
+  constructor({ cases = 0, practice = true, pinChosen = true, settings = {} }: FakeOptions = {}) {
     this.settings = { language: 'en', theme: 'light', ...settings }
+    this.pinChosen = pinChosen
     this.practiceName = practice ? 'Praktyka Lipowa' : null
     this.devices = [device({ id: 'self', name: 'Office', self: true })]
     for (let index = 0; index < cases; index++) this.#generate(index)
@@ -102,6 +114,14 @@ export class FakeDevice {
     theirs.getText(`text:consultations/${consultation}`).insert(at, text)
     Y.applyUpdate(mine, Y.encodeStateAsUpdate(theirs))
     this.changed([id])
+  }
+
+  get mailbox(): Status['state'] {
+    return this.mail.state
+  }
+
+  set mailbox(state: Status['state']) {
+    this.mail.state = state
   }
 
   changed(ids: string[] | null): void {
@@ -125,13 +145,17 @@ export class FakeDevice {
     status: async () => this.#status(),
     events: (signal) => this.#events.follow(signal),
     practice: {
-      create: async ({ name, device: deviceName }) => {
+      create: async ({ name, device: deviceName, pin }) => {
         this.practiceName = name
+        this.pinChosen = pin !== undefined
         this.devices[0]!.name = deviceName
         return { practice: 'practice', device: 'self' }
       },
-      code: async () => ({ code: 'ABCDEF-GHJKMN-PQRSTV', invitation: 'kartoteka:ABCDEF' }),
-      join: async ({ pin }) => {
+      code: async () => ({ code: 'ABCDEF-GHJKMN-PQRSTV', invitation }),
+      join: async ({ pin, code, relays }) => {
+        this.calls.push(`join ${code ?? ''} ${relays.join(' ')}`)
+        if (code === 'nonsense')
+          throw new Refused('not-a-code', 'That is not a practice code. It has 18 characters.')
         if (pin !== 'lipa-1234')
           throw new Refused('wrong-pin', 'The PIN doesn’t match, or that isn’t your device. 3 tries left.')
         this.practiceName = 'Praktyka Lipowa'
@@ -141,9 +165,17 @@ export class FakeDevice {
         pin.length < 6
           ? { ok: false, sentence: 'A Cloud PIN has at least six characters.' }
           : { ok: true, sentence: null },
+      choosePin: async ({ pin }) => {
+        this.calls.push(`choosePin ${pin}`)
+        this.pinChosen = true
+        this.statusChanged()
+        return { ok: true }
+      },
     },
+    mailbox: this.mail.mailbox,
+    carry: this.mail.carry,
     device: {
-      list: async () => this.devices.map((one) => ({ ...one, collectsMail: false, removed: false })),
+      list: async () => this.devices.map((one) => ({ ...one, removed: false })),
       rename: async ({ id, name }) => {
         const found = this.devices.find((one) => one.id === id)
         if (found) found.name = name
@@ -154,8 +186,6 @@ export class FakeDevice {
       invite: async () => {
         const expiresAt = Date.now() + 10 * 60_000
         this.inviteState = { ...noInvite, open: true, closed: null, expiresAt, triesLeft: 5 }
-        const invitation =
-          'kartoteka:ABCDEF-GHJKMN-PQRSTV@/ip4/192.168.1.20/tcp/41234/p2p/12D3KooWExampleExample'
         return { code: 'ABCDEF-GHJKMN-PQRSTV', invitation, expiresAt, triesLeft: 5 }
       },
       inviteState: async () => this.inviteState,
@@ -257,10 +287,13 @@ export class FakeDevice {
         return { ok: true }
       },
     },
-    sync: async () => ({ sent: 3, received: 1 }),
+    sync: async () => {
+      this.calls.push('sync')
+      return { sent: 3, received: 1 }
+    },
     wait: async () => ({ met: true, status: this.#status() }),
     verify: async () => ({ identical: true, devices: [] }),
-    log: async () => [],
+    log: async () => this.happened,
     doctor: async () => [],
     config: {
       get: async () => this.settings,
@@ -275,7 +308,10 @@ export class FakeDevice {
   #status(): Status {
     const all = [...this.byId.values()]
     return {
-      practice: this.practiceName === null ? null : { id: 'practice', name: this.practiceName },
+      practice:
+        this.practiceName === null
+          ? null
+          : { id: 'practice', name: this.practiceName, pinChosen: this.pinChosen },
       device: { id: 'self', name: this.devices[0]?.name ?? '' },
       version: '0.1.0',
       cases: {
@@ -285,16 +321,10 @@ export class FakeDevice {
       },
       state: this.mailbox,
       devices: this.devices.map((one) => ({ ...one })),
-      mailbox: {
-        configured: this.mailbox !== 'off',
-        connected: this.mailbox === 'connected',
-        relays: [],
-        pendingOut: 0,
-        pendingIn: 0,
-      },
-      transfer: null,
+      mailbox: this.mail.status(),
+      transfer: this.transfer,
       store: { bytes: 0 },
-      problems: [],
+      problems: this.problems,
     }
   }
 
@@ -406,6 +436,9 @@ const noInvite: InviteState = {
   closed: null,
 }
 
+const invitation =
+  'kartoteka:ABCDEF-GHJKMN-PQRSTV?at=/dns4/relay.example.org/tcp/4001/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo'
+
 export function device(part: Partial<Status['devices'][number]>): Status['devices'][number] {
   return {
     id: 'device',
@@ -416,6 +449,7 @@ export function device(part: Partial<Status['devices'][number]>): Status['device
     lastSeen: null,
     upToDate: true,
     behind: 0,
+    collectsMail: false,
     ...part,
   }
 }

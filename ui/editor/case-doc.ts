@@ -32,9 +32,12 @@ export class CaseDoc {
   #sending = false
   #retry: ReturnType<typeof setTimeout> | undefined
 
-  constructor(id: string, link: DeviceLink) {
+  readonly #saved: () => void
+
+  constructor(id: string, link: DeviceLink, saved: () => void) {
     this.#id = id
     this.#link = link
+    this.#saved = saved
     this.doc.on('update', this.#updated)
     this.#stopFollowing = onEachConnection(link, (client) => void this.#follow(client))
   }
@@ -78,7 +81,10 @@ export class CaseDoc {
     this.#queue = []
     this.#sending = true
     client.doc.update({ id: this.#id, update: toBase64(update) }).then(
-      () => this.#sent(null),
+      () => {
+        this.#saved()
+        this.#sent(null)
+      },
       (error: unknown) => {
         this.#queue.unshift(update)
         this.#sent(refusalOf(error))
@@ -107,14 +113,18 @@ export class CaseDocs {
   readonly #link: DeviceLink
   readonly #open = new Map<string, { caseDoc: CaseDoc; users: number }>()
 
-  constructor(link: DeviceLink) {
+  readonly #saved: (id: string) => void
+
+  /** `saved` hears of each case whose edits the device has just confirmed. */
+  constructor(link: DeviceLink, saved: (id: string) => void = () => {}) {
     this.#link = link
+    this.#saved = saved
   }
 
   acquire(id: string): { caseDoc: CaseDoc; release: () => void } {
     let entry = this.#open.get(id)
     if (!entry) {
-      const caseDoc = new CaseDoc(id, this.#link)
+      const caseDoc = new CaseDoc(id, this.#link, () => this.#saved(id))
       entry = { caseDoc, users: 0 }
       this.#open.set(id, entry)
       const stop = caseDoc.state.subscribe(() => this.#tidy(id))

@@ -78,6 +78,21 @@ export function timeAgo(at: number, now: number, t: Words): string {
   return format(t.language, { day: 'numeric', month: 'short', year: 'numeric' }).format(new Date(at))
 }
 
+/** How old something is: "3 days". */
+export function age(ms: number, t: Words): string {
+  if (ms < minuteMs) return t('ageMoment')
+  if (ms < hourMs) return t.count('ageMinutes', Math.floor(ms / minuteMs))
+  if (ms < dayMs) return t.count('ageHours', Math.floor(ms / hourMs))
+  return t.count('ageDays', Math.floor(ms / dayMs))
+}
+
+/** The time of the day, with the day before it unless that is today. */
+export function moment(at: number, now: number, t: Words): string {
+  const isToday = today(new Date(at)) === today(new Date(now))
+  const time = { hour: '2-digit', minute: '2-digit' } as const
+  return format(t.language, isToday ? time : { day: 'numeric', month: 'short', ...time }).format(new Date(at))
+}
+
 /** "9 minutes" or "40 seconds", for a countdown. */
 export function remaining(ms: number, t: Words): string {
   const seconds = Math.max(0, Math.ceil(ms / 1000))

@@ -6,10 +6,11 @@ import { remaining } from '../lib/dates.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { PlainKey } from '../words/words.js'
+import { NewPinFields, PinField, useNewPin } from './choose-pin.js'
 import { useStore, useSurroundings } from './context.js'
 import { CheckIcon } from './icons.js'
-import { PinField } from './new-practice.js'
 import { sayRefusal } from './notes.js'
+import { PracticeCode } from './practice-code.js'
 import { useNow } from './use-now.js'
 
 interface Opened {
@@ -42,18 +43,27 @@ export function AddDevice({ done }: { done: () => void }) {
   )
 }
 
+/** The PIN that was chosen before; or, where none was yet, the choice of one. */
 function AskPin({ opened, cancel }: { opened: (window: Opened) => void; cancel: () => void }) {
   const { t, data } = useSurroundings()
-  const [pin, setPin] = useState('')
+  // Fixed for as long as this question stands: the choice itself makes it true.
+  const [chosen] = useState(() => data.status.get()?.practice?.pinChosen ?? true)
+  const pin = useNewPin()
   const [error, setError] = useState<string | null>(null)
   const [busy, setBusy] = useState(false)
   const open = async (event: FormEvent) => {
     event.preventDefault()
-    if (!pin) return setError(t('pinNeeded'))
+    if (!pin.pin) return setError(t('pinNeeded'))
     setBusy(true)
+    setError(null)
     try {
+      const client = connected(data.link)
+      if (!chosen) {
+        if (!(await pin.check())) return
+        await client.practice.choosePin({ pin: pin.pin })
+      }
       data.invite.set(null)
-      const { code, invitation } = await connected(data.link).device.invite({ pin })
+      const { code, invitation } = await client.device.invite({ pin: pin.pin })
       data.refreshInvite()
       opened({ code, invitation })
     } catch (failure) {
@@ -64,8 +74,12 @@ function AskPin({ opened, cancel }: { opened: (window: Opened) => void; cancel: 
   }
   return (
     <form className="stack" onSubmit={(event) => void open(event)} noValidate>
-      <p className="dim">{t('addDevicePin')}</p>
-      <PinField label={t('cloudPin')} value={pin} change={setPin} error={error} />
+      <p className="dim">{t(chosen ? 'addDevicePin' : 'pinProtects')}</p>
+      {chosen ? (
+        <PinField label={t('cloudPin')} value={pin.pin} change={pin.setPin} error={error} />
+      ) : (
+        <NewPinFields choice={pin} error={error} />
+      )}
       <div className="step-actions">
         <Button variant="subtle" color="gray" onClick={cancel}>
           {t('cancel')}
@@ -164,27 +178,11 @@ function Asking({ name }: { name: string }) {
 function Waiting({ opened, state, close }: { opened: Opened; state: InviteState | null; close: () => void }) {
   const { t } = useSurroundings()
   const now = useNow(1000)
-  const [copied, setCopied] = useState(false)
-  const copy = async () => {
-    await navigator.clipboard.writeText(opened.invitation)
-    setCopied(true)
-  }
   return (
     <div className="stack">
       <p>{t('addDeviceOn')}</p>
       <p className="dim">{t('addDeviceSame')}</p>
-      <output className="code" aria-label={t('practiceCode')}>
-        {opened.code}
-      </output>
-      <div className="invitation">
-        <p className="small dim" id="invitation-name">
-          {t('invitationText')}
-        </p>
-        <p className="invitation-text">{opened.invitation}</p>
-        <Button size="compact-sm" variant="light" onClick={() => void copy().catch(() => {})}>
-          {copied ? t('copied') : t('copy')}
-        </Button>
-      </div>
+      <PracticeCode code={opened.code} invitation={opened.invitation} />
       <p className="dim invite-state">
         {state?.expiresAt && <span>{t('timeLeft', { time: remaining(state.expiresAt - now, t) })}</span>}
         {state && <span>{t.count('triesLeft', state.triesLeft)}</span>}

@@ -2,33 +2,25 @@
 import { Button, TextInput } from '@mantine/core'
 import { useEffect, useState } from 'react'
 import type { DeviceStatus } from '../../src/node/contract.js'
-import { timeAgo } from '../lib/dates.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
-import type { PlainKey } from '../words/words.js'
 import { AddDevice } from './add-device.js'
 import { useStore, useSurroundings } from './context.js'
-import { useSync } from './header.js'
 import { PencilIcon, PlusIcon } from './icons.js'
+import { DeviceDot, DeviceState, reachedBy } from './reached.js'
 import { useNow } from './use-now.js'
+import { useSync } from './use-sync.js'
 
 /** How often "5 minutes ago" is worded anew. */
 const rewordMs = 30_000
 
-const pathWords: Record<DeviceStatus['path'], PlainKey> = {
-  lan: 'pathLan',
-  direct: 'pathDirect',
-  relayed: 'pathRelayed',
-  mailbox: 'pathMailbox',
-  none: 'pathNone',
-}
-
 const none: DeviceStatus[] = []
 
-export function DevicesPanel() {
+/** `adding`: begins with adding a device. */
+export function DevicesPanel({ adding: startsAdding }: { adding: boolean }) {
   const { t, data } = useSurroundings()
   const devices = useStore(data.status, (status) => status?.devices ?? none)
-  const [adding, setAdding] = useState(false)
+  const [adding, setAdding] = useState(startsAdding)
   const [renaming, setRenaming] = useState<string | null>(null)
   const sync = useSync()
   const now = useNow(rewordMs)
@@ -39,22 +31,16 @@ export function DevicesPanel() {
       <ul className="device-list">
         {devices.map((device) => (
           <li key={device.id} className="device">
-            <span className="device-dot" data-on={device.self || device.connected || undefined} />
+            <DeviceDot device={device} />
             {renaming === device.id ? (
               <Rename device={device} done={() => setRenaming(null)} />
             ) : (
               <>
                 <div className="device-text">
                   <span className="device-name">{device.name}</span>
-                  <span className="dim">
-                    {device.self ? t('thisDevice') : <Reached device={device} now={now} />}
-                  </span>
+                  <span className="dim">{reachedBy(t, device, now)}</span>
                 </div>
-                {!device.self && (
-                  <span className="device-state" data-behind={!device.upToDate || undefined}>
-                    {device.upToDate ? t('upToDate') : t.count('behind', device.behind)}
-                  </span>
-                )}
+                <DeviceState t={t} device={device} />
                 <button
                   type="button"
                   className="icon-button"
@@ -74,20 +60,12 @@ export function DevicesPanel() {
         <Button leftSection={<PlusIcon />} onClick={() => setAdding(true)}>
           {t('addDevice')}
         </Button>
-        <Button variant="default" loading={sync.busy} onClick={() => void sync.run()}>
+        <Button variant="default" loading={sync.busy} onClick={sync.run}>
           {t('syncNow')}
         </Button>
       </div>
     </div>
   )
-}
-
-function Reached({ device, now }: { device: DeviceStatus; now: number }) {
-  const { t } = useSurroundings()
-  if (device.connected) return t(pathWords[device.path])
-  const seen =
-    device.lastSeen === null ? t('neverSeen') : t('lastSeen', { when: timeAgo(device.lastSeen, now, t) })
-  return device.path === 'none' ? seen : `${t(pathWords[device.path])} · ${seen}`
 }
 
 function Rename({ device, done }: { device: DeviceStatus; done: () => void }) {

@@ -2,6 +2,7 @@
 import { Button } from '@mantine/core'
 import { useState } from 'react'
 import { today } from '../lib/dates.js'
+import { download, safeName } from '../lib/download.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { useStore, useSurroundings } from './context.js'
@@ -61,17 +62,6 @@ export function ExportPanel({ done }: { done: () => void }) {
   )
 }
 
-function download(blob: Blob, name: string): void {
-  const address = URL.createObjectURL(blob)
-  const anchor = document.createElement('a')
-  anchor.href = address
-  anchor.download = name
-  anchor.click()
-  // The browser has taken the file over by then.
-  setTimeout(() => URL.revokeObjectURL(address), 60_000)
-}
-
 function fileName(practice: string): string {
-  const safe = practice.replace(/[^\p{L}\p{N}]+/gu, '-').replace(/^-|-$/g, '')
-  return `${safe || 'kartoteka'}-${today()}.jsonl`
+  return `${safeName(practice)}-${today()}.jsonl`
 }

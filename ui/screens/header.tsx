@@ -1,13 +1,21 @@
 /** The top of the window: menus, the state of the cloud mailbox, the devices. */
-import { Menu, Tooltip } from '@mantine/core'
+import { Menu } from '@mantine/core'
 import { type ReactNode, useState } from 'react'
-import { connected } from '../state/client.js'
-import type { PlainKey, Words } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
-import { CloudBusyIcon, CloudIcon, CloudOffIcon, DevicesIcon, LogoIcon } from './icons.js'
-import { say, sayRefusal } from './notes.js'
+import { LogoIcon } from './icons.js'
+import { MailboxButton } from './mailbox-button.js'
+import { DevicesButton } from './status-panel.js'
+import { useSync } from './use-sync.js'
 
-export type Panel = 'preferences' | 'devices' | 'import' | 'export' | 'merging'
+export type Panel =
+  | 'preferences'
+  | 'devices'
+  | 'addDevice'
+  | 'import'
+  | 'export'
+  | 'merging'
+  | 'heldMail'
+  | 'carry'
 
 export function Header(props: { openPanel: (panel: Panel) => void; newCase: () => void }) {
   const { t, data } = useSurroundings()
@@ -31,18 +39,21 @@ export function Header(props: { openPanel: (panel: Panel) => void; newCase: () =
           <Menu.Item onClick={() => props.openPanel('import')}>{t('importItem')}</Menu.Item>
           <Menu.Item onClick={() => props.openPanel('export')}>{t('exportItem')}</Menu.Item>
           <Menu.Divider />
-          <Menu.Item onClick={() => void sync.run()}>{t('syncNow')}</Menu.Item>
+          <CaseDatabase openPanel={props.openPanel} />
+          <Menu.Divider />
+          <Menu.Item onClick={sync.run}>{t('syncNow')}</Menu.Item>
         </HeaderMenu>
         <HeaderMenu name={t('menuHelp')}>
           <Menu.Item onClick={() => props.openPanel('merging')}>{t('howMerging')}</Menu.Item>
         </HeaderMenu>
       </nav>
       <span className="header-gap" />
-      <MailboxButton sync={() => void sync.run()} busy={sync.busy} />
-      <button type="button" className="header-button" onClick={() => props.openPanel('devices')}>
-        <DevicesIcon />
-        <span className="header-button-text">{t('devices')}</span>
-      </button>
+      <MailboxButton sync={sync} />
+      <DevicesButton
+        sync={sync}
+        manage={() => props.openPanel('devices')}
+        addDevice={() => props.openPanel('addDevice')}
+      />
     </header>
   )
 }
@@ -60,55 +71,19 @@ function HeaderMenu({ name, children }: { name: string; children: ReactNode }) {
   )
 }
 
-/** Present only while the cloud mailbox is on; one click syncs. */
-function MailboxButton({ sync, busy }: { sync: () => void; busy: boolean }) {
-  const { t, data } = useSurroundings()
-  const configured = useStore(data.status, (status) => status?.mailbox.configured ?? false)
-  const state = useStore(data.status, (status) => status?.state ?? 'off')
-  if (!configured || state === 'off') return null
-  const shown = busy ? 'syncing' : state
-  const name = t(mailboxWords[shown])
+/** Opens with the pointer, a click, Enter or the right arrow. */
+function CaseDatabase({ openPanel }: { openPanel: (panel: Panel) => void }) {
+  const { t } = useSurroundings()
+  const [opened, setOpened] = useState(false)
   return (
-    <Tooltip label={name} openDelay={400}>
-      <button
-        type="button"
-        className="header-button mailbox"
-        data-state={shown}
-        aria-label={name}
-        onClick={sync}
-      >
-        {shown === 'connected' ? <CloudIcon /> : shown === 'syncing' ? <CloudBusyIcon /> : <CloudOffIcon />}
-      </button>
-    </Tooltip>
+    <Menu.Sub opened={opened} onChange={setOpened} width={250} shadow="md">
+      <Menu.Sub.Target>
+        <Menu.Sub.Item onClick={() => setOpened(true)}>{t('caseDatabase')}</Menu.Sub.Item>
+      </Menu.Sub.Target>
+      <Menu.Sub.Dropdown>
+        <Menu.Item onClick={() => openPanel('heldMail')}>{t('heldItem')}</Menu.Item>
+        <Menu.Item onClick={() => openPanel('carry')}>{t('carryItem')}</Menu.Item>
+      </Menu.Sub.Dropdown>
+    </Menu.Sub>
   )
-}
-
-const mailboxWords: Record<'connected' | 'syncing' | 'offline', PlainKey> = {
-  connected: 'mailboxConnected',
-  syncing: 'mailboxSyncing',
-  offline: 'mailboxOffline',
-}
-
-/** "Sync now", with its outcome in one sentence. */
-export function useSync() {
-  const { t, data } = useSurroundings()
-  const [busy, setBusy] = useState(false)
-  const run = async () => {
-    setBusy(true)
-    try {
-      const { sent, received } = await connected(data.link).sync()
-      say(t, syncSentence(t, sent, received), 'sync')
-      data.refreshStatus()
-    } catch (error) {
-      sayRefusal(t, error)
-    } finally {
-      setBusy(false)
-    }
-  }
-  return { run, busy }
-}
-
-function syncSentence(t: Words, sent: number, received: number): string {
-  if (sent === 0 && received === 0) return t('syncDone')
-  return `${t('syncDone')} ${t.count('syncSent', sent)}, ${t.count('syncReceived', received)}.`
 }

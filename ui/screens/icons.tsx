@@ -89,7 +89,7 @@ export const CloudIcon = () => (
 export const CloudBusyIcon = () => (
   <Icon>
     <path d="M7 18.5a4 4 0 0 1-.6-7.95 5.6 5.6 0 0 1 10.9 1.2A3.4 3.4 0 0 1 17 18.5z" />
-    <path d="M12 16v-4.2M10.2 13.4 12 11.6l1.8 1.8" />
+    <path className="cloud-arrow" d="M12 16v-4.2M10.2 13.4 12 11.6l1.8 1.8" />
   </Icon>
 )
 export const CloudOffIcon = () => (
@@ -111,5 +111,27 @@ export const CheckIcon = () => (
 export const PencilIcon = () => (
   <Icon size={16}>
     <path d="M4.5 19.5l1-4L16 5a1.8 1.8 0 0 1 2.5 0l.5.5A1.8 1.8 0 0 1 19 8L8.5 18.5z" />
+  </Icon>
+)
+export const SyncIcon = () => (
+  <Icon size={14}>
+    <path d="M19.5 12a7.5 7.5 0 0 1-13.4 4.6M4.5 12a7.5 7.5 0 0 1 13.4-4.6M18.5 3.5v4h-4M5.5 20.5v-4h4" />
+  </Icon>
+)
+export const WarningIcon = () => (
+  <Icon size={16}>
+    <path d="M12 4.5 21 19.5H3zM12 10.5v4M12 17v.1" />
+  </Icon>
+)
+export const ClockIcon = () => (
+  <Icon size={16}>
+    <circle cx="12" cy="12" r="8" />
+    <path d="M12 8v4.5l2.8 1.8" />
+  </Icon>
+)
+export const SealIcon = () => (
+  <Icon>
+    <rect x="5" y="10.5" width="14" height="9.5" rx="2" />
+    <path d="M8.5 10.5V8a3.5 3.5 0 0 1 7 0v2.5" />
   </Icon>
 )

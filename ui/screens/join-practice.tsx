@@ -3,12 +3,14 @@ import { TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
+import { PinField } from './choose-pin.js'
 import { useStore, useSurroundings } from './context.js'
 import { ChevronIcon } from './icons.js'
-import { PinField } from './new-practice.js'
+
 import { Step } from './step.js'
 
 const steps = 3
+const codeFaults = new Set(['not-a-code', 'code-mistyped', 'too-long', 'bad-address'])
 
 export function JoinPractice({ back }: { back: () => void }) {
   const { t, data } = useSurroundings()
@@ -42,6 +44,8 @@ export function JoinPractice({ back }: { back: () => void }) {
       data.refreshStatus()
       data.refreshList()
     } catch (failure) {
+      // What is wrong with the code is said beside the code.
+      if (codeFaults.has(refusalOf(failure)?.code ?? '')) setStep(2)
       setError(refusalSentence(t, refusalOf(failure)))
     } finally {
       setBusy(false)
@@ -79,21 +83,26 @@ export function JoinPractice({ back }: { back: () => void }) {
           label={t('practiceCode')}
           description={t('practiceCodeHint')}
           value={code}
-          onChange={(event) => setCode(event.currentTarget.value)}
+          onChange={(event) => {
+            setError(null)
+            setCode(event.currentTarget.value)
+          }}
+          error={error}
           spellCheck={false}
           autoComplete="off"
         />
-        <details className="more" open={Boolean(relay || address)}>
+        <TextInput
+          label={t('relayAddress')}
+          description={t('relayOptional')}
+          value={relay}
+          onChange={(event) => setRelay(event.currentTarget.value)}
+          spellCheck={false}
+          autoComplete="off"
+        />
+        <details className="more" open={Boolean(address)}>
           <summary>
             <ChevronIcon /> {t('moreWays')}
           </summary>
-          <TextInput
-            label={t('relayAddress')}
-            value={relay}
-            onChange={(event) => setRelay(event.currentTarget.value)}
-            spellCheck={false}
-            autoComplete="off"
-          />
           <TextInput
             label={t('otherAddress')}
             value={address}

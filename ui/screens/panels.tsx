@@ -1,12 +1,14 @@
-/** What opens over the cases: preferences, devices, import, export, help. */
-import { Drawer, Modal, SegmentedControl } from '@mantine/core'
+/** What opens over the cases: preferences, devices, files, what the relay holds, help. */
+import { Drawer, Modal } from '@mantine/core'
 import type { ReactNode } from 'react'
-import { isLanguage, tables } from '../words/words.js'
-import { useStore, useSurroundings } from './context.js'
+import { CarryPanel } from './carry.js'
+import { useSurroundings } from './context.js'
 import { DevicesPanel } from './devices.js'
 import { ExportPanel } from './export.js'
 import type { Panel } from './header.js'
+import { HeldMail } from './held-mail.js'
 import { ImportPanel } from './import.js'
+import { Preferences } from './preferences.js'
 
 export function Panels({ panel, close }: { panel: Panel | null; close: () => void }) {
   const { t } = useSurroundings()
@@ -24,11 +26,19 @@ export function Panels({ panel, close }: { panel: Panel | null; close: () => voi
   )
   return (
     <>
-      {dialog('preferences', t('preferencesTitle'), 'md', <Preferences />)}
+      {dialog('preferences', t('preferencesTitle'), 'lg', <Preferences />)}
       {dialog('import', t('importTitle'), 'lg', <ImportPanel />)}
       {dialog('export', t('exportTitle'), 'md', <ExportPanel done={close} />)}
+      {dialog('heldMail', t('heldTitle'), 'lg', <HeldMail />)}
+      {dialog('carry', t('carryTitle'), 'lg', <CarryPanel />)}
       {dialog('merging', t('howMerging'), 'lg', <Merging />)}
-      <Drawer.Root opened={panel === 'devices'} onClose={close} position="right" size="27rem" {...calm}>
+      <Drawer.Root
+        opened={panel === 'devices' || panel === 'addDevice'}
+        onClose={close}
+        position="right"
+        size="27rem"
+        {...calm}
+      >
         <Drawer.Overlay backgroundOpacity={overlayOpacity} />
         <Drawer.Content>
           <Drawer.Header role="presentation">
@@ -36,7 +46,7 @@ export function Panels({ panel, close }: { panel: Panel | null; close: () => voi
             <Drawer.CloseButton aria-label={t('close')} />
           </Drawer.Header>
           <Drawer.Body>
-            <DevicesPanel />
+            <DevicesPanel adding={panel === 'addDevice'} />
           </Drawer.Body>
         </Drawer.Content>
       </Drawer.Root>
@@ -47,40 +57,6 @@ export function Panels({ panel, close }: { panel: Panel | null; close: () => voi
 /** The page itself never scrolls, and locking it would need a style tag. */
 const calm = { lockScroll: false, transitionProps: { duration: 120 } }
 const overlayOpacity = 0.32
-
-function Preferences() {
-  const { t, data } = useSurroundings()
-  const theme = useStore(data.settings, (settings) => settings?.theme ?? 'system')
-  return (
-    <section aria-labelledby="preferences-general">
-      <h3 id="preferences-general" className="section-title">
-        {t('general')}
-      </h3>
-      <div className="preference">
-        <span id="preference-language">{t('language')}</span>
-        <SegmentedControl
-          aria-labelledby="preference-language"
-          value={t.language}
-          onChange={(value) => isLanguage(value) && data.setting('language', value)}
-          data={(['en', 'pl'] as const).map((value) => ({ value, label: tables[value].languageName }))}
-        />
-      </div>
-      <div className="preference">
-        <span id="preference-theme">{t('theme')}</span>
-        <SegmentedControl
-          aria-labelledby="preference-theme"
-          value={theme}
-          onChange={(value) => data.setting('theme', value)}
-          data={[
-            { value: 'light', label: t('themeLight') },
-            { value: 'dark', label: t('themeDark') },
-            { value: 'system', label: t('themeSystem') },
-          ]}
-        />
-      </div>
-    </section>
-  )
-}
 
 function Merging() {
   const { t } = useSurroundings()

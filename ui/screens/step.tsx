@@ -14,6 +14,8 @@ export interface StepProps {
   other?: ReactNode
   busy?: boolean
   busyText?: string
+  /** Stands in a panel, below its title; else it is a sheet of its own. */
+  inside?: boolean
   children: ReactNode
   back: () => void
   go: () => void
@@ -22,6 +24,7 @@ export interface StepProps {
 export function Step(props: StepProps) {
   const t = useWords()
   const titleId = useId()
+  const Title = props.inside ? 'h3' : 'h1'
   const form = useRef<HTMLFormElement>(null)
   // biome-ignore lint/correctness/useExhaustiveDependencies: each new step begins in its first field
   useEffect(() => {
@@ -32,16 +35,24 @@ export function Step(props: StepProps) {
     if (!props.busy) props.go()
   }
   return (
-    <form ref={form} className="sheet" onSubmit={submit} noValidate aria-labelledby={titleId}>
+    <form
+      ref={form}
+      className={props.inside ? 'step-inside' : 'sheet'}
+      onSubmit={submit}
+      noValidate
+      aria-labelledby={titleId}
+    >
       <div className="step-top">
         <button type="button" className="icon-button" aria-label={t('back')} onClick={props.back}>
           <BackIcon />
         </button>
-        <span className="dim step-count">{t('stepOf', { step: props.step, of: props.of })}</span>
+        {props.of > 1 && (
+          <span className="dim step-count">{t('stepOf', { step: props.step, of: props.of })}</span>
+        )}
       </div>
-      <h1 id={titleId} className="sheet-title">
+      <Title id={titleId} className={props.inside ? 'step-title' : 'sheet-title'}>
         {props.question}
-      </h1>
+      </Title>
       {props.text && <p className="dim">{props.text}</p>}
       <div className="step-fields">{props.children}</div>
       <div className="step-actions">

@@ -38,7 +38,7 @@ export class DeviceData {
     this.link = link
     this.#onStopping = onStopping
     this.#list = new Refresher(() => this.#readList(), listEveryMs)
-    this.#status = new Refresher(() => this.#readStatus(), statusEveryMs)
+    this.#status = new Refresher(() => this.readStatus(), statusEveryMs)
     this.#case = new Refresher(() => this.#readCase(), caseEveryMs)
     this.#invite = new Refresher(() => this.#readInvite(), statusEveryMs)
     this.saver = new FieldSaver(link, (id, fields) => this.#saved(id, fields))
@@ -58,8 +58,17 @@ export class DeviceData {
   }
 
   refreshCase(): void {
+    const open = this.openCase.get()
+    if (open) this.wrote(open.id)
+  }
+
+  /** The case has just been changed here: who else holds that, only a fresh answer of the device can say. */
+  wrote(id: string): void {
     this.#writes++
-    this.#case.soon()
+    this.openCase.update((open) =>
+      open?.id === id && open.view ? { ...open, view: { ...open.view, heldBy: null } } : open,
+    )
+    if (this.openCase.get()?.id === id) this.#case.soon()
   }
 
   refreshStatus(): void {
@@ -123,7 +132,8 @@ export class DeviceData {
     this.rows.set(sortRows(keepUnchanged(before, fresh), before))
   }
 
-  async #readStatus(): Promise<void> {
+  /** At once, for what was just switched. */
+  async readStatus(): Promise<void> {
     this.status.set(await connected(this.link).status())
   }
 
@@ -148,13 +158,12 @@ export class DeviceData {
   }
 
   #saved(id: string, fields: ReadonlyMap<string, string>): void {
-    this.#writes++
     this.openCase.update((open) => {
       if (open?.id !== id || !open.view) return open
       let view = open.view
       for (const [field, value] of fields) view = withField(view, field, value)
       return { ...open, view }
     })
-    if (this.openCase.get()?.id === id) this.#case.soon()
+    this.wrote(id)
   }
 }

@@ -1,4 +1,5 @@
 /** English, and the list of every word the window needs: `pl.ts` must have the same keys. */
+import { syncEn } from './en-sync.js'
 
 /** The forms a counted English word needs. */
 export interface EnglishForms {
@@ -7,6 +8,7 @@ export interface EnglishForms {
 }
 
 export const en = {
+  ...syncEn,
   appName: 'Kartoteka',
   languageName: 'English',
 
@@ -60,18 +62,19 @@ export const en = {
   cloudPin: 'Cloud PIN',
   repeatCloudPin: 'Repeat Cloud PIN',
   pinQuestion: 'Choose a Cloud PIN',
-  pinHint: 'You need it to add a further device. Six or more characters; it is never stored, so remember it.',
+  pinHint: 'You need it to add a further device. It is never stored, so remember it.',
   pinLaterHint: 'Not now: with one device you need no PIN yet.',
   pinsDiffer: 'The two PINs are not the same.',
   pinNeeded: 'Type the Cloud PIN.',
   nameNeeded: 'Type a name.',
   joinWhere: 'Where are your other devices?',
   joinWhereText:
-    'Choose “Add a device” on one of them. If it is on the same network, just go on; otherwise type its practice code.',
+    'Choose “Add a device” on one of them. If it is on the same network, just go on; otherwise type its practice code or paste its invitation.',
   practiceCode: 'Practice code',
-  practiceCodeHint: 'Or the whole invitation. Leave it empty on the same network.',
+  practiceCodeHint: 'Or paste the whole invitation. Leave it empty on the same network.',
   moreWays: 'The other device is elsewhere',
   relayAddress: 'Relay address',
+  relayOptional: 'Optional: an invitation brings it along.',
   otherAddress: 'Address of the other device',
   joinPin: 'Type your Cloud PIN',
   joinPinHint: 'The same PIN as on your other devices.',
@@ -215,16 +218,6 @@ export const en = {
   inviteReplaced: 'A newer window was opened elsewhere.',
   inviteAgain: 'Open again',
   done: 'Done',
-
-  // The cloud mailbox and syncing
-  mailboxConnected: 'Cloud mailbox: connected',
-  mailboxSyncing: 'Cloud mailbox: syncing',
-  mailboxOffline: 'Cloud mailbox: no Internet or mailbox offline',
-  syncingNow: 'Syncing…',
-  syncDone: 'Sync is done.',
-  syncSent: { one: '{n} change sent', other: '{n} changes sent' },
-  syncReceived: { one: '{n} change received', other: '{n} changes received' },
-  unreachable: 'The cloud mailbox can’t be reached. Everything is saved here and will be sent by itself.',
 
   // Import and export
   importTitle: 'Import cases',

@@ -1,7 +1,9 @@
+import { syncPl } from './pl-sync.js'
 import type { PolishForms, WordsLike } from './words.js'
 
 /** Polish: imperative or impersonal throughout. A missing key doesn't compile. */
 export const pl: WordsLike<PolishForms> = {
+  ...syncPl,
   appName: 'Kartoteka',
   languageName: 'Polski',
 
@@ -53,18 +55,19 @@ export const pl: WordsLike<PolishForms> = {
   repeatCloudPin: 'Powtórz PIN chmury',
   pinQuestion: 'Wybierz PIN chmury',
   pinHint:
-    'Jest potrzebny, aby dodać kolejne urządzenie. Co najmniej sześć znaków; nigdzie się go nie zapisuje, więc trzeba go pamiętać.',
+    'Jest potrzebny, aby dodać kolejne urządzenie. Nigdzie się go nie zapisuje, więc trzeba go pamiętać.',
   pinLaterHint: 'Nie teraz: przy jednym urządzeniu PIN nie jest jeszcze potrzebny.',
   pinsDiffer: 'Te dwa PIN-y nie są takie same.',
   pinNeeded: 'Wpisz PIN chmury.',
   nameNeeded: 'Wpisz nazwę.',
   joinWhere: 'Gdzie są Twoje urządzenia?',
   joinWhereText:
-    'Wybierz na jednym z nich „Dodaj urządzenie”. Jeśli jest w tej samej sieci, po prostu przejdź dalej; w przeciwnym razie wpisz jego kod kartoteki.',
+    'Wybierz na jednym z nich „Dodaj urządzenie”. Jeśli jest w tej samej sieci, po prostu przejdź dalej; w przeciwnym razie wpisz jego kod kartoteki albo wklej zaproszenie.',
   practiceCode: 'Kod kartoteki',
-  practiceCodeHint: 'Albo całe zaproszenie. W tej samej sieci zostaw puste.',
+  practiceCodeHint: 'Albo wklej całe zaproszenie. W tej samej sieci zostaw puste.',
   moreWays: 'Drugie urządzenie jest gdzie indziej',
   relayAddress: 'Adres przekaźnika',
+  relayOptional: 'Nieobowiązkowo: jest już w zaproszeniu.',
   otherAddress: 'Adres drugiego urządzenia',
   joinPin: 'Wpisz PIN chmury',
   joinPinHint: 'Ten sam PIN co na pozostałych urządzeniach.',
@@ -214,26 +217,6 @@ export const pl: WordsLike<PolishForms> = {
   inviteReplaced: 'Gdzie indziej otwarto nowsze okno.',
   inviteAgain: 'Otwórz ponownie',
   done: 'Gotowe',
-
-  mailboxConnected: 'Skrzynka w chmurze: połączono',
-  mailboxSyncing: 'Skrzynka w chmurze: trwa synchronizacja',
-  mailboxOffline: 'Skrzynka w chmurze: brak Internetu albo skrzynka niedostępna',
-  syncingNow: 'Synchronizowanie…',
-  syncDone: 'Synchronizacja zakończona.',
-  syncSent: {
-    one: 'wysłano {n} zmianę',
-    few: 'wysłano {n} zmiany',
-    many: 'wysłano {n} zmian',
-    other: 'wysłano {n} zmiany',
-  },
-  syncReceived: {
-    one: 'odebrano {n} zmianę',
-    few: 'odebrano {n} zmiany',
-    many: 'odebrano {n} zmian',
-    other: 'odebrano {n} zmiany',
-  },
-  unreachable:
-    'Brak połączenia ze skrzynką w chmurze. Wszystko jest zapisane tutaj i zostanie wysłane automatycznie.',
 
   importTitle: 'Import spraw',
   importText:

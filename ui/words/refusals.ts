@@ -1,9 +1,15 @@
 /**
  * The device gives its reasons as a code and an English sentence. Those a person meets are said here in
- * Polish; for any other the device's own sentence stands.
+ * Polish; for any other the device's own sentence stands. What changes from case to case (a name in
+ * quotes, the first number) stands only in the device's sentence and is taken from there.
  */
 import type { Refusal } from '../../src/node/contract.js'
 import type { Words } from './words.js'
+
+const unreachable =
+  'Brak połączenia ze skrzynką w chmurze. Wszystko jest zapisane tutaj i zostanie wysłane automatycznie.'
+const damagedFile = 'Plik jest uszkodzony albo niepełny. Zapisz go ponownie na drugim urządzeniu.'
+const notACarryFile = 'To nie jest plik ze zmianami.'
 
 const polish: Readonly<Record<string, string>> = {
   'wrong-pin': 'PIN się nie zgadza albo to nie jest Twoje urządzenie.',
@@ -12,9 +18,6 @@ const polish: Readonly<Record<string, string>> = {
   tries: 'Okno zamknięto po zbyt wielu błędnych PIN-ach.',
   expired: 'Czas minął i nikt nie dołączył.',
   cancelled: 'Okno zamknięto, zanim ktoś dołączył.',
-  unreachable:
-    'Brak połączenia ze skrzynką w chmurze. Wszystko jest zapisane tutaj i zostanie wysłane automatycznie.',
-  'relay-changed': 'Pod tym adresem odpowiada inny przekaźnik. Nic nie zostało wysłane. Zapytaj operatora.',
   'not-a-code': 'To nie jest kod kartoteki. Ma on 18 znaków w trzech grupach po sześć.',
   'code-mistyped': 'W kodzie kartoteki jest pomyłka. Porównaj go z drugim urządzeniem.',
   'bad-address': 'Adres jest nieprawidłowy.',
@@ -23,33 +26,118 @@ const polish: Readonly<Record<string, string>> = {
   'has-practice': 'To urządzenie należy już do kartoteki.',
   'no-practice': 'Nie ma tu jeszcze kartoteki. Utwórz ją albo dołącz do swoich urządzeń.',
   'no-case': 'Tej sprawy nie ma na tym urządzeniu.',
-  'disk-full': 'Dysk jest pełny. Dotychczasowe zmiany są bezpieczne; edycja jest wstrzymana.',
-  'disk-failed': 'Dysk odmówił zapisu. Dotychczasowe zmiany są bezpieczne; edycja jest wstrzymana.',
-  'store-damaged': 'Zapisane dane są uszkodzone. Inne urządzenie może je przywrócić.',
+  'no-relay': 'Wpisz adres przekaźnika.',
+  'pin-too-short': 'PIN ma co najmniej sześć znaków.',
+  'pin-too-long': 'Ten PIN jest zbyt długi.',
+  'pin-repeated': 'Jeden powtórzony znak zbyt łatwo odgadnąć.',
+  'pin-run': 'Znaki po kolei, jak 123456, zbyt łatwo odgadnąć.',
+  'pin-practice-name': 'PIN nie może być nazwą kartoteki.',
+  'pin-chosen': 'PIN chmury jest już wybrany.',
   'device-stopped': 'Program zamknął się, zanim odpowiedział.',
   internal: 'Stało się coś nieoczekiwanego. Nic nie przepadło.',
+
+  // The cloud mailbox
+  unreachable,
+  'relay-unreachable': unreachable,
+  'relay-changed': 'Pod tym adresem odpowiada inny przekaźnik. Nic nie zostało wysłane. Zapytaj operatora.',
+  'relay-refused': 'Skrzynka w chmurze nie przyjmuje tej kartoteki. Zapytaj operatora.',
+  'relay-withholding':
+    'Skrzynka w chmurze nie oddaje wszystkiego, co przyjęła. Nic nie przepadło: inne urządzenia wyślą to ponownie. Zapytaj operatora.',
+  'mailbox-full':
+    'Skrzynka w chmurze jest pełna. Wszystko jest zapisane tutaj i zostanie wysłane, gdy inne urządzenia odbiorą swoje przesyłki.',
+
+  // A file carried here
+  'not-a-carry-file': notACarryFile,
+  'carry-not-a-file': notACarryFile,
+  'carry-damaged': damagedFile,
+  'carry-truncated': damagedFile,
+  'carry-other-practice': 'Ten plik pochodzi z innej kartoteki.',
+  'carry-version': 'Ten plik zapisano w nowszej wersji programu. Zaktualizuj program na tym urządzeniu.',
+  'carry-too-large': 'Ten plik jest zbyt duży.',
+
+  // Problems that the status names
+  'disk-full': 'Dysk jest pełny. Dotychczasowe zmiany są bezpieczne; edycja jest wstrzymana.',
+  'disk-failed': 'Dysk odmówił zapisu. Dotychczasowe zmiany są bezpieczne; edycja jest wstrzymana.',
+  'store-damaged': 'Część zapisanych danych jest uszkodzona. Inne urządzenie prześle je ponownie.',
+  'store-newer': 'Zapisano w nowszej wersji. Do czasu aktualizacji tylko do odczytu.',
+  'fork-healed': 'To urządzenie uruchomiono ze starszej kopii. Zmiany uporządkowano; nic nie przepadło.',
+  removed: 'To urządzenie odłączono. Sprawy można na nim tylko czytać.',
+  contested: 'Dwa urządzenia nie zgadzają się, kto należy do kartoteki. Zdecyduj na każdym z nich.',
+  'pin-guesses': 'Ktoś próbował odgadnąć PIN chmury. Jeśli to nie Ty, zmień PIN.',
+  'safety-copy-stale':
+    'Kopia ratunkowa nie jest aktualna. Zaktualizuje się po połączeniu ze skrzynką w chmurze.',
+  'peer-too-old': 'Urządzenie „{name}” ma starszą wersję programu. Zaktualizuj ją tam.',
+  'peer-too-new': 'Urządzenie „{name}” ma nowszą wersję programu. Zaktualizuj ją tutaj.',
 }
 
 export function refusalSentence(t: Words, refusal: Refusal | null): string {
   if (!refusal) return t('linkFailed')
-  const known = t.language === 'pl' ? polish[refusal.code] : undefined
-  if (known === undefined) return refusal.sentence || t('refusalUnknown')
-  // How many tries are left stands only in the device's sentence.
-  const left = refusal.code === 'wrong-pin' ? /\d+/.exec(refusal.sentence) : null
-  return left ? `${known} ${t.count('triesLeft', Number(left[0]))}.` : known
+  const { code, sentence } = refusal
+  const known = t.language === 'pl' ? polish[code] : undefined
+  const translated = known === undefined ? null : filledFrom(known, sentence)
+  if (translated === null) return sentence ? curly(sentence) : t('refusalUnknown')
+  const left = code === 'wrong-pin' ? /\d+/.exec(sentence) : null
+  return left ? `${translated} ${t.count('triesLeft', Number(left[0]))}.` : translated
+}
+
+/** The device writes straight quotes; the window's are curly. */
+export function curly(sentence: string): string {
+  return sentence.replace(/"([^"]*)"/g, '“$1”')
+}
+
+/** The template with the name in quotes and the number that the device's sentence holds; null if it lacks one. */
+export function filledFrom(template: string, sentence: string): string | null {
+  const values: Record<string, string | undefined> = {
+    name: /["“„]([^"”]+)["”]/.exec(sentence)?.[1],
+    n: /\d+/.exec(sentence)?.[0],
+  }
+  let whole = true
+  const filled = template.replace(/\{(name|n)\}/g, (_, key: string) => {
+    const value = values[key]
+    if (value === undefined) whole = false
+    return value ?? ''
+  })
+  return whole ? filled : null
 }
 
 /** What is wrong with a chosen PIN; the device's sentences, by the words in them. */
 const polishPinFaults: readonly (readonly [RegExp, string])[] = [
-  [/at least/, 'PIN ma co najmniej sześć znaków.'],
-  [/at most/, 'Ten PIN jest zbyt długi.'],
-  [/repeated/, 'Jeden powtórzony znak zbyt łatwo odgadnąć.'],
-  [/in a row/, 'Znaki po kolei, jak 123456, zbyt łatwo odgadnąć.'],
-  [/practice name/, 'PIN nie może być nazwą kartoteki.'],
+  [/at least/, polish['pin-too-short']!],
+  [/at most/, polish['pin-too-long']!],
+  [/repeated/, polish['pin-repeated']!],
+  [/in a row/, polish['pin-run']!],
+  [/practice name/, polish['pin-practice-name']!],
 ]
 
 export function pinFaultSentence(t: Words, sentence: string | null): string {
-  const known =
-    t.language === 'pl' && sentence ? polishPinFaults.find(([words]) => words.test(sentence)) : null
-  return known?.[1] ?? sentence ?? t('refusalUnknown')
+  return byWords(t, sentence, polishPinFaults) ?? sentence ?? t('refusalUnknown')
+}
+
+/** Why a relay isn't connected; its sentences, too, come without a code. */
+const polishRelayTroubles: readonly (readonly [RegExp, string])[] = [
+  [/different relay|another relay/i, polish['relay-changed']!],
+  [/address/i, polish['bad-address']!],
+  [/full/i, polish['mailbox-full']!],
+  [/refus|doesn.t (know|accept|take)/i, polish['relay-refused']!],
+  [/withh|gave back|doesn.t give/i, polish['relay-withholding']!],
+]
+
+/** What a test of an address showed, when it failed. */
+export function testSentence(t: Words, sentence: string): string {
+  if (/reached|no answer|timed? ?out/i.test(sentence)) return t('relaySilent')
+  return byWords(t, sentence, polishRelayTroubles) ?? (t.language === 'pl' ? t('relaySilent') : sentence)
+}
+
+/** Why a relay isn't connected. */
+export function relaySentence(t: Words, sentence: string): string {
+  return byWords(t, sentence, polishRelayTroubles) ?? (t.language === 'pl' ? unreachable : sentence)
+}
+
+function byWords(
+  t: Words,
+  sentence: string | null,
+  known: readonly (readonly [RegExp, string])[],
+): string | null {
+  if (t.language !== 'pl' || !sentence) return null
+  return known.find(([words]) => words.test(sentence))?.[1] ?? null
 }

@@ -1,0 +1,143 @@
+/** Preferences: whether this device uses the cloud mailbox, and where that is. */
+import { Button, Checkbox } from '@mantine/core'
+import { type FormEvent, useState } from 'react'
+import type { Status } from '../../src/node/contract.js'
+import { shortAddress } from '../lib/addresses.js'
+import { type Client, connected } from '../state/client.js'
+import { relaySentence } from '../words/refusals.js'
+import { useStore, useSurroundings } from './context.js'
+import { PlusIcon } from './icons.js'
+import type { Question } from './mailbox-on.js'
+import { say, sayRefusal } from './notes.js'
+import { RelayField, useRelayAddress } from './relay-field.js'
+
+const noRelays: Status['mailbox']['relays'] = []
+
+export function MailboxPreferences({ ask }: { ask: (questions: Question[]) => void }) {
+  const { t, data } = useSurroundings()
+  const isOn = useStore(data.status, (status) => (status?.state ?? 'off') !== 'off')
+  const relays = useStore(data.status, (status) => status?.mailbox.relays ?? noRelays)
+  const [busy, setBusy] = useState(false)
+
+  const change = async (task: (client: Client) => Promise<unknown>) => {
+    setBusy(true)
+    try {
+      await task(connected(data.link))
+      await data.readStatus()
+    } catch (error) {
+      sayRefusal(t, error)
+    } finally {
+      setBusy(false)
+    }
+  }
+  const switchOn = () => {
+    const questions = missing(data.status.get())
+    if (questions.length > 0) ask(questions)
+    else void change((client) => client.mailbox.on({ relays: [] }))
+  }
+  const switchOff = () =>
+    change(async (client) => {
+      await client.mailbox.off()
+      say(t, t('mailboxIsOff'), 'mailbox')
+    })
+  return (
+    <>
+      <Checkbox
+        className="preference-check"
+        label={t('useMailbox')}
+        description={t(isOn ? 'mailboxOffMeans' : 'mailboxWhy')}
+        checked={isOn}
+        aria-busy={busy}
+        data-autofocus
+        onChange={() => {
+          if (busy) return
+          if (isOn) void switchOff()
+          else switchOn()
+        }}
+      />
+      {isOn && <Relays relays={relays} />}
+    </>
+  )
+}
+
+/** What has to be asked before the cloud mailbox can be used. */
+function missing(status: Status | null): Question[] {
+  return [
+    ...(status?.practice?.pinChosen === false ? (['pin'] as const) : []),
+    ...(status?.mailbox.relays.length === 0 ? (['relay'] as const) : []),
+  ]
+}
+
+function Relays({ relays }: { relays: Status['mailbox']['relays'] }) {
+  const { t } = useSurroundings()
+  const [adding, setAdding] = useState(false)
+  return (
+    <div className="relays">
+      <p className="relays-title">{t('relays')}</p>
+      <ul className="relay-list" aria-label={t('relaysOf')}>
+        {relays.map((relay) => (
+          <li key={relay.address} className="relay">
+            <span className="device-dot" data-on={relay.connected || undefined} />
+            <div className="relay-text">
+              <span className="relay-address" title={relay.address}>
+                {shortAddress(relay.address)}
+              </span>
+              <span className="dim">{relayState(relay)}</span>
+            </div>
+          </li>
+        ))}
+      </ul>
+      {adding ? (
+        <AddRelay done={() => setAdding(false)} />
+      ) : (
+        <Button
+          size="compact-sm"
+          variant="subtle"
+          className="fit"
+          leftSection={<PlusIcon />}
+          onClick={() => setAdding(true)}
+        >
+          {t('addRelay')}
+        </Button>
+      )}
+    </div>
+  )
+
+  function relayState({ connected, sentence }: Status['mailbox']['relays'][number]): string {
+    if (connected) return t('relayOn')
+    return sentence ? relaySentence(t, sentence) : t('relayOff')
+  }
+}
+
+function AddRelay({ done }: { done: () => void }) {
+  const { t, data } = useSurroundings()
+  const relay = useRelayAddress()
+  const add = (event: FormEvent) => {
+    event.preventDefault()
+    void relay.use(async (address) => {
+      await connected(data.link).mailbox.on({ relays: [address] })
+      data.refreshStatus()
+      done()
+    })
+  }
+  return (
+    <form
+      className="stack"
+      onSubmit={add}
+      noValidate
+      ref={(form) => {
+        if (form && !form.contains(document.activeElement)) form.querySelector('input')?.focus()
+      }}
+    >
+      <RelayField relay={relay} action={t('add')} />
+      <div className="step-actions">
+        <Button variant="subtle" color="gray" onClick={done}>
+          {t('cancel')}
+        </Button>
+        <Button type="submit" loading={relay.busy === 'using'}>
+          {t('add')}
+        </Button>
+      </div>
+    </form>
+  )
+}
