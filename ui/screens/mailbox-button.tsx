@@ -8,7 +8,7 @@ import type { Sync } from './use-sync.js'
 
 export type MailboxState = Exclude<Status['state'], 'off'>
 
-export const mailboxWords: Record<MailboxState, PlainKey> = {
+const mailboxWords: Record<MailboxState, PlainKey> = {
   connected: 'mailboxConnected',
   syncing: 'mailboxSyncing',
   offline: 'mailboxOffline',
