@@ -90,6 +90,8 @@ export class FakeDevice {
   })
   problems: Refusal[] = []
   transfer: Status['transfer'] = null
+  /** Answers of `cases.show` wait for this. */
+  showGate: Promise<void> | null = null
   happened: { at: number; code: string; text: string }[] = []
   pinChosen: boolean
   inviteState: InviteState = noInvite
@@ -208,6 +210,7 @@ export class FakeDevice {
         [...this.byId.values()].filter((one) => deleted || !one.deleted).map(rowOf),
       show: async ({ id }) => {
         this.lastShown = id
+        await this.showGate
         return { json: JSON.stringify(this.#shown(this.#case(id))) }
       },
       create: async ({ json }) => {

@@ -1,102 +1,22 @@
-/**
- * The window in a browser, behind the real local server. `serve` decides which device stands behind
- * it: here the fake one.
- */
-import { existsSync } from 'node:fs'
+/** The window in a browser over a fake device: first start, list, cases, devices, files; and once over a real one. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { type Browser, chromium, type Page } from '@playwright/test'
-import axe from 'axe-core'
-import { build } from 'vite'
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { createDevice } from '../../src/node/device.js'
 import { createLocalServer } from '../../src/node/local-server.js'
-import { device } from './fake-device.js'
-import { serveFake } from './fake-server.js'
+import {
+  button,
+  cases,
+  expectAccessible,
+  field,
+  isBrowserHere,
+  openCase,
+  windowInBrowser,
+} from './window-harness.js'
 
-const executablePath = process.env.KARTOTEKA_CHROMIUM ?? '/usr/bin/chromium'
-const args = [
-  '--headless',
-  '--no-sandbox',
-  '--disable-gpu',
-  '--disable-quic',
-  '--no-first-run',
-  '--disable-background-networking',
-  '--disable-component-update',
-  '--disable-sync',
-]
-const serve = serveFake
-type Served = Awaited<ReturnType<typeof serve>>
-
-describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, () => {
-  let browser: Browser
-  let folder: string
-  let open: { page: Page; served: Served; problems: string[] }[] = []
-
-  beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'kartoteka-ui-'))
-    const configFile = fileURLToPath(new URL('../../ui/vite.config.ts', import.meta.url))
-    await build({ configFile, logLevel: 'error', build: { outDir: folder } })
-    browser = await chromium.launch({ executablePath, args })
-  }, 120_000)
-
-  afterAll(async () => {
-    await browser?.close()
-    await rm(folder, { recursive: true, force: true })
-  })
-
-  afterEach(async () => {
-    const all = open
-    open = []
-    for (const { page, served, problems } of all) {
-      // No style tags at run time: the window needs no 'unsafe-inline'.
-      const styles = await page.evaluate(
-        "[...document.querySelectorAll('style')].map((one) => one.outerHTML)",
-      )
-      await page.close()
-      expect(styles).toEqual([])
-      await served.close()
-      // A style or script that the page's policy forbids, or a bug, shows here.
-      expect(problems).toEqual([])
-    }
-  })
-
-  async function start(options: Parameters<typeof serve>[1] = {}, size = { width: 1280, height: 800 }) {
-    const served = await serve(folder, options)
-    const page = await browser.newPage({ viewport: size, locale: 'en-GB' })
-    page.setDefaultTimeout(5000)
-    const problems: string[] = []
-    page.on('pageerror', (error) => problems.push(error.message))
-    page.on('console', (message) => {
-      if (message.type() === 'error') problems.push(message.text())
-    })
-    open.push({ page, served, problems })
-    await page.goto(served.url())
-    return { page, device: served.device }
-  }
-
-  const cases = (page: Page) => page.getByRole('listbox', { name: 'Cases', exact: true })
-  const button = (page: Page, name: string) => page.getByRole('button', { name, exact: true })
-  const field = (page: Page, name: string) => page.getByLabel(name, { exact: true })
-
-  async function openCase(page: Page, query: string) {
-    await page.getByRole('searchbox', { name: 'Search cases' }).fill(query)
-    await page.keyboard.press('Enter')
-    await field(page, 'First name').waitFor()
-  }
-
-  async function expectAccessible(page: Page) {
-    // Half-faded colours would be measured, too.
-    await page.waitForTimeout(350)
-    await page.evaluate(axe.source)
-    const violations = await page.evaluate(async () => {
-      const found = await (globalThis as unknown as { axe: typeof axe }).axe.run()
-      return found.violations.map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' | ')}`)
-    })
-    expect(violations).toEqual([])
-  }
+describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
+  const { start, newPage, folder } = windowInBrowser()
 
   describe('first start', () => {
     test('a new practice in three steps', async () => {
@@ -142,10 +62,16 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
       await button(page, 'Join my other devices').click()
       await field(page, 'Device name').fill('Laptop')
       await button(page, 'Next').click()
-      await field(page, 'Practice code').fill('ABCDEF-GHJKMN-PQRSTV')
-      await page.getByText('The other device is elsewhere').click()
+      await field(page, 'Practice code').fill('nonsense')
       await field(page, 'Relay address').fill('/ip4/10.0.0.1/tcp/4001')
+      await page.getByText('The other device is elsewhere').click()
+      await field(page, 'Address of the other device').waitFor()
       await expectAccessible(page)
+      await button(page, 'Next').click()
+      await field(page, 'Cloud PIN').fill('lipa-1234')
+      await button(page, 'Join').click()
+      await page.getByText('That is not a practice code.').waitFor()
+      await field(page, 'Practice code').fill('kartoteka:ABCDEF-GHJKMN-PQRSTV?at=/ip4/10.0.0.2/tcp/4001')
       await button(page, 'Next').click()
       await field(page, 'Cloud PIN').fill('wrong-pin')
       await button(page, 'Join').click()
@@ -156,23 +82,23 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
     })
 
     test('a page without a code says how to get a window', async () => {
-      const { page } = await start({ cases: 1 })
+      const { page, url } = await start({ cases: 1 })
       await cases(page).waitFor()
       expect(page.url()).not.toContain('#')
       await page.reload()
       await page.getByText('kartoteka open').waitFor()
       await expectAccessible(page)
-      await page.goto(open[0]!.served.url())
+      await page.goto(url())
       await cases(page).waitFor()
     })
   })
 
   describe('the list', () => {
     test('10,000 cases are there at once, and keys move in them', async () => {
-      const { page } = await start({ cases: 10_000 })
+      const { page, url } = await start({ cases: 10_000 })
       await page.goto('about:blank')
       const began = Date.now()
-      await page.goto(open[0]!.served.url())
+      await page.goto(url())
       await cases(page).getByRole('option').first().waitFor()
       expect(Date.now() - began).toBeLessThan(3000)
       await cases(page).focus()
@@ -314,19 +240,6 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
     await expectAccessible(page)
   })
 
-  test('the cloud mailbox shows its state and syncs with one click', async () => {
-    const { page, device: served } = await start({ cases: 2 })
-    await button(page, 'New case').waitFor()
-    expect(await page.getByRole('button', { name: /^Cloud mailbox:/ }).count()).toBe(0)
-    served.mailbox = 'connected'
-    served.devices.push(device({ id: 'laptop', lastSeen: 0, upToDate: false, behind: 2 }))
-    served.statusChanged()
-    await page.getByRole('button', { name: 'Cloud mailbox: connected' }).click()
-    await page.getByText('3 changes sent').waitFor()
-    await button(page, 'Devices').click()
-    await page.getByText('2 changes missing').waitFor()
-  })
-
   test('import reports what it skipped; export hands over a file', async () => {
     const { page, device } = await start({ cases: 3 })
     await button(page, 'Case').click()
@@ -400,10 +313,9 @@ describe.skipIf(!existsSync(executablePath))('the window', { timeout: 20_000 }, 
       device: real,
       folder: data,
       onStop: () => {},
-      windowFolder: folder,
+      windowFolder: folder(),
     })
-    const page = await browser.newPage({ viewport: { width: 1280, height: 800 }, locale: 'en-GB' })
-    page.setDefaultTimeout(5000)
+    const page = await newPage()
     try {
       await page.goto(server.windowUrl())
       await button(page, 'New practice').click()

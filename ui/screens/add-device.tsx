@@ -6,6 +6,7 @@ import { remaining } from '../lib/dates.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { PlainKey } from '../words/words.js'
+import { BusyButton } from './busy-button.js'
 import { NewPinFields, PinField, useNewPin } from './choose-pin.js'
 import { useStore, useSurroundings } from './context.js'
 import { CheckIcon } from './icons.js'
@@ -53,6 +54,7 @@ function AskPin({ opened, cancel }: { opened: (window: Opened) => void; cancel: 
   const [busy, setBusy] = useState(false)
   const open = async (event: FormEvent) => {
     event.preventDefault()
+    if (busy) return
     if (!pin.pin) return setError(t('pinNeeded'))
     setBusy(true)
     setError(null)
@@ -84,9 +86,9 @@ function AskPin({ opened, cancel }: { opened: (window: Opened) => void; cancel: 
         <Button variant="subtle" color="gray" onClick={cancel}>
           {t('cancel')}
         </Button>
-        <Button type="submit" loading={busy}>
+        <BusyButton type="submit" busy={busy}>
           {t('next')}
-        </Button>
+        </BusyButton>
       </div>
     </form>
   )
@@ -167,9 +169,9 @@ function Asking({ name }: { name: string }) {
         <Button variant="default" disabled={busy} onClick={() => void answer(false)}>
           {t('notMine')}
         </Button>
-        <Button loading={busy} onClick={() => void answer(true)}>
+        <BusyButton busy={busy} onClick={() => void answer(true)}>
           {t('addIt')}
-        </Button>
+        </BusyButton>
       </div>
     </div>
   )

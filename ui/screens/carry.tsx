@@ -1,5 +1,5 @@
 /** Carry by file: changes for other devices leave as one sealed file, and such a file comes in. */
-import { Button, FileButton, Progress } from '@mantine/core'
+import { FileButton, Progress } from '@mantine/core'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import type { CarryReport } from '../../src/node/contract.js'
 import { collect, fileName, sendFile } from '../lib/carry.js'
@@ -8,6 +8,7 @@ import { readableSize } from '../lib/sizes.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { Words } from '../words/words.js'
+import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 
 export function CarryPanel() {
@@ -71,9 +72,9 @@ function CarryOut() {
     })
   return (
     <Half title={t('carryOutTitle')} text={t('carryOutText')} state={state}>
-      <Button className="fit" loading={state.busy} onClick={() => void start()}>
+      <BusyButton className="fit" busy={state.busy} onClick={() => void start()}>
         {t('carryOut')}
-      </Button>
+      </BusyButton>
       {state.busy && (
         <p className="dim small" role="status">
           {t('carryOutRunning', { size: readableSize(state.bytes, t) })}
@@ -99,9 +100,9 @@ function CarryIn() {
     <Half title={t('carryInTitle')} text={t('carryInText')} state={state}>
       <FileButton onChange={start} inputProps={{ 'aria-label': t('carryInTitle') }}>
         {(props) => (
-          <Button {...props} className="fit" variant="default" loading={state.busy}>
+          <BusyButton {...props} className="fit" variant="default" busy={state.busy}>
             {t('chooseFile')}
-          </Button>
+          </BusyButton>
         )}
       </FileButton>
       {state.busy && <Progress value={(state.part ?? 0) * 100} aria-label={t('carryInProgress')} />}

@@ -5,6 +5,9 @@ import type { DeviceData } from '../state/device-data.js'
 import type { Store } from '../state/store.js'
 import type { Words } from '../words/words.js'
 
+/** One pane at a time; also in the style sheets. */
+export const narrowWindow = '(max-width: 46em)'
+
 interface Surroundings {
   t: Words
   data: DeviceData

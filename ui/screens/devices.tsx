@@ -5,6 +5,7 @@ import type { DeviceStatus } from '../../src/node/contract.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { AddDevice } from './add-device.js'
+import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 import { PencilIcon, PlusIcon } from './icons.js'
 import { DeviceDot, DeviceState, reachedBy } from './reached.js'
@@ -60,9 +61,9 @@ export function DevicesPanel({ adding: startsAdding }: { adding: boolean }) {
         <Button leftSection={<PlusIcon />} onClick={() => setAdding(true)}>
           {t('addDevice')}
         </Button>
-        <Button variant="default" loading={sync.busy} onClick={sync.run}>
+        <BusyButton variant="default" busy={sync.busy} onClick={sync.run}>
           {t('syncNow')}
-        </Button>
+        </BusyButton>
       </div>
     </div>
   )

@@ -5,6 +5,7 @@ import { today } from '../lib/dates.js'
 import { download, safeName } from '../lib/download.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
+import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 
 export function ExportPanel({ done }: { done: () => void }) {
@@ -53,9 +54,9 @@ export function ExportPanel({ done }: { done: () => void }) {
         {state?.finished && !state.problem ? (
           <Button onClick={done}>{t('done')}</Button>
         ) : (
-          <Button loading={state !== null && !state.finished} onClick={() => void run()}>
+          <BusyButton busy={state !== null && !state.finished} onClick={() => void run()}>
             {t('exportButton')}
-          </Button>
+          </BusyButton>
         )}
       </div>
     </div>

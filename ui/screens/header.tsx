@@ -1,7 +1,8 @@
 /** The top of the window: menus, the state of the cloud mailbox, the devices. */
 import { Menu } from '@mantine/core'
+import { useMediaQuery } from '@mantine/hooks'
 import { type ReactNode, useState } from 'react'
-import { useStore, useSurroundings } from './context.js'
+import { narrowWindow, useStore, useSurroundings } from './context.js'
 import { LogoIcon } from './icons.js'
 import { MailboxButton } from './mailbox-button.js'
 import { DevicesButton } from './status-panel.js'
@@ -71,12 +72,19 @@ function HeaderMenu({ name, children }: { name: string; children: ReactNode }) {
   )
 }
 
-/** Opens with the pointer, a click, Enter or the right arrow. */
+/** Opens with the pointer, a click, Enter or the right arrow; never over its own item. */
 function CaseDatabase({ openPanel }: { openPanel: (panel: Panel) => void }) {
   const { t } = useSurroundings()
   const [opened, setOpened] = useState(false)
+  const narrow = useMediaQuery(narrowWindow) ?? false
   return (
-    <Menu.Sub opened={opened} onChange={setOpened} width={250} shadow="md">
+    <Menu.Sub
+      opened={opened}
+      onChange={setOpened}
+      position={narrow ? 'bottom-start' : 'right-start'}
+      width={250}
+      shadow="md"
+    >
       <Menu.Sub.Target>
         <Menu.Sub.Item onClick={() => setOpened(true)}>{t('caseDatabase')}</Menu.Sub.Item>
       </Menu.Sub.Target>

@@ -1,5 +1,5 @@
 /** What the relay holds: for each relay and recipient how much, how long; nothing more is to be seen there. */
-import { Button, Loader } from '@mantine/core'
+import { Loader } from '@mantine/core'
 import { useCallback, useEffect, useState } from 'react'
 import type { MailboxReport } from '../../src/node/contract.js'
 import { shortAddress } from '../lib/addresses.js'
@@ -7,6 +7,7 @@ import { age, moment } from '../lib/dates.js'
 import { exactSize, readableSize } from '../lib/sizes.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
+import { BusyButton } from './busy-button.js'
 import { useSurroundings, useWords } from './context.js'
 import { CheckIcon, SealIcon } from './icons.js'
 
@@ -38,9 +39,9 @@ export function HeldMail() {
       )}
       <div className="held-foot">
         <span className="dim small">{shown && t('heldAsOf', { time: moment(shown.at, shown.at, t) })}</span>
-        <Button variant="default" loading={busy} onClick={() => void ask()}>
+        <BusyButton variant="default" busy={busy} onClick={() => void ask()}>
           {t('refresh')}
-        </Button>
+        </BusyButton>
       </div>
     </div>
   )

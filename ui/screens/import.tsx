@@ -1,10 +1,11 @@
 /** Import: a file, its progress, and what was skipped and why. */
-import { Button, FileButton, Progress } from '@mantine/core'
+import { FileButton, Progress } from '@mantine/core'
 import { useState } from 'react'
 import type { ImportReport } from '../../src/node/contract.js'
 import { batches } from '../lib/lines.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
+import { BusyButton } from './busy-button.js'
 import { useSurroundings } from './context.js'
 
 /** Reasons shown; the rest is counted. */
@@ -50,9 +51,9 @@ export function ImportPanel() {
       <p className="dim">{t('importText')}</p>
       <FileButton onChange={(file) => void start(file)} accept=".jsonl,.json,.ndjson,.txt">
         {(props) => (
-          <Button {...props} loading={busy} className="fit">
+          <BusyButton {...props} busy={busy} className="fit">
             {t('chooseFile')}
-          </Button>
+          </BusyButton>
         )}
       </FileButton>
       {busy && <Progress value={run.progress} aria-label={t('importProgress')} />}

@@ -8,7 +8,7 @@ import type { Sync } from './use-sync.js'
 
 export type MailboxState = Exclude<Status['state'], 'off'>
 
-export const mailboxWords: Record<MailboxState, PlainKey> = {
+const mailboxWords: Record<MailboxState, PlainKey> = {
   connected: 'mailboxConnected',
   syncing: 'mailboxSyncing',
   offline: 'mailboxOffline',
@@ -47,7 +47,7 @@ export function MailboxButton({ sync }: { sync: Sync }) {
     count > 0 ? `${t(mailboxWords[state])}, ${t('toGo', { n: t.number(count) })}` : t(mailboxWords[state])
   const StateIcon = icons[state]
   return (
-    <Tooltip label={name} openDelay={400} multiline maw={280}>
+    <Tooltip label={name} openDelay={400} multiline maw={280} withinPortal={false}>
       <button
         type="button"
         className="header-button mailbox"

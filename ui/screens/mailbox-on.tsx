@@ -34,7 +34,7 @@ export function MailboxOn(props: { questions: readonly Question[]; done: () => v
         await client.mailbox.off()
         throw failure
       }
-    data.refreshStatus()
+    await data.readStatus()
     done()
   }
   const answerPin = async () => {

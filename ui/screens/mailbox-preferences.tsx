@@ -1,10 +1,11 @@
 /** Preferences: whether this device uses the cloud mailbox, and where that is. */
 import { Button, Checkbox } from '@mantine/core'
-import { type FormEvent, useState } from 'react'
+import { type FormEvent, useEffect, useRef, useState } from 'react'
 import type { Status } from '../../src/node/contract.js'
 import { shortAddress } from '../lib/addresses.js'
 import { type Client, connected } from '../state/client.js'
 import { relaySentence } from '../words/refusals.js'
+import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 import { PlusIcon } from './icons.js'
 import type { Question } from './mailbox-on.js'
@@ -13,11 +14,17 @@ import { RelayField, useRelayAddress } from './relay-field.js'
 
 const noRelays: Status['mailbox']['relays'] = []
 
-export function MailboxPreferences({ ask }: { ask: (questions: Question[]) => void }) {
+/** `returned`: its questions have just been left, so the focus comes back here. */
+export function MailboxPreferences(props: { ask: (questions: Question[]) => void; returned: boolean }) {
+  const { ask, returned } = props
   const { t, data } = useSurroundings()
   const isOn = useStore(data.status, (status) => (status?.state ?? 'off') !== 'off')
   const relays = useStore(data.status, (status) => status?.mailbox.relays ?? noRelays)
   const [busy, setBusy] = useState(false)
+  const checkbox = useRef<HTMLInputElement>(null)
+  useEffect(() => {
+    if (returned) checkbox.current?.focus()
+  }, [returned])
 
   const change = async (task: (client: Client) => Promise<unknown>) => {
     setBusy(true)
@@ -48,7 +55,7 @@ export function MailboxPreferences({ ask }: { ask: (questions: Question[]) => vo
         description={t(isOn ? 'mailboxOffMeans' : 'mailboxWhy')}
         checked={isOn}
         aria-busy={busy}
-        data-autofocus
+        ref={checkbox}
         onChange={() => {
           if (busy) return
           if (isOn) void switchOff()
@@ -116,7 +123,7 @@ function AddRelay({ done }: { done: () => void }) {
     event.preventDefault()
     void relay.use(async (address) => {
       await connected(data.link).mailbox.on({ relays: [address] })
-      data.refreshStatus()
+      await data.readStatus()
       done()
     })
   }
@@ -134,9 +141,9 @@ function AddRelay({ done }: { done: () => void }) {
         <Button variant="subtle" color="gray" onClick={done}>
           {t('cancel')}
         </Button>
-        <Button type="submit" loading={relay.busy === 'using'}>
+        <BusyButton type="submit" busy={relay.busy === 'using'}>
           {t('add')}
-        </Button>
+        </BusyButton>
       </div>
     </form>
   )

@@ -13,7 +13,7 @@ import { Preferences } from './preferences.js'
 export function Panels({ panel, close }: { panel: Panel | null; close: () => void }) {
   const { t } = useSurroundings()
   const dialog = (name: Panel, title: string, size: 'md' | 'lg', children: ReactNode) => (
-    <Modal.Root opened={panel === name} onClose={close} size={size} {...calm}>
+    <Modal.Root opened={panel === name} onClose={close} size={size} xOffset="2.5vw" {...calm}>
       <Modal.Overlay backgroundOpacity={overlayOpacity} />
       <Modal.Content>
         <Modal.Header role="presentation">

@@ -12,15 +12,19 @@ import { PracticeCode } from './practice-code.js'
 export function Preferences() {
   const { data } = useSurroundings()
   const [questions, setQuestions] = useState<Question[] | null>(null)
+  const [returned, setReturned] = useState(false)
   useEffect(() => data.refreshStatus(), [data])
   if (questions) {
-    const leave = () => setQuestions(null)
+    const leave = () => {
+      setQuestions(null)
+      setReturned(true)
+    }
     return <MailboxOn questions={questions} done={leave} cancel={leave} />
   }
   return (
     <>
       <General />
-      <Cases ask={setQuestions} />
+      <Cases ask={setQuestions} returned={returned} />
     </>
   )
 }
@@ -59,14 +63,14 @@ function General() {
   )
 }
 
-function Cases({ ask }: { ask: (questions: Question[]) => void }) {
+function Cases(props: { ask: (questions: Question[]) => void; returned: boolean }) {
   const { t } = useSurroundings()
   return (
     <section className="preference-section" aria-labelledby="preferences-cases">
       <h3 id="preferences-cases" className="section-title">
         {t('cases')}
       </h3>
-      <MailboxPreferences ask={ask} />
+      <MailboxPreferences {...props} />
       <CodeOnDemand />
     </section>
   )

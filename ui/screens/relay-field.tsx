@@ -1,8 +1,9 @@
 /** The field `Relay address`, with a button that tests whether a relay answers there. */
-import { Button, TextInput } from '@mantine/core'
+import { TextInput } from '@mantine/core'
 import { type ReactNode, useState } from 'react'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence, testSentence } from '../words/refusals.js'
+import { BusyButton } from './busy-button.js'
 import { useSurroundings } from './context.js'
 
 type Tested = { address: string; ok: boolean; sentence: string }
@@ -33,6 +34,7 @@ export function useRelayAddress(): RelayAddress {
     return found
   }
   const guarded = async (as: NonNullable<RelayAddress['busy']>, task: () => Promise<void>) => {
+    if (busy) return
     if (!address) return setError(t('relayNeeded'))
     setError(null)
     setBusy(as)
@@ -81,14 +83,14 @@ export function RelayField({ relay, action }: { relay: RelayAddress; action: str
           spellCheck={false}
           autoComplete="off"
         />
-        <Button
+        <BusyButton
           variant="default"
-          loading={relay.busy === 'testing'}
+          busy={relay.busy === 'testing'}
           disabled={relay.busy === 'using'}
           onClick={() => void relay.test()}
         >
           {t('test')}
-        </Button>
+        </BusyButton>
       </div>
       <p className="small relay-answer" role="status" data-ok={relay.tested?.ok}>
         {relay.busy ? t('testing') : relay.tested && <Answer tested={relay.tested} action={action} />}

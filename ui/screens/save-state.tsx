@@ -3,7 +3,7 @@
  * ones. Only what the devices have confirmed counts.
  */
 import { Popover } from '@mantine/core'
-import { useState } from 'react'
+import { useCallback, useState } from 'react'
 import type { DeviceStatus } from '../../src/node/contract.js'
 import type { CaseDoc } from '../editor/case-doc.js'
 import { createStore } from '../state/store.js'
@@ -11,6 +11,7 @@ import type { Words } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
 import { CheckIcon, ClockIcon } from './icons.js'
 import { lastSeen } from './reached.js'
+import { useEscape } from './use-escape.js'
 import { useNow } from './use-now.js'
 
 const nothingTyped = createStore({ loaded: false, unsaved: false, problem: null })
@@ -24,6 +25,10 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
   const open = useStore(data.link.status, (status) => status.kind === 'open')
   const devices = useStore(data.status, (status) => status?.devices ?? noDevices)
   const [opened, setOpened] = useState(false)
+  useEscape(
+    opened,
+    useCallback(() => setOpened(false), []),
+  )
   const unsaved = typing || writing
   const holders = new Set(unsaved ? [] : props.heldBy)
   const holds = (device: DeviceStatus) => (device.self ? !unsaved : holders.has(device.id))
@@ -33,6 +38,7 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
       opened={opened}
       onChange={setOpened}
       position="bottom-start"
+      width="min(330px, calc(100vw - 16px))"
       offset={6}
       shadow="lg"
       radius={12}

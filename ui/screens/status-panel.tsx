@@ -3,7 +3,7 @@
  * waits for whom, problems, and what happened lately.
  */
 import { Button, Popover, Progress } from '@mantine/core'
-import { useEffect, useState } from 'react'
+import { useCallback, useEffect, useRef, useState } from 'react'
 import type { DeviceStatus, Refusal, Status } from '../../src/node/contract.js'
 import { moment } from '../lib/dates.js'
 import { readableSize } from '../lib/sizes.js'
@@ -11,10 +11,12 @@ import { connected } from '../state/client.js'
 import { happeningSentence } from '../words/happenings.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { PlainKey, Words } from '../words/words.js'
+import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 import { DevicesIcon, SyncIcon, WarningIcon } from './icons.js'
 import { type MailboxState, progressOf, useMailboxState } from './mailbox-button.js'
 import { DeviceDot, DeviceState, reachedBy } from './reached.js'
+import { useEscape } from './use-escape.js'
 import { useNow } from './use-now.js'
 import type { Sync } from './use-sync.js'
 
@@ -34,6 +36,10 @@ export interface StatusPanelProps {
 export function DevicesButton(props: StatusPanelProps) {
   const { t, data } = useSurroundings()
   const [opened, setOpened] = useState(false)
+  useEscape(
+    opened,
+    useCallback(() => setOpened(false), []),
+  )
   const problems = useStore(data.status, (status) => status?.problems.length ?? 0)
   const leave = (go: () => void) => () => {
     setOpened(false)
@@ -44,6 +50,7 @@ export function DevicesButton(props: StatusPanelProps) {
       opened={opened}
       onChange={setOpened}
       position="bottom-end"
+      width="min(420px, calc(100vw - 16px))"
       offset={6}
       shadow="lg"
       radius={12}
@@ -89,15 +96,15 @@ function StatusPanel({ sync, manage, addDevice }: StatusPanelProps) {
         <h2 className="status-title" tabIndex={-1} data-autofocus>
           {t(mailbox ? 'cloudMailbox' : 'devices')}
         </h2>
-        <Button
+        <BusyButton
           size="compact-sm"
           variant="light"
           leftSection={<SyncIcon />}
-          loading={sync.busy}
+          busy={sync.busy}
           onClick={sync.run}
         >
           {t('syncNow')}
-        </Button>
+        </BusyButton>
       </div>
       <Waiting mailbox={mailbox} />
       {problems.length > 0 && (
@@ -179,6 +186,7 @@ function Happenings({ now }: { now: number }) {
   const status = useStore(data.status)
   const [lines, setLines] = useState<Happening[] | null>(null)
   const [all, setAll] = useState(false)
+  const list = useRef<HTMLOListElement>(null)
   // biome-ignore lint/correctness/useExhaustiveDependencies: asked again whenever the status is new
   useEffect(() => {
     let current = true
@@ -192,6 +200,11 @@ function Happenings({ now }: { now: number }) {
       current = false
     }
   }, [data, status])
+  const showAll = () => {
+    // The button goes; the focus stays near.
+    list.current?.focus()
+    setAll(true)
+  }
   if (!lines) return null
   const shown = all ? lines : lines.slice(0, fewLines)
   return (
@@ -200,7 +213,7 @@ function Happenings({ now }: { now: number }) {
         {t('happened')}
       </h3>
       {lines.length === 0 && <p className="dim small">{t('happenedNothing')}</p>}
-      <ol className="happening-list">
+      <ol className="happening-list" ref={list} tabIndex={-1}>
         {shown.map((line, index) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: two lines may say the same at the same moment
           <li key={`${line.at} ${index}`} className="happening">
@@ -212,7 +225,7 @@ function Happenings({ now }: { now: number }) {
         ))}
       </ol>
       {lines.length > shown.length && (
-        <Button size="compact-sm" variant="subtle" onClick={() => setAll(true)}>
+        <Button size="compact-sm" variant="subtle" onClick={showAll}>
           {t('showMore')}
         </Button>
       )}

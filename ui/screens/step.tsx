@@ -1,6 +1,6 @@
 /** One step of a short path: one question, its field, and the way on. */
-import { Button } from '@mantine/core'
 import { type FormEvent, type ReactNode, useEffect, useId, useRef } from 'react'
+import { BusyButton } from './busy-button.js'
 import { useWords } from './context.js'
 import { BackIcon } from './icons.js'
 
@@ -57,9 +57,9 @@ export function Step(props: StepProps) {
       <div className="step-fields">{props.children}</div>
       <div className="step-actions">
         {props.other}
-        <Button type="submit" loading={props.busy ?? false}>
+        <BusyButton type="submit" busy={props.busy ?? false}>
           {props.action}
-        </Button>
+        </BusyButton>
       </div>
       <p className="dim step-status" role="status">
         {props.busy ? props.busyText : ''}

@@ -5,7 +5,7 @@ import { countViews, drawerOfView, drawersOf, filterRows, rowsOfView, type View 
 import { connected } from '../state/client.js'
 import { CaseList, type CaseListHandle } from './case-list.js'
 import { CaseScreen } from './case-screen.js'
-import { useStore, useSurroundings } from './context.js'
+import { narrowWindow, useStore, useSurroundings } from './context.js'
 import { Header, type Panel } from './header.js'
 import { CardsIcon } from './icons.js'
 import { ConnectionNote } from './link-screens.js'
@@ -13,7 +13,6 @@ import { sayRefusal } from './notes.js'
 import { Panels } from './panels.js'
 import { Sidebar, ViewSelect, viewName } from './sidebar.js'
 
-const narrowWindow = '(max-width: 46em)'
 const noSidebar = '(max-width: 68em)'
 
 export function CasesWindow() {

@@ -86,7 +86,7 @@ export const syncEn = {
   heldRecord: 'Recovery record: {record}',
   heldAsOf: 'As of {time}',
   refresh: 'Refresh',
-  ageMoment: 'under a minute',
+  ageMoment: 'under 1 minute',
   ageMinutes: { one: '{n} minute', other: '{n} minutes' },
   ageHours: { one: '{n} hour', other: '{n} hours' },
   ageDays: { one: '{n} day', other: '{n} days' },

@@ -97,7 +97,7 @@ export const syncPl = {
   heldRecord: 'Zapis odzyskiwania: {record}',
   heldAsOf: 'Stan z {time}',
   refresh: 'Odśwież',
-  ageMoment: 'poniżej minuty',
+  ageMoment: 'do 1 minuty',
   ageMinutes: { one: '{n} minuta', few: '{n} minuty', many: '{n} minut', other: '{n} minuty' },
   ageHours: { one: '{n} godzina', few: '{n} godziny', many: '{n} godzin', other: '{n} godziny' },
   ageDays: { one: '{n} dzień', few: '{n} dni', many: '{n} dni', other: '{n} dnia' },
