@@ -4,6 +4,7 @@ import { encodeFrame } from '../protocol/wire.js'
 import { restateUnclaimed } from '../store/healing.js'
 import { IncomingTransfer, readTransfer, takeLoose } from '../store/transfers.js'
 import type { Announcements } from './driver-announcements.js'
+import { RowSweep } from './driver-rows.js'
 import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
 
 /** Damaged cases that one WANT asks for. */
@@ -23,12 +24,16 @@ export class Transfers {
   private receiver: PeerSession | undefined
   private number = 0
   private settling: Promise<void> | undefined
+  private readonly rows: RowSweep
 
   constructor(
     private readonly options: DriverOptions,
     private readonly sessions: Sessions,
     private readonly announcements: Announcements,
-  ) {}
+  ) {
+    this.rows = new RowSweep(options, () => this.isReceiving)
+    this.rows.start()
+  }
 
   /** The current transfer, or the last one since this process began. */
   get current(): TransferProgress | undefined {
@@ -44,6 +49,7 @@ export class Transfers {
   }
 
   async stop(): Promise<void> {
+    await this.rows.stop()
     await this.settling
   }
 
@@ -92,6 +98,7 @@ export class Transfers {
     if (session.incoming) await session.incoming.take(items, early, claims)
     else await takeLoose(this.options.replica, items, claims)
     if (claims.length > 0) this.announcements.noteDoubts()
+    if (!this.isReceiving) this.rows.start()
     if (this.progress) {
       this.progress.done += items.length
       this.progress.bytes += bytes
@@ -114,6 +121,7 @@ export class Transfers {
     this.receiver = undefined
     this.lastProgress = this.progress
     this.progress = undefined
+    this.rows.start()
   }
 
   wantDamaged(session: PeerSession): void {

@@ -51,6 +51,8 @@ export interface CaseState {
   row: string
   /** The parts came whole from a peer: they are inspected before they are first used. */
   unchecked: boolean
+  /** The row came from a peer and was not projected from the content yet. */
+  rowUnproven: boolean
 }
 
 /** What became of a change's content. */
@@ -69,6 +71,7 @@ export function emptyCase(key: Uint8Array, caseId: string): CaseState {
     parked: [],
     row: '',
     unchecked: false,
+    rowUnproven: false,
   }
 }
 
@@ -84,6 +87,7 @@ function encodeCase(state: CaseState): Uint8Array {
     parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
     row: state.row,
     unchecked: state.unchecked,
+    rowUnproven: state.rowUnproven,
   }).finish()
 }
 
@@ -101,6 +105,7 @@ export function decodeCase(key: Uint8Array, value: Uint8Array): CaseState {
     parked: row.parked.map((parked) => ({ ...parked, log: toHex(parked.log) })),
     row: row.row,
     unchecked: row.unchecked,
+    rowUnproven: row.rowUnproven,
   }
 }
 
@@ -118,7 +123,7 @@ export class CaseDraft {
   dropped = false
   /** The row before this draft, for the counts. */
   rowBefore: string
-  /** The row came with the content and fits it: it need not be projected. */
+  /** The row is as it should be, or came with the content: it need not be projected now. */
   rowGiven = false
   /** It brings a damaged case back whole. */
   heals = false

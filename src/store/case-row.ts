@@ -46,26 +46,50 @@ export function rowCounts(counts: RowCounts, row: string, sign: 1 | -1): void {
   }
 }
 
-/** A row as stored or received, or undefined if it isn't one (absent, or made by another version). */
+const ROW_SHAPE: { [K in keyof CaseRow]: (value: unknown) => value is CaseRow[K] } = {
+  name: isText,
+  lastName: isText,
+  firstName: isText,
+  birthYear: (value) => value === null || isCount(value),
+  drawer: isMaybeText,
+  archived: isFlag,
+  deleted: isFlag,
+  lateEdits: isFlag,
+  conflicts: isCount,
+  lastConsultation: isMaybeText,
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string'
+}
+function isMaybeText(value: unknown): value is string | null {
+  return value === null || typeof value === 'string'
+}
+function isFlag(value: unknown): value is boolean {
+  return typeof value === 'boolean'
+}
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+/**
+ * A row as stored or received, or undefined if it isn't one (absent, or made by another version). Nothing but what
+ * belongs there, in the order in which rows are made.
+ */
 export function parseRow(row: string): CaseRow | undefined {
   if (row === '') return undefined
+  let parsed: unknown
   try {
-    const parsed = JSON.parse(row) as CaseRow
-    const texts = [parsed.name, parsed.firstName, parsed.lastName]
-    const flags = [parsed.archived, parsed.deleted, parsed.lateEdits]
-    const maybe = [parsed.drawer, parsed.lastConsultation].every(
-      (text) => text === null || typeof text === 'string',
-    )
-    const numbers =
-      typeof parsed.conflicts === 'number' &&
-      (parsed.birthYear === null || typeof parsed.birthYear === 'number')
-    return maybe &&
-      numbers &&
-      texts.every((text) => typeof text === 'string') &&
-      flags.every((flag) => typeof flag === 'boolean')
-      ? parsed
-      : undefined
+    parsed = JSON.parse(row)
   } catch {
     return undefined
   }
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return undefined
+  const given = parsed as Record<string, unknown>
+  const made: Record<string, unknown> = {}
+  for (const [key, isRight] of Object.entries(ROW_SHAPE)) {
+    if (!Object.hasOwn(given, key) || !isRight(given[key])) return undefined
+    made[key] = given[key]
+  }
+  return made as CaseRow
 }

@@ -14,6 +14,8 @@ const RECENT_CASES = 512
 export class CaseTable {
   /** Keys of cases whose stored bytes failed their check; never served. */
   readonly damaged = new Map<string, Uint8Array>()
+  /** How often a row was stored that came from a peer and is not proven. */
+  unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
   /** Keys that the last prefetch found nothing under; good only within the work that asked. */
   private absent = new Set<string>()
@@ -113,6 +115,7 @@ export class CaseTable {
     this.absent.clear()
     for (const draft of drafts) {
       this.remember(draft.state)
+      if (draft.state.rowUnproven) this.unprovenRows++
       if (draft.heals) this.damaged.delete(toHex(draft.state.key))
     }
   }

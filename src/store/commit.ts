@@ -75,7 +75,10 @@ export async function commitCases(
   const counts: RowCounts = { total: meta.total, archived: meta.archived, deleted: meta.deleted }
   for (const draft of list) {
     const before = draft.rowBefore
-    if (!draft.rowGiven) draft.state.row = await projectCaseRow(replica, draft)
+    if (!draft.rowGiven) {
+      draft.state.row = await projectCaseRow(replica, draft)
+      draft.state.rowUnproven = false
+    }
     await draft.compact(db).catch((error: unknown) => {
       if (!isDamage(error)) throw error
       cases.noteDamaged(draft.state.key)
@@ -84,7 +87,8 @@ export async function commitCases(
     rowCounts(counts, draft.state.row, +1)
     writes.push(...draft.writes())
   }
-  const next = { ...meta, ...counts, running: meta.running || replica.mustLeaveLog }
+  const rowsUnproven = meta.rowsUnproven || list.some((draft) => draft.state.rowUnproven)
+  const next = { ...meta, ...counts, rowsUnproven, running: meta.running || replica.mustLeaveLog }
   const isMarked = (draft: CaseDraft) => cases.damaged.has(toHex(draft.state.key))
   // The mark must outlive the damaged bytes that a new row replaces.
   if (list.some(isMarked)) {

@@ -10,6 +10,7 @@ import { KIND_UPDATE } from '../protocol/log.js'
 import { decodeParts } from './case-content.js'
 import { keys } from './keyspace.js'
 import type { AppendOutcome, Replica } from './replica.js'
+import { proveRows } from './rows.js'
 
 /** Origin of updates that come from the store; they are not appended again. */
 const STORED = Symbol('stored')
@@ -148,6 +149,8 @@ export class Documents {
   }
 
   private async build(caseId: string): Promise<OpenDoc> {
+    const state = await this.replica.caseState(this.replica.keyOf(caseId))
+    if (state?.rowUnproven) await proveRows(this.replica, [state])
     const doc = new Y.Doc()
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)

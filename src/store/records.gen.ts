@@ -63,6 +63,8 @@ export interface CaseRow {
   row: string;
   /** The parts came whole from a peer and were not looked at yet. */
   unchecked: boolean;
+  /** The row came with them, and was not projected from them yet. */
+  rowUnproven: boolean;
 }
 
 export interface ParkedRow {
@@ -170,6 +172,8 @@ export interface MetaRow {
   archived: number;
   deleted: number;
   logs: number;
+  /** Some cases have a row that is not proven; a sweep clears this. */
+  rowsUnproven: boolean;
 }
 
 export interface RosterRow {
@@ -659,6 +663,7 @@ function createBaseCaseRow(): CaseRow {
     parked: [],
     row: "",
     unchecked: false,
+    rowUnproven: false,
   };
 }
 
@@ -693,6 +698,9 @@ export const CaseRow: MessageFns<CaseRow> = {
     }
     if (message.unchecked !== false) {
       writer.uint32(80).bool(message.unchecked);
+    }
+    if (message.rowUnproven !== false) {
+      writer.uint32(88).bool(message.rowUnproven);
     }
     return writer;
   },
@@ -788,6 +796,14 @@ export const CaseRow: MessageFns<CaseRow> = {
             }
 
             message.unchecked = reader.bool();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.rowUnproven = reader.bool();
             continue;
           }
         }
@@ -1817,6 +1833,7 @@ function createBaseMetaRow(): MetaRow {
     archived: 0,
     deleted: 0,
     logs: 0,
+    rowsUnproven: false,
   };
 }
 
@@ -1854,6 +1871,9 @@ export const MetaRow: MessageFns<MetaRow> = {
     }
     if (message.logs !== 0) {
       writer.uint32(88).uint32(message.logs);
+    }
+    if (message.rowsUnproven !== false) {
+      writer.uint32(96).bool(message.rowsUnproven);
     }
     return writer;
   },
@@ -1957,6 +1977,14 @@ export const MetaRow: MessageFns<MetaRow> = {
             }
 
             message.logs = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.rowsUnproven = reader.bool();
             continue;
           }
         }

@@ -44,11 +44,12 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   }
   for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
   if (damaged) await heal(replica, draft, item)
-  const row = fromUtf8(item.row) ?? ''
-  // The sender's row is of exactly this content if nothing else was here and every part went in.
-  if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && parseRow(row)) {
-    draft.state.row = row
+  const row = parseRow(fromUtf8(item.row) ?? '')
+  // The sender's row should be of exactly this content if nothing else was here and every part went in.
+  if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && row) {
+    draft.state.row = JSON.stringify(row)
     draft.rowGiven = !replica.docs.isOpen(caseId)
+    draft.state.rowUnproven = draft.rowGiven
   }
   return draft
 }

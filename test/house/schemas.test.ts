@@ -50,7 +50,7 @@ const PINS: Pin[] = [
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '757130889bbadd95ff3b7c5f5e019af7' },
+    pinned: { version: 1, hash: 'd0aec26433c1a0d7ac5d84b0d7601552' },
   },
 ]
 

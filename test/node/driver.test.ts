@@ -1,8 +1,10 @@
 import { afterEach, expect, it } from 'vitest'
 import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
+import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { casesFrom } from '../../src/store/reading.js'
 import { type SimDevice, World } from '../support/world.js'
 
 let world: World
@@ -37,6 +39,32 @@ it('brings a first device’s cases to an empty one as whole states, and both kn
   const round = a.driver.round(sessionA)
   await world.quiesce()
   expect(await round).toMatchObject({ equal: true, complete: true })
+})
+
+it('proves the list rows that came with whole states when there is time, a few at once', async () => {
+  world = new World(14)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 30)
+  world.connect(a, b)
+  await world.quiesce()
+  const unproven = async () => {
+    let count = 0
+    for await (const state of casesFrom(b.replica, new Uint8Array(0))) if (state.rowUnproven) count++
+    return count
+  }
+  expect(await unproven()).toBe(30)
+  world.clock.pass(SWEEP_DELAY_MS)
+  await world.settle(20)
+  const left = await unproven()
+  expect(left).toBeLessThan(30)
+  expect(left).toBeGreaterThan(0)
+  for (let slice = 0; slice < 10; slice++) {
+    world.clock.pass(SWEEP_PAUSE_MS)
+    await world.settle(20)
+  }
+  expect(await unproven()).toBe(0)
+  expect(b.replica.meta.rowsUnproven).toBe(false)
+  expect(b.failures).toEqual([])
 })
 
 it('merges what both typed while apart, and sends a live change at once', async () => {
