@@ -200,13 +200,7 @@ export const contract = {
     /** The bytes of a file with everything that other devices are not known to hold, piece by piece. */
     out: oc.output(eventIterator(z.object({ data: piece }))),
     /** The bytes of such a file, in order; `file` is any name that tells two files apart. Answered after the last. */
-<<<<<<< HEAD
     in: oc.input(z.object({ file: z.string().max(100), data: piece, last: z.boolean() })).output(carryReport),
-=======
-    in: oc
-      .input(z.object({ file: z.string().max(100), data: piece, last: z.boolean() }))
-      .output(carryReport),
->>>>>>> ui
   },
   device: {
     list: oc.output(
