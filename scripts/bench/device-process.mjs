@@ -4,12 +4,16 @@ import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import * as Y from 'yjs'
 import { createDevice } from '../../dist/src/node/device.js'
+import { keepYoungHeapSmall } from '../../dist/src/node/heap.js'
 import * as probe from './probe.mjs'
 import { clock, serve, tell } from './worker.mjs'
 import { caseLines, makeCase } from './workload.mjs'
 
 const LISTEN = ['/ip4/127.0.0.1/tcp/0']
 const IMPORT_LINES = 500
+
+// As the program does.
+keepYoungHeapSmall()
 
 let device
 let stopped
