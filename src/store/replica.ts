@@ -21,7 +21,7 @@ import type { Natives } from '../protocol/natives.js'
 import { admitRuns, freshLogs } from './admitting.js'
 import { appendChanges, openLog } from './appending.js'
 import type { CaseDraft, CaseState } from './case-content.js'
-import { caseKeyOf } from './case-key.js'
+import { caseKeysOf } from './case-key.js'
 import { CaseTable } from './case-table.js'
 import { commitCases } from './commit.js'
 import { Documents } from './documents.js'
@@ -55,6 +55,8 @@ export class Replica {
   readonly docs: Documents
   readonly natives: Natives
   readonly db: SealedDb
+  /** The key of a case by its id. */
+  readonly keyOf: (caseId: string) => Uint8Array
   events: ReplicaEvents = {}
   meta: MetaRow = MetaRow.decode(new Uint8Array(0))
   /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
@@ -68,6 +70,7 @@ export class Replica {
 
   private constructor(readonly options: ReplicaOptions) {
     this.natives = options.natives
+    this.keyOf = caseKeysOf(options.natives, options.indexKey)
     this.db = options.db
     this.logs = new LogTable(options.db, options.natives)
     this.cases = new CaseTable(options.db, options.natives)
@@ -117,10 +120,6 @@ export class Replica {
       void this.exclusive(() => this.db.write([this.metaWrite()])).catch(() => {})
       this.events.healed?.('old-copy')
     }
-  }
-
-  keyOf(caseId: string): Uint8Array {
-    return caseKeyOf(this.options.indexKey, caseId)
   }
 
   /** Keys of cases whose stored bytes failed their check; never served. */

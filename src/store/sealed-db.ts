@@ -3,7 +3,6 @@
  * data: a value that was changed, moved or swapped doesn't open, so no flipped bit passes silently.
  */
 import type { AbstractLevel } from 'abstract-level'
-import { concat } from '../protocol/bytes.js'
 import type { Natives } from '../protocol/natives.js'
 
 export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
@@ -155,8 +154,11 @@ export class SealedDb {
   }
 
   private seal(key: Uint8Array, value: Uint8Array): Uint8Array {
-    const nonce = this.options.random(NONCE_BYTES)
-    return concat([nonce, this.options.natives.seal(this.options.dataKey, nonce, value, key)])
+    const { natives, dataKey, random } = this.options
+    const nonce = random(NONCE_BYTES)
+    const stored = natives.seal(dataKey, nonce, value, key, NONCE_BYTES)
+    stored.set(nonce)
+    return stored
   }
 
   private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {
