@@ -98,6 +98,7 @@ async function compose(
     log: options.log ?? (() => {}),
     // A store that may only be read can't keep what others send.
     network: options.network !== false && db.newerVersion === undefined,
+    networkAfter: options.networkAfter,
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
   })
@@ -116,6 +117,7 @@ async function compose(
   return {
     id: publicKeyToPeerId(identity.ed),
     addresses: () => practice.host?.addresses() ?? [],
+    online: () => practice.online,
     ...cases,
     flush: async () => (practice.hasPractice ? cases.flush() : { ok: true }),
     ...status,
