@@ -74,7 +74,13 @@ async function compose(
 ): Promise<Device> {
   const natives = nodeNatives
   const now = () => Date.now()
-  const db = new SealedDb({ db: folder.db, natives, dataKey: identity.dataKey, random })
+  const db = new SealedDb({
+    db: folder.db,
+    natives,
+    dataKey: identity.dataKey,
+    random,
+    compact: (from, to) => folder.compact(from, to),
+  })
   await checkVersion(db)
   const notes = new Notes(db, now)
   await notes.load()

@@ -11,8 +11,8 @@ function prefix(letter: string, id: Uint8Array = EMPTY, number?: number): Uint8A
   return key
 }
 
-/** How many 8-byte checks share one row. */
-export const CHECKS_PER_BLOCK = 256
+/** How many 8-byte checks share one row: a lone device writes its last row anew with each change. */
+export const CHECKS_PER_BLOCK = 64
 
 export const keys = {
   meta: () => prefix('m'),

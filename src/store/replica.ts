@@ -49,6 +49,9 @@ export type {
 /** On-disk version; a store of a newer one is not written. */
 export const STORE_VERSION = 1
 
+/** What is given back at a stop: little enough to be worth a moment. */
+const TIDY_AT_STOP_BYTES = 128 * 1024
+
 export class Replica {
   readonly logs: LogTable
   readonly cases: CaseTable
@@ -59,6 +62,8 @@ export class Replica {
   readonly keyOf: (caseId: string) => Uint8Array
   events: ReplicaEvents = {}
   meta: MetaRow = MetaRow.decode(new Uint8Array(0))
+  /** The meta row that the last batch left on the disk: while `meta` is this very object, nothing of it is to be written. */
+  storedMeta: MetaRow | undefined
   /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
   cuts = 0
   /** How often content beyond the frontier came outside a transfer. */
@@ -227,6 +232,7 @@ export class Replica {
       }
       await this.flush()
       this.isMarked = false
+      await this.db.tidy(TIDY_AT_STOP_BYTES)
     })
   }
 

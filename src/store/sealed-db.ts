@@ -4,6 +4,7 @@
  */
 import type { AbstractLevel } from 'abstract-level'
 import type { Natives } from '../protocol/natives.js'
+import { Churn } from './churn.js'
 
 export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
 
@@ -46,6 +47,8 @@ export interface SealedDbOptions {
   natives: Natives
   dataKey: Uint8Array
   random: (bytes: number) => Uint8Array
+  /** Merges what the database has stored between two keys; undefined where it needs no such thing. */
+  compact?: (from: Uint8Array, to: Uint8Array) => Promise<void>
 }
 
 export class SealedDb {
@@ -53,6 +56,7 @@ export class SealedDb {
   private dirty = false
   private flushing: Promise<void> | undefined
   private failure: WriteFailedError | undefined
+  private readonly churn = new Churn()
   /** The newer version that saved this store, if one did. */
   newerVersion: number | undefined
 
@@ -114,6 +118,14 @@ export class SealedDb {
     await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
     // A flush that began before this batch was done may not have reached it.
     this.dirty = true
+    this.churn.note(writes)
+  }
+
+  /** Gives the room of replaced values back, if that is more than `worthBytes`. */
+  async tidy(worthBytes: number): Promise<void> {
+    const { compact } = this.options
+    if (!compact || this.failure || this.churn.wornBytes < worthBytes) return
+    for (const { from, to } of this.churn.take()) await compact(from, to)
   }
 
   /** Everything written so far survives a power cut once this returns. Concurrent calls share one flush. */
