@@ -167,7 +167,7 @@ function syncMessages(context) {
   const blank = (type) => code['protocol/sync.gen'][type].decode(new Uint8Array(0))
   const { claimsDigest } = code['protocol/frontier']
   const indexKey = new Uint8Array(32).fill(0x77)
-  const key = code['store/case-key'].caseKeyOf(indexKey, 'a1')
+  const key = code['store/case-key'].caseKeysOf(natives, indexKey)('a1')
   const claim = wire.claimToWire({ log: log.id, seq: 1, check: log.check })
   const opening = wire.openingToWire(log.opening)
   const target = {
@@ -373,7 +373,10 @@ export function examplesText(code) {
       say('check(1)', log.check),
       say('signature over (practice, log id, 1, head(1))', log.signature),
       say('digest of the one claim', digest),
-      say('case key of "a1" under the index key 77 × 32', code['store/case-key'].caseKeyOf(indexKey, 'a1')),
+      say(
+        'case key of "a1" under the index key 77 × 32',
+        code['store/case-key'].caseKeysOf(natives, indexKey)('a1'),
+      ),
     ),
     '### Practice code and invitation',
     block(invitation.code, code['protocol/invitation'].formatInvitation(invitation)),

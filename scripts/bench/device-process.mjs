@@ -4,12 +4,16 @@ import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import * as Y from 'yjs'
 import { createDevice } from '../../dist/src/node/device.js'
+import { keepYoungHeapSmall } from '../../dist/src/node/heap.js'
 import * as probe from './probe.mjs'
 import { clock, serve, tell } from './worker.mjs'
 import { caseLines, makeCase } from './workload.mjs'
 
 const LISTEN = ['/ip4/127.0.0.1/tcp/0']
 const IMPORT_LINES = 500
+
+// As the program does.
+keepYoungHeapSmall()
 
 let device
 let stopped
@@ -116,11 +120,15 @@ serve({
   async openWindow(id) {
     if (windows.has(id)) return
     const doc = new Y.Doc()
-    windows.set(id, { doc })
+    const closed = new AbortController()
+    windows.set(id, { doc, closed })
     let first = true
     await new Promise((resolve) => {
       void (async () => {
-        for await (const { update } of device.doc.open({ id }, stopped.signal)) {
+        for await (const { update } of device.doc.open(
+          { id },
+          AbortSignal.any([stopped.signal, closed.signal]),
+        )) {
           Y.applyUpdate(doc, Buffer.from(update, 'base64'), 'device')
           if (!first) tell({ kind: 'arrived', at: clock() })
           first = false
@@ -161,6 +169,8 @@ serve({
         if (insert !== '') text.insert(at, insert)
       })
     }
+    // Its window is closed: only the device's work is counted.
+    windows.get(id).closed.abort()
     windows.delete(id)
     const before = probe.cpuMilliseconds()
     const began = clock()

@@ -7,6 +7,7 @@ import { cpuMilliseconds, peakMegabytes, startProgram, writtenBytes } from './pr
 const STARTS = 5
 const CALM_MS = 6_000
 const IDLE_MS = 10_000
+const POLL_MS = 5
 
 const startOn = (folder) =>
   startProgram([
@@ -43,12 +44,14 @@ export async function start(bench, sizes) {
 async function startOnce(folder, id) {
   const began = performance.now()
   const running = startOn(folder)
-  await running.line
-  const link = await connectLink(folder)
+  // The link stands before the network does.
+  let link = await connectLink(folder)
+  for (; !link; link = await connectLink(folder)) await sleep(POLL_MS)
   await link.client.cases.show({ id })
   const ms = performance.now() - began
   const rssMB = peakMegabytes(running.pid)
   link.close()
+  await running.line
   await running.end()
   return { ms, rssMB }
 }

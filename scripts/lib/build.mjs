@@ -11,13 +11,21 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('../../', import.meta.url))
-/** Where the compiler puts the command line. */
-export const program = join(root, 'dist/src/node/cli.js')
+/** The built command line. */
+export const program = join(root, 'dist/program/node/cli.js')
 
 const LOCK_STAMP = join(root, 'node_modules/.kartoteka-lock')
 const BUILD_STAMP = join(root, 'dist/.built')
 /** What the outcome of a build depends on. */
-const SOURCES = ['src', 'relay', 'ui', 'package.json', 'tsconfig.json', 'tsconfig.build.json']
+const SOURCES = [
+  'src',
+  'relay',
+  'ui',
+  'scripts/lib/bundle.mjs',
+  'package.json',
+  'tsconfig.json',
+  'tsconfig.build.json',
+]
 const LEAST_NODE = [20, 19]
 /** Another start that installs and builds; longer than that it has died. */
 const LOCK_WAIT_MS = 10 * 60 * 1000
@@ -60,6 +68,7 @@ export function build() {
   // The compiler's own notes would make it skip what somebody has removed.
   if (!existsSync(program)) rmSync(join(root, 'dist/.tsbuildinfo'), { force: true })
   runNode([join(root, 'node_modules/typescript/bin/tsc'), '-p', join(root, 'tsconfig.build.json')])
+  runNode([join(root, 'scripts/lib/bundle.mjs')])
   if (existsSync(join(root, 'ui/index.html'))) {
     const vite = join(root, 'node_modules/vite/bin/vite.js')
     runNode([vite, 'build', join(root, 'ui'), '--outDir', join(root, 'dist/ui'), '--emptyOutDir'])

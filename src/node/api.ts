@@ -83,12 +83,16 @@ export interface DeviceOptions {
   log?: (line: string) => void
   /** false: no libp2p at all, for one-shot commands that need no other device. */
   network?: boolean
+  /** The device answers before its network is up, which waits for this; `online` says when it is. */
+  networkAfter?: Promise<void>
 }
 
 export interface Device extends DeviceApi {
   readonly id: string
   /** Multiaddrs ending in `/p2p/ID`. */
   addresses(): string[]
+  /** Resolves when the network is up; rejects with `Refused` (`listen-failed`) where it can't be. */
+  online(): Promise<void>
   /** Flushes, marks the clean stop and releases the folder. */
   close(): Promise<void>
 }

@@ -74,7 +74,13 @@ async function compose(
 ): Promise<Device> {
   const natives = nodeNatives
   const now = () => Date.now()
-  const db = new SealedDb({ db: folder.db, natives, dataKey: identity.dataKey, random })
+  const db = new SealedDb({
+    db: folder.db,
+    natives,
+    dataKey: identity.dataKey,
+    random,
+    compact: (from, to) => folder.compact(from, to),
+  })
   await checkVersion(db)
   const notes = new Notes(db, now)
   await notes.load()
@@ -98,6 +104,7 @@ async function compose(
     log: options.log ?? (() => {}),
     // A store that may only be read can't keep what others send.
     network: options.network !== false && db.newerVersion === undefined,
+    networkAfter: options.networkAfter,
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
   })
@@ -116,6 +123,7 @@ async function compose(
   return {
     id: publicKeyToPeerId(identity.ed),
     addresses: () => practice.host?.addresses() ?? [],
+    online: () => practice.online,
     ...cases,
     flush: async () => (practice.hasPractice ? cases.flush() : { ok: true }),
     ...status,

@@ -16,6 +16,10 @@ import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
 export const SETTLE_MS = 2_000
 /** Bytes of a transfer that are flushed and acknowledged together: a part of the window. */
 const TRANSFER_FLUSH_BYTES = WINDOW_BYTES / 4
+/** While nobody waits for an acknowledgement, what is typed within this time is flushed together. */
+const ALONE_FLUSH_MS = 50
+/** Room worth giving back between two bursts of typing: merging rewrites some megabytes of neighbours. */
+const TIDY_WHEN_QUIET_BYTES = 8 * 1024 * 1024
 
 export class Announcements {
   /** What each peer is known to hold durably, by its own newest word. */
@@ -25,6 +29,7 @@ export class Announcements {
   private flushing: Promise<void> | undefined
   private flushAgain = false
   private quiet: (() => void) | undefined
+  private later: (() => void) | undefined
 
   constructor(
     private readonly options: DriverOptions,
@@ -38,6 +43,8 @@ export class Announcements {
   async stop(): Promise<void> {
     this.quiet?.()
     this.quiet = undefined
+    this.later?.()
+    this.later = undefined
     await this.flushing
   }
 
@@ -81,6 +88,15 @@ export class Announcements {
     if (advanced.length > 0 || bytes > 0) this.flushSoon()
   }
 
+  /** My own changes: at once where somebody is told of them, else together with what follows. */
+  flushOwn(): void {
+    if (this.sessions.all.size > 0) return this.flushSoon()
+    this.later ??= this.options.timers.after(ALONE_FLUSH_MS, () => {
+      this.later = undefined
+      this.flushSoon()
+    })
+  }
+
   flushSoon(): void {
     if (this.flushing) {
       this.flushAgain = true
@@ -115,7 +131,11 @@ export class Announcements {
   private async checkDoubts(): Promise<void> {
     if (!this.doubtful) return
     const { replica } = this.options
-    const contradicted = await settleDoubts(replica)
+    // False before they are read: one that is noted meanwhile counts.
+    this.doubtful = false
+    const doubts = await readDoubts(replica)
+    this.doubtful ||= doubts.length > 0
+    const contradicted = await settleDoubts(replica, doubts)
     if (contradicted.length > 0 && (await sweepDoubts(replica, contradicted))) this.sessions.askRounds()
   }
 
@@ -148,6 +168,7 @@ export class Announcements {
       this.options.events?.stated?.()
     }
     await this.prune()
+    await replica.db.tidy(TIDY_WHEN_QUIET_BYTES)
   }
 
   /** All newest words to all connected devices. */

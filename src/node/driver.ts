@@ -353,7 +353,7 @@ export class Driver {
       this.step(session, { type: 'grown', runs: growth.runs, caseKeys: growth.caseKeys, from })
     }
     this.announcements.touched()
-    if (!growth.from) this.announcements.flushSoon()
+    if (!growth.from) this.announcements.flushOwn()
   }
 
   private tellNeighbours(): void {

@@ -18,8 +18,11 @@ import {
 import { FragmentQueue } from './host-queue.js'
 import { StreamSource } from './host-source.js'
 
-/** One bulk fragment: the longest thing of our own that a live message waits for. */
-export const BULK_FRAGMENT_BYTES = 16 * 1024
+/**
+ * One bulk fragment: the longest thing of our own that a live message waits for. Each is a message of the
+ * multiplexer and of the cipher, and is answered by one, so smaller ones cost more than they carry.
+ */
+export const BULK_FRAGMENT_BYTES = 60 * 1024
 
 /** Live messages only wait for each other; the size keeps single writes moderate. */
 const LIVE_FRAGMENT_BYTES = 64 * 1024

@@ -53,8 +53,10 @@ export class StreamSource {
   }
 
   readonly #received = (event: StreamMessageEvent): void => {
-    const data = event.data
-    this.#chunks.push(data instanceof Uint8Array ? data : data.subarray())
+    const { data } = event
+    // A list is taken piece by piece: joining it would copy everything once more.
+    if (data instanceof Uint8Array) this.#chunks.push(data)
+    else this.#chunks.push(...data)
     this.#bytes += data.byteLength
     if (this.#bytes >= READ_HIGH_WATER_BYTES) this.#pause()
     this.#wake?.()

@@ -34,6 +34,7 @@ const KEY_BYTES = 32
 const NONCE_BYTES = 24
 const TAG_BYTES = 16
 const CIPHER = 'chacha20-poly1305'
+const CIPHER_OPTIONS = { authTagLength: TAG_BYTES }
 /** "expand 32-byte k", the ChaCha constant. */
 const SIGMA = Uint32Array.of(0x61707865, 0x3320646e, 0x79622d32, 0x6b206574)
 
@@ -73,38 +74,52 @@ function secretKeyObject(raw: Uint8Array): KeyObject {
   return key
 }
 
-function words(bytes: Uint8Array): Uint32Array {
-  const read = new Uint32Array(bytes.length / 4)
-  for (let i = 0; i < read.length; i++) {
-    const at = 4 * i
-    read[i] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
+/** Little-endian words of `bytes`, into `out`. */
+function words(bytes: Uint8Array, out: Uint32Array): Uint32Array {
+  for (let i = 0, at = 0; i < out.length; i++, at += 4) {
+    out[i] = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)
   }
-  return read
+  return out
 }
+
+/** Room for one derivation; everything here is synchronous, and each overwrites the one before. */
+const keyWords = new Uint32Array(8)
+const nonceWords = new Uint32Array(4)
+const derived = new Uint32Array(8)
+const subkey = new Uint8Array(KEY_BYTES)
+const iv = new Uint8Array(12)
 
 /** draft-irtf-cfrg-xchacha-03 §2.3: HChaCha20 of key and first 16 nonce bytes, then a 12-byte nonce. */
-function xchachaParameters(key: Uint8Array, nonce: Uint8Array): { subkey: Uint8Array; iv: Uint8Array } {
-  const derived = new Uint32Array(8)
-  hchacha(SIGMA, words(key), words(nonce.subarray(0, 16)), derived)
-  const subkey = new Uint8Array(KEY_BYTES)
-  const view = new DataView(subkey.buffer)
-  derived.forEach((word, i) => {
-    view.setUint32(4 * i, word, true)
-  })
-  const iv = new Uint8Array(12)
-  iv.set(nonce.subarray(16), 4)
-  return { subkey, iv }
+function deriveParameters(key: Uint8Array, nonce: Uint8Array): void {
+  hchacha(SIGMA, words(key, keyWords), words(nonce, nonceWords), derived)
+  for (let i = 0, at = 0; i < derived.length; i++) {
+    const word = derived[i]!
+    subkey[at++] = word
+    subkey[at++] = word >>> 8
+    subkey[at++] = word >>> 16
+    subkey[at++] = word >>> 24
+  }
+  for (let i = 0; i < 8; i++) iv[4 + i] = nonce[16 + i]!
 }
 
-function seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array {
-  if (plaintext.length < NATIVE_CIPHER_FROM_BYTES) return portableNatives.seal(key, nonce, plaintext, aad)
+function seal(
+  key: Uint8Array,
+  nonce: Uint8Array,
+  plaintext: Uint8Array,
+  aad: Uint8Array,
+  room = 0,
+): Uint8Array {
+  if (plaintext.length < NATIVE_CIPHER_FROM_BYTES)
+    return portableNatives.seal(key, nonce, plaintext, aad, room)
   if (key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES) throw new Error('wrong key or nonce length')
-  const { subkey, iv } = xchachaParameters(key, nonce)
-  const cipher = createCipheriv(CIPHER, subkey, iv, { authTagLength: TAG_BYTES })
+  deriveParameters(key, nonce)
+  const cipher = createCipheriv(CIPHER, subkey, iv, CIPHER_OPTIONS)
   cipher.setAAD(aad, { plaintextLength: plaintext.length })
-  const ciphertext = cipher.update(plaintext)
+  const sealed = new Uint8Array(room + plaintext.length + TAG_BYTES)
+  sealed.set(cipher.update(plaintext), room)
   cipher.final()
-  return concat([ciphertext, cipher.getAuthTag()])
+  sealed.set(cipher.getAuthTag(), room + plaintext.length)
+  return sealed
 }
 
 function open(
@@ -116,8 +131,8 @@ function open(
   const length = sealed.length - TAG_BYTES
   if (length < NATIVE_CIPHER_FROM_BYTES) return portableNatives.open(key, nonce, sealed, aad)
   if (key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES) return undefined
-  const { subkey, iv } = xchachaParameters(key, nonce)
-  const decipher = createDecipheriv(CIPHER, subkey, iv, { authTagLength: TAG_BYTES })
+  deriveParameters(key, nonce)
+  const decipher = createDecipheriv(CIPHER, subkey, iv, CIPHER_OPTIONS)
   decipher.setAAD(aad, { plaintextLength: length })
   decipher.setAuthTag(sealed.subarray(length))
   const plaintext = decipher.update(sealed.subarray(0, length))

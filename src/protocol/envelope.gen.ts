@@ -8,6 +8,8 @@
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import { Changes, Claim, Cut, Item, Opening, Statement, Stretch, Target } from "./sync.gen.js";
 
+const NO_BYTES = new Uint8Array(0);
+
 /** What is sealed in an envelope. */
 export interface Letter {
   sender: Uint8Array;
@@ -50,7 +52,7 @@ export interface Left {
 }
 
 function createBaseLetter(): Letter {
-  return { sender: new Uint8Array(0), rosterHead: new Uint8Array(0), body: undefined };
+  return { sender: NO_BYTES, rosterHead: NO_BYTES, body: undefined };
 }
 
 export const Letter: MessageFns<Letter> = {
@@ -142,7 +144,7 @@ export const Letter: MessageFns<Letter> = {
 };
 
 function createBaseStates(): States {
-  return { set: new Uint8Array(0), index: 0, last: false, target: [], openings: [], items: [], stretches: [] };
+  return { set: NO_BYTES, index: 0, last: false, target: [], openings: [], items: [], stretches: [] };
 }
 
 export const States: MessageFns<States> = {
@@ -254,7 +256,7 @@ export const States: MessageFns<States> = {
 };
 
 function createBaseWord(): Word {
-  return { statement: undefined, openings: [], cuts: [], ladder: [], left: [], incarnation: new Uint8Array(0) };
+  return { statement: undefined, openings: [], cuts: [], ladder: [], left: [], incarnation: NO_BYTES };
 }
 
 export const Word: MessageFns<Word> = {
@@ -355,7 +357,7 @@ export const Word: MessageFns<Word> = {
 };
 
 function createBaseLeft(): Left {
-  return { recipient: new Uint8Array(0), frontier: [] };
+  return { recipient: NO_BYTES, frontier: [] };
 }
 
 export const Left: MessageFns<Left> = {

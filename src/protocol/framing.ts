@@ -10,6 +10,8 @@
  * least one byte, so every frame brings its message forward and no peer can keep us busy for nothing.
  */
 
+import { concat, EMPTY } from './bytes.js'
+
 /**
  * The largest `n` of a frame. A frame must fit into the memory that a stranger may make us hold,
  * and no sender of ours comes near it: fragments are a few KiB.
@@ -75,8 +77,8 @@ export function encodeFrames(lane: Lane, message: Uint8Array, fragmentBytes: num
 }
 
 /**
- * Takes bytes in any pieces and gives whole messages. Holds at most about twice what it was given
- * of unfinished messages: a length that is merely announced reserves nothing.
+ * Takes bytes in any pieces and gives whole messages. Holds at most about four times what it was
+ * given of unfinished messages: a length that is merely announced reserves nothing.
  */
 export class FrameDecoder {
   readonly #limits: FrameLimits
@@ -183,26 +185,56 @@ export class FrameDecoder {
   }
 }
 
-/** Bytes of one unfinished message. Grows by doubling, so a million tiny fragments cost a linear time. */
+/** From this size on a fragment is kept as it came, rather than copied to its neighbours. */
+const KEPT_FROM = 4096
+
+/**
+ * Bytes of one unfinished message. Large fragments are kept as they came and joined once, at the end; small ones
+ * are gathered in a buffer that grows by doubling, so that a million of them cost a linear time and no objects.
+ */
 class Assembly {
-  #buffer = new Uint8Array(0)
+  readonly #parts: Uint8Array[] = []
+  #buffer = EMPTY
+  #buffered = 0
   length = 0
 
   add(part: Uint8Array): void {
-    const needed = this.length + part.byteLength
+    this.length += part.byteLength
+    if (part.byteLength >= KEPT_FROM) {
+      this.#keepBuffered()
+      this.#parts.push(lean(part))
+      return
+    }
+    const needed = this.#buffered + part.byteLength
     if (needed > this.#buffer.byteLength) {
-      const grown = new Uint8Array(this.length === 0 ? needed : Math.max(needed, 2 * this.#buffer.byteLength))
-      grown.set(this.#buffer.subarray(0, this.length))
+      const grown = new Uint8Array(Math.max(needed, 2 * this.#buffer.byteLength))
+      grown.set(this.#buffer.subarray(0, this.#buffered))
       this.#buffer = grown
     }
-    this.#buffer.set(part, this.length)
-    this.length = needed
+    this.#buffer.set(part, this.#buffered)
+    this.#buffered = needed
   }
 
   take(): Uint8Array {
-    const whole = this.#buffer.byteLength === this.length ? this.#buffer : this.#buffer.slice(0, this.length)
-    this.#buffer = new Uint8Array(0)
+    this.#keepBuffered()
+    const whole = this.#parts.length === 1 ? this.#parts[0]! : concat(this.#parts)
+    this.#parts.length = 0
     this.length = 0
     return whole
   }
+
+  #keepBuffered(): void {
+    if (this.#buffered === 0) return
+    const { byteLength } = this.#buffer
+    const isFull = byteLength === this.#buffered
+    this.#parts.push(isFull ? this.#buffer : this.#buffer.slice(0, this.#buffered))
+    this.#buffer = EMPTY
+    this.#buffered = 0
+  }
+}
+
+/** The same bytes as a plain array; a copy where much more memory than theirs would be held along with them. */
+function lean(part: Uint8Array): Uint8Array {
+  if (part.buffer.byteLength > 4 * part.byteLength) return Uint8Array.from(part)
+  return new Uint8Array(part.buffer, part.byteOffset, part.byteLength)
 }

@@ -38,9 +38,9 @@ export const MAX_ACCEPTED_RUN_CHANGES = 4096
 export const MAX_ACCEPTED_RUN_BYTES = 20 * 1024 * 1024
 
 /** Changes or case states read and sent in one piece. */
-export const CHUNK_BYTES = 64 * 1024
+export const CHUNK_BYTES = 256 * 1024
 /** Bulk bytes that may be on their way without the other side's word that they are durable. */
-export const WINDOW_BYTES = 2 * 1024 * 1024
+export const WINDOW_BYTES = 4 * 1024 * 1024
 
 /** Checks in one CHECKS message: a chunk of bulk. */
 export const CHECKS_PER_STRETCH = CHUNK_BYTES / CHECK_BYTES

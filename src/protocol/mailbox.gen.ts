@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 /**
  * A device and a relay, /kartoteka/mailbox/1. Requests carry a number, and their answers the same one.
  *
@@ -421,7 +423,7 @@ export const MailFrame: MessageFns<MailFrame> = {
 };
 
 function createBaseGreet(): Greet {
-  return { oldest: 0, newest: 0, practice: new Uint8Array(0), rosterHead: new Uint8Array(0) };
+  return { oldest: 0, newest: 0, practice: NO_BYTES, rosterHead: NO_BYTES };
 }
 
 export const Greet: MessageFns<Greet> = {
@@ -502,8 +504,8 @@ export const Greet: MessageFns<Greet> = {
 function createBaseWelcome(): Welcome {
   return {
     version: 0,
-    incarnation: new Uint8Array(0),
-    rosterHead: new Uint8Array(0),
+    incarnation: NO_BYTES,
+    rosterHead: NO_BYTES,
     sequence: 0,
     maxEnvelopeBytes: 0,
   };
@@ -688,7 +690,7 @@ export const Chain: MessageFns<Chain> = {
 };
 
 function createBaseHead(): Head {
-  return { head: new Uint8Array(0) };
+  return { head: NO_BYTES };
 }
 
 export const Head: MessageFns<Head> = {
@@ -780,7 +782,7 @@ export const Notices: MessageFns<Notices> = {
 };
 
 function createBaseNotice(): Notice {
-  return { device: new Uint8Array(0), sealed: new Uint8Array(0) };
+  return { device: NO_BYTES, sealed: NO_BYTES };
 }
 
 export const Notice: MessageFns<Notice> = {
@@ -837,7 +839,7 @@ export const Notice: MessageFns<Notice> = {
 };
 
 function createBaseDeposit(): Deposit {
-  return { number: 0, id: new Uint8Array(0), recipients: [], replaces: [], envelope: new Uint8Array(0) };
+  return { number: 0, id: NO_BYTES, recipients: [], replaces: [], envelope: NO_BYTES };
 }
 
 export const Deposit: MessageFns<Deposit> = {
@@ -1098,7 +1100,7 @@ export const Batch: MessageFns<Batch> = {
 };
 
 function createBaseMail(): Mail {
-  return { sequence: 0, id: new Uint8Array(0), depositor: new Uint8Array(0), envelope: new Uint8Array(0) };
+  return { sequence: 0, id: NO_BYTES, depositor: NO_BYTES, envelope: NO_BYTES };
 }
 
 export const Mail: MessageFns<Mail> = {
@@ -1177,7 +1179,7 @@ export const Mail: MessageFns<Mail> = {
 };
 
 function createBaseAck(): Ack {
-  return { number: 0, ids: [], notice: new Uint8Array(0) };
+  return { number: 0, ids: [], notice: NO_BYTES };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -1245,7 +1247,7 @@ export const Ack: MessageFns<Ack> = {
 };
 
 function createBaseCheck(): Check {
-  return { number: 0, recipient: new Uint8Array(0), ids: [] };
+  return { number: 0, recipient: NO_BYTES, ids: [] };
 }
 
 export const Check: MessageFns<Check> = {
@@ -1495,7 +1497,7 @@ export const Inventory: MessageFns<Inventory> = {
 };
 
 function createBaseWaiting(): Waiting {
-  return { recipient: new Uint8Array(0), count: 0, bytes: 0, oldest: 0 };
+  return { recipient: NO_BYTES, count: 0, bytes: 0, oldest: 0 };
 }
 
 export const Waiting: MessageFns<Waiting> = {
@@ -1874,7 +1876,7 @@ export const Found: MessageFns<Found> = {
 };
 
 function longToNumber(int64: { toString(): string }): number {
-  const num = globalThis.Number(int64.toString());
+  const num = globalThis.Number(int64);
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
     throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
   }

@@ -12,8 +12,8 @@ export interface Natives {
   /** Ed25519 by the one strict rule of `ed25519.ts`. Never throws, whatever the bytes. */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean
 
-  /** XChaCha20-Poly1305 with a 24-byte nonce: ciphertext ‖ tag. */
-  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array): Uint8Array
+  /** XChaCha20-Poly1305 with a 24-byte nonce: ciphertext ‖ tag, behind `room` zero bytes for the caller to fill. */
+  seal(key: Uint8Array, nonce: Uint8Array, plaintext: Uint8Array, aad: Uint8Array, room?: number): Uint8Array
 
   /** undefined when the tag doesn't hold or anything has a wrong length. */
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array, aad: Uint8Array): Uint8Array | undefined

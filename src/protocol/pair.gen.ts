@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 export interface PairFrame {
   kind:
     | { $case: "hello"; value: Hello }
@@ -210,7 +212,7 @@ export const PairFrame: MessageFns<PairFrame> = {
 };
 
 function createBaseHello(): Hello {
-  return { oldest: 0, newest: 0, nonce: new Uint8Array(0) };
+  return { oldest: 0, newest: 0, nonce: NO_BYTES };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -280,10 +282,10 @@ export const Hello: MessageFns<Hello> = {
 function createBaseReady(): Ready {
   return {
     version: 0,
-    nonce: new Uint8Array(0),
-    practice: new Uint8Array(0),
-    rosterHead: new Uint8Array(0),
-    window: new Uint8Array(0),
+    nonce: NO_BYTES,
+    practice: NO_BYTES,
+    rosterHead: NO_BYTES,
+    window: NO_BYTES,
     triesLeft: 0,
   };
 }
@@ -444,10 +446,10 @@ export const Refuse: MessageFns<Refuse> = {
 
 function createBaseShare(): Share {
   return {
-    share: new Uint8Array(0),
-    ed: new Uint8Array(0),
-    x: new Uint8Array(0),
-    selfSignature: new Uint8Array(0),
+    share: NO_BYTES,
+    ed: NO_BYTES,
+    x: NO_BYTES,
+    selfSignature: NO_BYTES,
     name: "",
     addresses: [],
   };
@@ -551,7 +553,7 @@ export const Share: MessageFns<Share> = {
 };
 
 function createBaseAnswer(): Answer {
-  return { share: new Uint8Array(0) };
+  return { share: NO_BYTES };
 }
 
 export const Answer: MessageFns<Answer> = {
@@ -597,7 +599,7 @@ export const Answer: MessageFns<Answer> = {
 };
 
 function createBaseConfirm(): Confirm {
-  return { tag: new Uint8Array(0) };
+  return { tag: NO_BYTES };
 }
 
 export const Confirm: MessageFns<Confirm> = {
@@ -678,7 +680,7 @@ export const Waiting: MessageFns<Waiting> = {
 };
 
 function createBaseWelcome(): Welcome {
-  return { tag: new Uint8Array(0), rosterHead: new Uint8Array(0), entries: [], addresses: [] };
+  return { tag: NO_BYTES, rosterHead: NO_BYTES, entries: [], addresses: [] };
 }
 
 export const Welcome: MessageFns<Welcome> = {

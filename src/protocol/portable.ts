@@ -42,7 +42,10 @@ export const portableNatives: Natives = {
     }
   },
 
-  seal: (key, nonce, plaintext, aad) => xchacha20poly1305(key, nonce, aad).encrypt(plaintext),
+  seal(key, nonce, plaintext, aad, room = 0) {
+    const sealed = xchacha20poly1305(key, nonce, aad).encrypt(plaintext)
+    return room === 0 ? sealed : concat([new Uint8Array(room), sealed])
+  },
 
   open(key, nonce, sealed, aad) {
     if (key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES || sealed.length < TAG_BYTES)

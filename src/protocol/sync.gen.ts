@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 export interface Frame {
   kind:
     | { $case: "hello"; value: Hello }
@@ -518,7 +520,7 @@ export const Frame: MessageFns<Frame> = {
 };
 
 function createBaseClaim(): Claim {
-  return { log: new Uint8Array(0), seq: 0, check: new Uint8Array(0) };
+  return { log: NO_BYTES, seq: 0, check: NO_BYTES };
 }
 
 export const Claim: MessageFns<Claim> = {
@@ -586,7 +588,7 @@ export const Claim: MessageFns<Claim> = {
 };
 
 function createBaseCut(): Cut {
-  return { log: new Uint8Array(0), seq: 0, check: new Uint8Array(0) };
+  return { log: NO_BYTES, seq: 0, check: NO_BYTES };
 }
 
 export const Cut: MessageFns<Cut> = {
@@ -654,7 +656,7 @@ export const Cut: MessageFns<Cut> = {
 };
 
 function createBaseOpening(): Opening {
-  return { device: new Uint8Array(0), random: new Uint8Array(0), predecessor: new Uint8Array(0) };
+  return { device: NO_BYTES, random: NO_BYTES, predecessor: NO_BYTES };
 }
 
 export const Opening: MessageFns<Opening> = {
@@ -725,14 +727,14 @@ function createBaseHello(): Hello {
   return {
     oldest: 0,
     newest: 0,
-    practice: new Uint8Array(0),
-    rosterHead: new Uint8Array(0),
+    practice: NO_BYTES,
+    rosterHead: NO_BYTES,
     round: 0,
     answers: 0,
     open: [],
-    closed: new Uint8Array(0),
+    closed: NO_BYTES,
     doubts: [],
-    statements: new Uint8Array(0),
+    statements: NO_BYTES,
     complete: false,
   };
 }
@@ -1005,11 +1007,11 @@ export const RosterChain: MessageFns<RosterChain> = {
 
 function createBaseStatement(): Statement {
   return {
-    device: new Uint8Array(0),
-    log: new Uint8Array(0),
+    device: NO_BYTES,
+    log: NO_BYTES,
     counter: 0,
     frontier: [],
-    signature: new Uint8Array(0),
+    signature: NO_BYTES,
     unusable: [],
   };
 }
@@ -1158,7 +1160,7 @@ export const Statements: MessageFns<Statements> = {
 };
 
 function createBaseChange(): Change {
-  return { caseId: "", generation: 0, at: 0, kind: 0, payload: new Uint8Array(0) };
+  return { caseId: "", generation: 0, at: 0, kind: 0, payload: NO_BYTES };
 }
 
 export const Change: MessageFns<Change> = {
@@ -1248,7 +1250,7 @@ export const Change: MessageFns<Change> = {
 };
 
 function createBaseRun(): Run {
-  return { log: new Uint8Array(0), from: 0, changes: [], signature: new Uint8Array(0) };
+  return { log: NO_BYTES, from: 0, changes: [], signature: NO_BYTES };
 }
 
 export const Run: MessageFns<Run> = {
@@ -1430,7 +1432,7 @@ export const Offer: MessageFns<Offer> = {
 };
 
 function createBaseTake(): Take {
-  return { transfer: 0, after: new Uint8Array(0), frontier: [] };
+  return { transfer: 0, after: NO_BYTES, frontier: [] };
 }
 
 export const Take: MessageFns<Take> = {
@@ -1499,12 +1501,12 @@ export const Take: MessageFns<Take> = {
 
 function createBaseTarget(): Target {
   return {
-    log: new Uint8Array(0),
+    log: NO_BYTES,
     seq: 0,
-    head: new Uint8Array(0),
-    signature: new Uint8Array(0),
+    head: NO_BYTES,
+    signature: NO_BYTES,
     from: 0,
-    check: new Uint8Array(0),
+    check: NO_BYTES,
   };
 }
 
@@ -1606,7 +1608,7 @@ export const Target: MessageFns<Target> = {
 };
 
 function createBaseStretch(): Stretch {
-  return { log: new Uint8Array(0), from: 0, checks: new Uint8Array(0) };
+  return { log: NO_BYTES, from: 0, checks: NO_BYTES };
 }
 
 export const Stretch: MessageFns<Stretch> = {
@@ -1810,7 +1812,7 @@ export const Begin: MessageFns<Begin> = {
 };
 
 function createBaseTouched(): Touched {
-  return { log: new Uint8Array(0), seq: 0 };
+  return { log: NO_BYTES, seq: 0 };
 }
 
 export const Touched: MessageFns<Touched> = {
@@ -1867,7 +1869,7 @@ export const Touched: MessageFns<Touched> = {
 };
 
 function createBaseParked(): Parked {
-  return { log: new Uint8Array(0), seq: 0, payload: new Uint8Array(0) };
+  return { log: NO_BYTES, seq: 0, payload: NO_BYTES };
 }
 
 export const Parked: MessageFns<Parked> = {
@@ -1936,14 +1938,14 @@ export const Parked: MessageFns<Parked> = {
 
 function createBaseItem(): Item {
   return {
-    key: new Uint8Array(0),
+    key: NO_BYTES,
     caseId: "",
     generation: 0,
     erased: 0,
     touched: [],
     parts: [],
     parked: [],
-    row: new Uint8Array(0),
+    row: NO_BYTES,
     clocks: [],
     more: false,
   };
@@ -2295,7 +2297,7 @@ export const End: MessageFns<End> = {
 };
 
 function createBaseAck(): Ack {
-  return { claims: [], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 0 };
+  return { claims: [], transfer: 0, cursor: NO_BYTES, bulkBytes: 0 };
 }
 
 export const Ack: MessageFns<Ack> = {
@@ -2374,7 +2376,7 @@ export const Ack: MessageFns<Ack> = {
 };
 
 function createBaseNeed(): Need {
-  return { log: new Uint8Array(0), from: 0 };
+  return { log: NO_BYTES, from: 0 };
 }
 
 export const Need: MessageFns<Need> = {
@@ -2477,7 +2479,7 @@ export const Want: MessageFns<Want> = {
 };
 
 function createBaseFork(): Fork {
-  return { log: new Uint8Array(0), points: new Uint8Array(0) };
+  return { log: NO_BYTES, points: NO_BYTES };
 }
 
 export const Fork: MessageFns<Fork> = {
@@ -2729,7 +2731,7 @@ export const Ask: MessageFns<Ask> = {
 };
 
 function createBaseFingerprints(): Fingerprints {
-  return { question: 0, pairs: new Uint8Array(0), last: false };
+  return { question: 0, pairs: NO_BYTES, last: false };
 }
 
 export const Fingerprints: MessageFns<Fingerprints> = {
@@ -2843,7 +2845,7 @@ export const Addresses: MessageFns<Addresses> = {
 };
 
 function longToNumber(int64: { toString(): string }): number {
-  const num = globalThis.Number(int64.toString());
+  const num = globalThis.Number(int64);
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
     throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
   }

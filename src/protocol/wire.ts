@@ -7,6 +7,7 @@ import type { LogOpening } from './log.js'
 import { hasSoundCounts, type Nested } from './message-guard.js'
 import { type Changes, type Claim, type Cut, Frame, type Run, type Stretch, type Target } from './sync.gen.js'
 import type { CheckStretch, TargetLog } from './transfer.js'
+import { encodeItems } from './wire-items.js'
 
 export type FrameKind = NonNullable<Frame['kind']>
 
@@ -39,7 +40,7 @@ const NESTED: Nested = {
 }
 
 export function encodeFrame(kind: FrameKind): Uint8Array {
-  return Frame.encode({ kind }).finish()
+  return kind.$case === 'items' ? encodeItems(kind.value) : Frame.encode({ kind }).finish()
 }
 
 const isLogId = (bytes: Uint8Array) => bytes.length === LOG_ID_BYTES

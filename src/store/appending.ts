@@ -1,5 +1,5 @@
 /** My own changes: coded once, chained to my log, signed once for each run. */
-import { fromHex } from '../protocol/bytes.js'
+import { equalBytes, fromHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
 import {
   LOG_RANDOM_BYTES,
@@ -73,7 +73,16 @@ async function appendRun(replica: Replica, log: StoredLog, coded: CodedChange[])
     head = nextHead(natives, head, seq, logged)
     heads.push(head)
     changes.push(logged)
+    const before = draft.merged.length
     draft.apply(log.log, seq, logged)
+    const merged = draft.merged[before]
+    if (
+      change.from &&
+      merged &&
+      replica.docs.isCurrent(caseId, change.from) &&
+      equalBytes(merged, change.update)
+    )
+      draft.merged.splice(before, 1)
   }
   const run: ChangeRun = {
     log: log.log,

@@ -95,16 +95,23 @@ export async function commitCases(
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
   }
+  if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
+    writes.push({ key: keys.meta(), value: MetaRow.encode(next).finish() })
   try {
-    await db.write([...writes, { key: keys.meta(), value: MetaRow.encode(next).finish() }])
+    await db.write(writes)
   } catch (error) {
     // What could not be stored must not stay on anybody's screen as if it were.
     for (const draft of list) replica.docs.forget(draft.state.caseId)
     throw error
   }
   replica.meta = next
+  replica.storedMeta = next
   cases.committed(list)
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
+}
+
+function isSame(a: MetaRow, b: MetaRow): boolean {
+  return (Object.keys(a) as (keyof MetaRow)[]).every((name) => a[name] === b[name])
 }
 
 export function grownLog(log: StoredLog, run: ChangeRun, heads: Uint8Array[]): StoredLog {

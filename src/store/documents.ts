@@ -5,7 +5,8 @@
  */
 import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
-import { fits } from '../protocol/content.js'
+import { TEXT_PREFIX } from '../cases/schema.js'
+import { type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
 import { decodeParts } from './case-content.js'
 import { keys } from './keyspace.js'
@@ -19,10 +20,13 @@ const IDLE_DOCUMENTS = 16
 interface OpenDoc {
   doc: Y.Doc
   users: number
+  /** Something but the letters of texts has changed since the list row was projected. */
+  rowIsStale: boolean
 }
 
 interface PendingEdit {
   caseId: string
+  from: Y.Doc
   updates: Uint8Array[]
   settle: ((outcome: AppendOutcome) => void)[]
   fail: ((error: unknown) => void)[]
@@ -67,6 +71,20 @@ export class Documents {
     return this.docs.has(caseId)
   }
 
+  /** Is this the document that follows the case? One that was closed may have been opened anew. */
+  isCurrent(caseId: string, doc: Y.Doc): boolean {
+    return this.docs.get(caseId)?.doc === doc
+  }
+
+  /** The open document, if the list row must be projected from it anew; until it changes again it then counts as done. */
+  takeStaleRow(caseId: string): boolean {
+    const entry = this.docs.get(caseId)
+    if (!entry) return true
+    const { rowIsStale } = entry
+    entry.rowIsStale = false
+    return rowIsStale
+  }
+
   /** Whoever has it open must read it again. */
   forget(caseId: string): void {
     this.discard(caseId)
@@ -105,8 +123,7 @@ export class Documents {
     const contents = inspectUpdate(update)
     if ('error' in contents) return { ok: false, code: 'unfit' }
     const { result, outcome } = await this.edit(caseId, (doc) => {
-      const known = Y.decodeStateVector(Y.encodeStateVector(doc))
-      if (!fits(contents, known)) return false
+      if (!fits(contents, clocksIn(doc, contents))) return false
       Y.applyUpdate(doc, update, 'window')
       return true
     })
@@ -121,6 +138,7 @@ export class Documents {
       this.discard(caseId)
       return undefined
     }
+    if (updates.length === 0) return entry.doc
     entry.doc.transact(() => {
       for (const update of updates) Y.applyUpdate(entry.doc, update, STORED)
     }, STORED)
@@ -154,19 +172,22 @@ export class Documents {
     const doc = new Y.Doc()
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
-    const entry: OpenDoc = { doc, users: 0 }
+    const entry: OpenDoc = { doc, users: 0, rowIsStale: true }
+    doc.on('afterTransaction', ({ changed }: Y.Transaction) => {
+      for (const type of changed.keys()) entry.rowIsStale ||= !isText(type)
+    })
     doc.on('update', (update: Uint8Array, origin: unknown) => {
-      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update)
+      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update, doc)
     })
     this.docs.set(caseId, entry)
     this.evict()
     return entry
   }
 
-  private enqueue(caseId: string, update: Uint8Array): Promise<AppendOutcome> {
+  private enqueue(caseId: string, update: Uint8Array, from: Y.Doc): Promise<AppendOutcome> {
     let last = this.pending[this.pending.length - 1]
-    if (last?.caseId !== caseId) {
-      last = { caseId, updates: [], settle: [], fail: [] }
+    if (last?.from !== from) {
+      last = { caseId, from, updates: [], settle: [], fail: [] }
       this.pending.push(last)
     }
     const edit = last
@@ -191,7 +212,8 @@ export class Documents {
         if (edit.updates.length === 0) continue
         const update = edit.updates.length === 1 ? edit.updates[0]! : Y.mergeUpdates(edit.updates)
         try {
-          const outcome = await this.replica.append([{ caseId: edit.caseId, kind: KIND_UPDATE, update }])
+          const { caseId, from } = edit
+          const outcome = await this.replica.append([{ caseId, kind: KIND_UPDATE, update, from }])
           if (!outcome.ok) this.refuseRest(edit.caseId, edits, outcome)
           for (const settle of edit.settle) settle(outcome)
         } catch (error) {
@@ -231,6 +253,19 @@ export class Documents {
       if (this.docs.size <= IDLE_DOCUMENTS) return
     }
   }
+}
+
+/** How far a document knows the clients that an update speaks of. */
+function clocksIn(doc: Y.Doc, contents: UpdateContents): Clocks {
+  const { clients, needs, deletes } = contents
+  const named = [...clients.map(({ client }) => client), ...needs.keys(), ...deletes.keys()]
+  return new Map(named.map((client) => [client, Y.getState(doc.store, client)]))
+}
+
+/** A text of the case: only letters change in it, and the list row shows none. */
+// biome-ignore lint/suspicious/noExplicitAny: as Yjs types it
+function isText(type: Y.AbstractType<Y.YEvent<any>>): boolean {
+  return type._item === null && Y.findRootTypeKey(type).startsWith(TEXT_PREFIX)
 }
 
 /** The raw updates that make up a case, in the order of its parts. Throws DamagedError or MissingPartError. */

@@ -49,10 +49,10 @@ export async function readDoubts(replica: Replica): Promise<Doubt[]> {
 }
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
-export async function settleDoubts(replica: Replica): Promise<Doubt[]> {
+export async function settleDoubts(replica: Replica, doubts?: Doubt[]): Promise<Doubt[]> {
   const contradicted: Doubt[] = []
   const gone: Write[] = []
-  for (const doubt of await readDoubts(replica)) {
+  for (const doubt of doubts ?? (await readDoubts(replica))) {
     const log = replica.logs.get(doubt.log)
     if (!log || log.seq < doubt.seq) continue
     const check = await replica.logs.checkAt(doubt.log, doubt.seq)

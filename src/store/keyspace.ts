@@ -1,12 +1,18 @@
 /** The level keys: one prefix byte, then fixed-width parts, so that ranges are contiguous and ordered. */
-import { concat, fromHex, u32 } from '../protocol/bytes.js'
+import { concat, EMPTY, fromHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 
-const prefix = (letter: string, ...parts: Uint8Array[]) =>
-  concat([Uint8Array.of(letter.charCodeAt(0)), ...parts])
+/** Made for every value that is read or written: one allocation. A number is four bytes behind the rest. */
+function prefix(letter: string, id: Uint8Array = EMPTY, number?: number): Uint8Array {
+  const key = new Uint8Array(1 + id.length + (number === undefined ? 0 : 4))
+  key[0] = letter.charCodeAt(0)
+  key.set(id, 1)
+  for (let at = key.length - 1, rest = number ?? 0; at > id.length; at--, rest >>>= 8) key[at] = rest
+  return key
+}
 
-/** How many 8-byte checks share one row. */
-export const CHECKS_PER_BLOCK = 256
+/** How many 8-byte checks share one row: a lone device writes its last row anew with each change. */
+export const CHECKS_PER_BLOCK = 64
 
 export const keys = {
   meta: () => prefix('m'),
@@ -16,12 +22,12 @@ export const keys = {
   damaged: () => prefix('b'),
   /** One stretch of the checks of a transfer's target; there are two slots. */
   targetChecks: (slot: number, log: LogId, number: number) =>
-    prefix('u', Uint8Array.of(slot), fromHex(log), u32(number)),
+    prefix('u', concat([Uint8Array.of(slot), fromHex(log)]), number),
   log: (log: LogId) => prefix('f', fromHex(log)),
-  change: (log: LogId, seq: number) => prefix('l', fromHex(log), u32(seq)),
-  checks: (log: LogId, block: number) => prefix('h', fromHex(log), u32(block)),
+  change: (log: LogId, seq: number) => prefix('l', fromHex(log), seq),
+  checks: (log: LogId, block: number) => prefix('h', fromHex(log), block),
   case: (key: Uint8Array) => prefix('c', key),
-  part: (key: Uint8Array, number: number) => prefix('p', key, u32(number)),
+  part: (key: Uint8Array, number: number) => prefix('p', key, number),
   doubt: (log: LogId) => prefix('d', fromHex(log)),
   /** An unfinished transfer of whole states that comes by mail. */
   mailSet: (set: Uint8Array) => prefix('y', set),

@@ -2,7 +2,7 @@
  * The logs a device holds: one small row each in memory, retained changes and checks on disk.
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
-import { concat, readU32, toHex } from '../protocol/bytes.js'
+import { concat, equalBytes, readU32, toHex } from '../protocol/bytes.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -28,6 +28,8 @@ export interface RetainedChange {
 
 export class LogTable {
   private readonly logs = new Map<LogId, StoredLog>()
+  /** The block that was written last: while a lone device types, the next one continues it. */
+  private lastBlock: { log: LogId; block: number; value: Uint8Array } | undefined
 
   constructor(
     private readonly db: SealedDb,
@@ -142,7 +144,7 @@ export class LogTable {
     for (let block = blockOf(from + 1); block <= blockOf(to) && to > from; block++) {
       const first = block * CHECKS_PER_BLOCK + 1
       const key = keys.checks(log, block)
-      const old = first <= from ? ((await this.sound(key)) ?? new Uint8Array(0)) : new Uint8Array(0)
+      const old = first <= from ? await this.blockUpTo(log, block, from) : new Uint8Array(0)
       const last = Math.min(to, first + CHECKS_PER_BLOCK - 1)
       const value = new Uint8Array((last - first + 1) * CHECK_BYTES)
       value.set(old.subarray(0, Math.min(old.length, Math.max(0, from - first + 1) * CHECK_BYTES)))
@@ -152,8 +154,20 @@ export class LogTable {
         (start - first) * CHECK_BYTES,
       )
       writes.push({ key, value })
+      this.lastBlock = { log, block, value }
     }
     return writes
+  }
+
+  /** A block as stored. The one in memory serves if it ends with the check of what is held. */
+  private async blockUpTo(log: LogId, block: number, from: number): Promise<Uint8Array> {
+    const last = this.lastBlock
+    const held = this.logs.get(log)
+    if (last?.log === log && last.block === block && held?.seq === from) {
+      const isWhole = last.value.length === offsetOf(from) + CHECK_BYTES
+      if (isWhole && equalBytes(last.value.subarray(-CHECK_BYTES), held.check)) return last.value
+    }
+    return (await this.sound(keys.checks(log, block))) ?? new Uint8Array(0)
   }
 
   /** Writes that drop all payloads and put `checks` behind the ones held: one block may hold both. */

@@ -7,6 +7,8 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 
+const NO_BYTES = new Uint8Array(0);
+
 export interface LogRow {
   device: Uint8Array;
   random: Uint8Array;
@@ -182,15 +184,15 @@ export interface RosterRow {
 
 function createBaseLogRow(): LogRow {
   return {
-    device: new Uint8Array(0),
-    random: new Uint8Array(0),
-    predecessor: new Uint8Array(0),
+    device: NO_BYTES,
+    random: NO_BYTES,
+    predecessor: NO_BYTES,
     seq: 0,
-    head: new Uint8Array(0),
-    check: new Uint8Array(0),
-    signature: new Uint8Array(0),
+    head: NO_BYTES,
+    check: NO_BYTES,
+    signature: NO_BYTES,
     cutSeq: undefined,
-    cutCheck: new Uint8Array(0),
+    cutCheck: NO_BYTES,
     retainedFrom: 0,
     number: 0,
   };
@@ -354,9 +356,9 @@ function createBaseChangeRow(): ChangeRow {
     generation: 0,
     at: 0,
     kind: 0,
-    payload: new Uint8Array(0),
-    check: new Uint8Array(0),
-    signature: new Uint8Array(0),
+    payload: NO_BYTES,
+    check: NO_BYTES,
+    signature: NO_BYTES,
     order: 0,
   };
 }
@@ -481,7 +483,7 @@ export const ChangeRow: MessageFns<ChangeRow> = {
 };
 
 function createBaseTouchedRow(): TouchedRow {
-  return { log: new Uint8Array(0), seq: 0 };
+  return { log: NO_BYTES, seq: 0 };
 }
 
 export const TouchedRow: MessageFns<TouchedRow> = {
@@ -820,7 +822,7 @@ export const CaseRow: MessageFns<CaseRow> = {
 };
 
 function createBaseParkedRow(): ParkedRow {
-  return { log: new Uint8Array(0), seq: 0, payload: new Uint8Array(0) };
+  return { log: NO_BYTES, seq: 0, payload: NO_BYTES };
 }
 
 export const ParkedRow: MessageFns<ParkedRow> = {
@@ -888,7 +890,7 @@ export const ParkedRow: MessageFns<ParkedRow> = {
 };
 
 function createBaseDoubtRow(): DoubtRow {
-  return { log: new Uint8Array(0), base: 0, seq: 0, check: new Uint8Array(0) };
+  return { log: NO_BYTES, base: 0, seq: 0, check: NO_BYTES };
 }
 
 export const DoubtRow: MessageFns<DoubtRow> = {
@@ -968,12 +970,12 @@ export const DoubtRow: MessageFns<DoubtRow> = {
 
 function createBaseTargetRow(): TargetRow {
   return {
-    log: new Uint8Array(0),
+    log: NO_BYTES,
     seq: 0,
-    head: new Uint8Array(0),
-    signature: new Uint8Array(0),
+    head: NO_BYTES,
+    signature: NO_BYTES,
     from: 0,
-    check: new Uint8Array(0),
+    check: NO_BYTES,
   };
 }
 
@@ -1075,7 +1077,7 @@ export const TargetRow: MessageFns<TargetRow> = {
 };
 
 function createBaseTransferRow(): TransferRow {
-  return { target: [], cursor: new Uint8Array(0), missing: [], slot: 0 };
+  return { target: [], cursor: NO_BYTES, missing: [], slot: 0 };
 }
 
 export const TransferRow: MessageFns<TransferRow> = {
@@ -1154,7 +1156,7 @@ export const TransferRow: MessageFns<TransferRow> = {
 };
 
 function createBaseClaimRow(): ClaimRow {
-  return { log: new Uint8Array(0), seq: 0, check: new Uint8Array(0) };
+  return { log: NO_BYTES, seq: 0, check: NO_BYTES };
 }
 
 export const ClaimRow: MessageFns<ClaimRow> = {
@@ -1223,11 +1225,11 @@ export const ClaimRow: MessageFns<ClaimRow> = {
 
 function createBaseStatementRow(): StatementRow {
   return {
-    device: new Uint8Array(0),
-    log: new Uint8Array(0),
+    device: NO_BYTES,
+    log: NO_BYTES,
     counter: 0,
     frontier: [],
-    signature: new Uint8Array(0),
+    signature: NO_BYTES,
     unusable: [],
   };
 }
@@ -1481,7 +1483,7 @@ export const MailSetRow: MessageFns<MailSetRow> = {
 };
 
 function createBaseOpeningRow(): OpeningRow {
-  return { device: new Uint8Array(0), random: new Uint8Array(0), predecessor: new Uint8Array(0) };
+  return { device: NO_BYTES, random: NO_BYTES, predecessor: NO_BYTES };
 }
 
 export const OpeningRow: MessageFns<OpeningRow> = {
@@ -1549,7 +1551,7 @@ export const OpeningRow: MessageFns<OpeningRow> = {
 };
 
 function createBaseLedgerRow(): LedgerRow {
-  return { incarnation: new Uint8Array(0), sequence: 0, recipients: [] };
+  return { incarnation: NO_BYTES, sequence: 0, recipients: [] };
 }
 
 export const LedgerRow: MessageFns<LedgerRow> = {
@@ -1617,7 +1619,7 @@ export const LedgerRow: MessageFns<LedgerRow> = {
 };
 
 function createBaseLeftRow(): LeftRow {
-  return { recipient: new Uint8Array(0), attempt: 0, live: [] };
+  return { recipient: NO_BYTES, attempt: 0, live: [] };
 }
 
 export const LeftRow: MessageFns<LeftRow> = {
@@ -1753,7 +1755,7 @@ export const LiveRow: MessageFns<LiveRow> = {
 };
 
 function createBaseRangeRow(): RangeRow {
-  return { log: new Uint8Array(0), from: 0, to: 0 };
+  return { log: NO_BYTES, from: 0, to: 0 };
 }
 
 export const RangeRow: MessageFns<RangeRow> = {
@@ -2047,7 +2049,7 @@ export const RosterRow: MessageFns<RosterRow> = {
 };
 
 function longToNumber(int64: { toString(): string }): number {
-  const num = globalThis.Number(int64.toString());
+  const num = globalThis.Number(int64);
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
     throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
   }

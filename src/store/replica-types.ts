@@ -1,4 +1,5 @@
 /** What a replica (replica.ts) is given, and what it gives. */
+import type { Doc } from 'yjs'
 import type { ChangeRun } from '../protocol/door.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
@@ -30,6 +31,8 @@ export interface LocalChange {
   update: Uint8Array
   /** Of a tombstone; otherwise the case's own. */
   generation?: number
+  /** The open document that the update came from: it holds it already. */
+  from?: Doc
 }
 
 export type AppendOutcome = { ok: true } | { ok: false; code: 'too-large' | 'case-full'; caseId: string }

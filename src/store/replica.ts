@@ -21,7 +21,7 @@ import type { Natives } from '../protocol/natives.js'
 import { admitRuns, freshLogs } from './admitting.js'
 import { appendChanges, openLog } from './appending.js'
 import type { CaseDraft, CaseState } from './case-content.js'
-import { caseKeyOf } from './case-key.js'
+import { caseKeysOf } from './case-key.js'
 import { CaseTable } from './case-table.js'
 import { commitCases } from './commit.js'
 import { Documents } from './documents.js'
@@ -49,14 +49,21 @@ export type {
 /** On-disk version; a store of a newer one is not written. */
 export const STORE_VERSION = 1
 
+/** What is given back at a stop: little enough to be worth a moment. */
+const TIDY_AT_STOP_BYTES = 128 * 1024
+
 export class Replica {
   readonly logs: LogTable
   readonly cases: CaseTable
   readonly docs: Documents
   readonly natives: Natives
   readonly db: SealedDb
+  /** The key of a case by its id. */
+  readonly keyOf: (caseId: string) => Uint8Array
   events: ReplicaEvents = {}
   meta: MetaRow = MetaRow.decode(new Uint8Array(0))
+  /** The meta row that the last batch left on the disk: while `meta` is this very object, nothing of it is to be written. */
+  storedMeta: MetaRow | undefined
   /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
   cuts = 0
   /** How often content beyond the frontier came outside a transfer. */
@@ -68,6 +75,7 @@ export class Replica {
 
   private constructor(readonly options: ReplicaOptions) {
     this.natives = options.natives
+    this.keyOf = caseKeysOf(options.natives, options.indexKey)
     this.db = options.db
     this.logs = new LogTable(options.db, options.natives)
     this.cases = new CaseTable(options.db, options.natives)
@@ -117,10 +125,6 @@ export class Replica {
       void this.exclusive(() => this.db.write([this.metaWrite()])).catch(() => {})
       this.events.healed?.('old-copy')
     }
-  }
-
-  keyOf(caseId: string): Uint8Array {
-    return caseKeyOf(this.options.indexKey, caseId)
   }
 
   /** Keys of cases whose stored bytes failed their check; never served. */
@@ -228,6 +232,7 @@ export class Replica {
       }
       await this.flush()
       this.isMarked = false
+      await this.db.tidy(TIDY_AT_STOP_BYTES)
     })
   }
 

@@ -3,8 +3,8 @@
  * data: a value that was changed, moved or swapped doesn't open, so no flipped bit passes silently.
  */
 import type { AbstractLevel } from 'abstract-level'
-import { concat } from '../protocol/bytes.js'
 import type { Natives } from '../protocol/natives.js'
+import { Churn } from './churn.js'
 
 export type Database = AbstractLevel<string | Buffer | Uint8Array, Uint8Array, Uint8Array>
 
@@ -47,6 +47,8 @@ export interface SealedDbOptions {
   natives: Natives
   dataKey: Uint8Array
   random: (bytes: number) => Uint8Array
+  /** Merges what the database has stored between two keys; undefined where it needs no such thing. */
+  compact?: (from: Uint8Array, to: Uint8Array) => Promise<void>
 }
 
 export class SealedDb {
@@ -54,6 +56,7 @@ export class SealedDb {
   private dirty = false
   private flushing: Promise<void> | undefined
   private failure: WriteFailedError | undefined
+  private readonly churn = new Churn()
   /** The newer version that saved this store, if one did. */
   newerVersion: number | undefined
 
@@ -115,6 +118,14 @@ export class SealedDb {
     await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
     // A flush that began before this batch was done may not have reached it.
     this.dirty = true
+    this.churn.note(writes)
+  }
+
+  /** Gives the room of replaced values back, if that is more than `worthBytes`. */
+  async tidy(worthBytes: number): Promise<void> {
+    const { compact } = this.options
+    if (!compact || this.failure || this.churn.wornBytes < worthBytes) return
+    for (const { from, to } of this.churn.take()) await compact(from, to)
   }
 
   /** Everything written so far survives a power cut once this returns. Concurrent calls share one flush. */
@@ -155,8 +166,11 @@ export class SealedDb {
   }
 
   private seal(key: Uint8Array, value: Uint8Array): Uint8Array {
-    const nonce = this.options.random(NONCE_BYTES)
-    return concat([nonce, this.options.natives.seal(this.options.dataKey, nonce, value, key)])
+    const { natives, dataKey, random } = this.options
+    const nonce = random(NONCE_BYTES)
+    const stored = natives.seal(dataKey, nonce, value, key, NONCE_BYTES)
+    stored.set(nonce)
+    return stored
   }
 
   private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {

@@ -6,6 +6,7 @@ import { concat } from '../../src/protocol/bytes.js'
 import { encodePoints } from '../../src/protocol/fork.js'
 import { MAX_MESSAGE_BYTES } from '../../src/protocol/framing.js'
 import { ItemAssembly, itemMessages } from '../../src/protocol/items.js'
+import { CHUNK_BYTES } from '../../src/protocol/limits.js'
 import { KIND_UPDATE, signedHeadBytes } from '../../src/protocol/log.js'
 import { encodePayload } from '../../src/protocol/payload.js'
 import type { Item } from '../../src/protocol/sync.gen.js'
@@ -110,7 +111,7 @@ test('the beginning of a transfer fits into small messages, however many changes
       $case: 'checks',
       value: { transfer: 1, stretches: stretches.map(stretchToWire) },
     })
-    expect(frame.length).toBeLessThan(70_000)
+    expect(frame.length).toBeLessThan(CHUNK_BYTES + 4096)
     await incoming.takeChecks(stretches)
   }
   await incoming.end([])

@@ -1,8 +1,9 @@
 import { afterEach, expect, it } from 'vitest'
 import { createUpdate } from '../../src/cases/create.js'
-import { setFields } from '../../src/cases/edit.js'
+import { setDeleted, setFields } from '../../src/cases/edit.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { parseRow } from '../../src/store/case-row.js'
 import { World } from '../support/world.js'
 
 let world: World
@@ -24,4 +25,30 @@ it('edits of more cases at once than documents are kept open all arrive', async 
   )
   const text = (await device.lines()).join('\n')
   for (const id of ids) expect(text).toContain(`"phone":"now ${id}"`)
+})
+
+it('a list row follows what it shows, between letters that it does not show', async () => {
+  world = new World(6)
+  const device = await world.add('a')
+  const content = {
+    id: 'one',
+    patient: { lastName: 'Nowak' },
+    consultations: [{ id: 'c0', date: '2025-01-01', kind: 'first', text: '', marks: [] }],
+  }
+  const update = createUpdate(content as never, nodeNatives.sha256)
+  await device.replica.append([{ caseId: 'one', kind: KIND_UPDATE, update }])
+  const row = async () => parseRow((await device.replica.caseState(device.replica.keyOf('one')))!.row)
+  const type = (letter: string) =>
+    device.edit('one', (doc) => doc.getText('text:consultations/c0').insert(0, letter))
+  await type('a')
+  await type('b')
+  expect(await row()).toMatchObject({ lastName: 'Nowak', deleted: false })
+  await device.edit('one', (doc) => setFields(doc, [['patient.lastName', 'Kowalski']]))
+  await type('c')
+  expect(await row()).toMatchObject({ lastName: 'Kowalski', deleted: false })
+  await device.edit('one', (doc) => setDeleted(doc, nodeNatives.sha256))
+  expect(await row()).toMatchObject({ deleted: true, lateEdits: false })
+  await type('d')
+  expect(await row()).toMatchObject({ deleted: true, lateEdits: true })
+  expect((await device.lines()).join()).toContain('"text":"dcba"')
 })

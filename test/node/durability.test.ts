@@ -187,14 +187,17 @@ async function scene(
 }
 
 describe('[X1] [X2] whatever leaves a device is durable there', () => {
-  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])(
-    'three devices that meet, edit and part while disks are slow (seed %i)',
-    async (seed) => {
+  it('three devices that meet, edit and part while disks are slow (seeds 1 to 10)', async () => {
+    // What happens in one scene is chance; in ten of them everything does.
+    const frames = new Map<string, number>()
+    for (let seed = 1; seed <= 10; seed++) {
       const seen = await scene(seed)
-      expect([...seen.problems]).toEqual([])
-      for (const kind of ['hello', 'ack', 'changes']) expect(seen.frames.get(kind), kind).toBeGreaterThan(0)
-    },
-  )
+      expect([...seen.problems], `seed ${seed}`).toEqual([])
+      for (const [kind, count] of seen.frames) frames.set(kind, (frames.get(kind) ?? 0) + count)
+      await world.stop()
+    }
+    for (const kind of ['hello', 'ack', 'changes']) expect(frames.get(kind), kind).toBeGreaterThan(10)
+  })
 
   it('a first transfer of whole states, its acknowledgements, its end, and the statements after it', async () => {
     world = new World(11)

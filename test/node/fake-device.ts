@@ -95,6 +95,7 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
     calls,
     invite: closedInvite,
     id: saved.id,
+    online: async () => {},
     addresses: () => [`/ip4/127.0.0.1/tcp/4001/p2p/${saved.id}`],
     async close() {
       flush()

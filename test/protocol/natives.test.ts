@@ -58,6 +58,7 @@ describe.each(implementations)('%s natives', (_name, natives) => {
       const plaintext = random(length)
       const sealed = natives.seal(key, nonce, plaintext, aad)
       expect(natives.open(key, nonce, sealed, aad)).toEqual(plaintext)
+      expect(natives.seal(key, nonce, plaintext, aad, 24)).toEqual(concat([new Uint8Array(24), sealed]))
       expect(natives.open(random(32), nonce, sealed, aad)).toBeUndefined()
       expect(natives.open(key, random(24), sealed, aad)).toBeUndefined()
       expect(natives.open(key, nonce, sealed, utf8('elsewhere'))).toBeUndefined()

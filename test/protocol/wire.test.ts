@@ -54,6 +54,36 @@ describe('frames', () => {
     },
   )
 
+  test('ITEMS, which is put together by hand, has the bytes of the generated codec', () => {
+    const bytes = fc.uint8Array({ maxLength: 300 })
+    const number = fc.nat({ max: 0xffffffff })
+    const item = fc.record({
+      key: bytes,
+      caseId: fc.string({ maxLength: 200 }),
+      generation: number,
+      erased: number,
+      touched: fc.array(fc.record({ log: bytes, seq: number }), { maxLength: 3 }),
+      parts: fc.array(fc.oneof(bytes, fc.constant(new Uint8Array(20_000).fill(7))), { maxLength: 4 }),
+      parked: fc.array(fc.record({ log: bytes, seq: number, payload: bytes }), { maxLength: 2 }),
+      row: bytes,
+      clocks: fc.array(fc.record({ client: fc.maxSafeNat(), clock: number }), { maxLength: 2 }),
+      more: fc.boolean(),
+    })
+    const value = fc.record({
+      transfer: number,
+      early: fc.boolean(),
+      items: fc.array(item, { maxLength: 4 }),
+      claims: fc.array(fc.record({ log: bytes, seq: number, check: bytes }), { maxLength: 2 }),
+      openings: fc.array(fc.record({ device: bytes, random: bytes, predecessor: bytes }), { maxLength: 2 }),
+    })
+    fc.assert(
+      fc.property(value, (items) => {
+        const kind: FrameKind = { $case: 'items', value: items }
+        expect(encodeFrame(kind)).toEqual(Frame.encode({ kind }).finish())
+      }),
+    )
+  })
+
   test('nothing, a frame without content and an unknown kind are undefined', () => {
     expect(decodeFrame(new Uint8Array(0))).toBeUndefined()
     expect(decodeFrame(Frame.encode({ kind: undefined }).finish())).toBeUndefined()

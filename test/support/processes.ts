@@ -12,7 +12,7 @@ import { afterEach, vi } from 'vitest'
 import { connectLink } from '../../src/node/link-client.js'
 import type { Client } from '../../src/node/router.js'
 
-const PROGRAM = fileURLToPath(new URL('../../dist/src/node/cli.js', import.meta.url))
+const PROGRAM = fileURLToPath(new URL('../../dist/program/node/cli.js', import.meta.url))
 const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 /** Generous on purpose: machines that run tests are busy. */
 const COMMAND_TIMEOUT_MS = 120_000

@@ -17,7 +17,7 @@ export async function serveFake(
 ): Promise<ServedWindow<FakeDevice>> {
   const device = new FakeDevice(options)
   const server = await createLocalServer({
-    device: { ...device.api, id: 'self', addresses: () => [] },
+    device: { ...device.api, id: 'self', online: async () => {}, addresses: () => [] },
     folder: windowFolder,
     onStop: () => {},
     windowFolder,

@@ -14,6 +14,8 @@ type StartOptions = { port?: number; window: boolean; listen: string[]; lan: boo
 /** A clean stop flushes; a disk that takes longer than this is given up. */
 const STOP_TIMEOUT_MS = 30_000
 const POLL_MS = 50
+/** How long the network waits for a window that wants to see cases: to load it holds everything up for a moment. */
+const CASES_FIRST_MS = 200
 
 export function addStartCommands(program: Command, act: Act): void {
   program
@@ -36,23 +38,34 @@ async function start(call: Call, options: StartOptions): Promise<void> {
   const end = new AbortController()
   const off = call.around.onSignal(() => end.abort())
   try {
+    let serving = () => {}
+    const networkAfter = new Promise<void>((resolve) => {
+      serving = resolve
+    })
     const create = () =>
       call.around.createDevice({
         folder: call.folder,
+        networkAfter,
         lan: options.lan,
         log: (line) => call.note(line),
         ...(options.listen.length > 0 ? { listen: options.listen } : {}),
       })
     const found = await linkOrDevice(call, create, end.signal)
     if ('pid' in found) return await showRunning(call, found, options)
-    await serve(call, found, options, end)
+    await serve(call, found, options, end, serving)
   } finally {
     off()
   }
 }
 
 /** Runs until a signal or `stop`. */
-async function serve(call: Call, device: Device, options: StartOptions, end: AbortController): Promise<void> {
+async function serve(
+  call: Call,
+  device: Device,
+  options: StartOptions,
+  end: AbortController,
+  serving: () => void,
+): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     end.signal.addEventListener('abort', () => resolve())
     if (end.signal.aborted) resolve()
@@ -68,6 +81,9 @@ async function serve(call: Call, device: Device, options: StartOptions, end: Abo
       ...(options.port === undefined ? {} : { port: options.port }),
     })
     await writeLinkFile(call.folder, { port: server.port, pid: process.pid, token: server.linkToken })
+    await Promise.race([sleep(CASES_FIRST_MS), ended])
+    serving()
+    await device.online()
     await announce(call, device.id, device.addresses(), server.windowUrl())
     if (options.window) await show(call, server.windowUrl())
     await ended

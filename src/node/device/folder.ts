@@ -11,12 +11,19 @@ import { Refused } from '../api.js'
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
 const HOLDER_FILE = 'holder'
 
+/** What `level` is on Node, and its types don't tell. */
+interface LevelDb {
+  compactRange(from: Uint8Array, to: Uint8Array, options: { keyEncoding: 'view' }): Promise<void>
+}
+
 export interface OpenFolder {
   db: Database
   /** There was no store here before: whatever else is missing may be made. */
   isNew: boolean
   /** Says which machine, path and inode this is: a copy has another one. */
   binding: string
+  /** Merges what is stored between two keys. */
+  compact(from: Uint8Array, to: Uint8Array): Promise<void>
   close(): Promise<void>
 }
 
@@ -46,6 +53,7 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
     db: db as unknown as Database,
     isNew,
     binding: await bindingOf(folder),
+    compact: (from, to) => (db as unknown as LevelDb).compactRange(from, to, { keyEncoding: 'view' }),
     async close() {
       await rm(holder, { force: true })
       await db.close()

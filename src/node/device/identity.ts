@@ -2,11 +2,10 @@
  * The device's secrets: its Ed25519 seed (the libp2p identity), its X25519 secret, and the data key that seals
  * the store. For now in one file that only this user can read.
  */
-import { randomBytes } from 'node:crypto'
+import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ed25519, x25519 } from '@noble/curves/ed25519.js'
-import { fromHex } from '../../protocol/bytes.js'
+import { concat, fromHex } from '../../protocol/bytes.js'
 import { Refused } from '../api.js'
 
 export interface Identity {
@@ -82,10 +81,24 @@ function identityOf(edSecret: Uint8Array, xSecret: Uint8Array, dataKey: Uint8Arr
     Uint8Array,
   ]
   return {
-    ed: ed25519.getPublicKey(edSeed),
+    ed: publicKeyOf(ED25519, edSeed),
     edSecret: edSeed,
-    x: x25519.getPublicKey(xSeed),
+    x: publicKeyOf(X25519, xSeed),
     xSecret: xSeed,
     dataKey: data,
   }
+}
+
+/** What stands before the raw secret in PKCS #8 (RFC 8410), up to and with the curve's number and the lengths. */
+const ED25519 = '302e020100300506032b657004220420'
+const X25519 = '302e020100300506032b656e04220420'
+
+/** By the platform: portable code takes 50 ms for its tables, at every start. */
+function publicKeyOf(prefix: string, secret: Uint8Array): Uint8Array {
+  const key = Buffer.from(concat([fromHex(prefix), secret]))
+  const spki = createPublicKey(createPrivateKey({ key, format: 'der', type: 'pkcs8' })).export({
+    format: 'der',
+    type: 'spki',
+  })
+  return Uint8Array.from(spki.subarray(-secret.length))
 }

@@ -92,6 +92,7 @@ export class Pairing {
     minutes: number,
     yes: boolean,
   ): Promise<{ code: string; invitation: string; expiresAt: number; triesLeft: number }> {
+    await this.practice.online
     const { host, options } = this.practice
     const { roster } = this.practice.state()
     if (!host) throw new Refused('no-network', 'This command runs without a network.')
@@ -283,6 +284,7 @@ export class Pairing {
     pin: string
     signal: AbortSignal | undefined
   }): Promise<Roster> {
+    await this.practice.online
     const { host, options } = this.practice
     if (this.practice.hasPractice)
       throw new Refused('has-practice', 'This device already belongs to a practice.')

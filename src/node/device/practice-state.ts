@@ -34,6 +34,8 @@ export interface PracticeOptions {
   emit: (event: DeviceEvent) => void
   log: (line: string) => void
   network: boolean
+  /** The network starts after this, and `open` doesn't wait for it. */
+  networkAfter: Promise<void> | undefined
   listen: string[] | undefined
   lan: boolean
 }
@@ -60,16 +62,34 @@ export class Practice {
   meetingRelays: string[] = []
   healed = new Set<string>()
   peerProblems = new Map<string, string>()
+  /** Settles when the network is up, or is known not to come up. */
+  online: Promise<void> = Promise.resolve()
   private openReplica: Replica | undefined
+  private stopWaiting = () => {}
+  private readonly stopped = new Promise<void>((resolve) => {
+    this.stopWaiting = resolve
+  })
+  private isClosing = false
 
   constructor(readonly options: PracticeOptions) {}
 
   async open(): Promise<void> {
-    if (this.options.network) this.host = await this.startHost()
     if (this.options.keeper.current) await this.startReplica()
     this.pairing = new Pairing(this)
+    this.online = this.goOnline()
+    if (!this.options.networkAfter) return this.online
+    // Whoever needs the network waits for it, and hears why it isn't there.
+    this.online.catch(() => {})
+  }
+
+  private async goOnline(): Promise<void> {
+    const { network, networkAfter, emit } = this.options
+    if (networkAfter) await Promise.race([networkAfter, this.stopped])
+    if (this.isClosing) return
+    if (network) this.host = await this.startHost()
     await this.pairing.open()
-    if (this.driver) await this.startPeers()
+    await this.startPeers()
+    emit({ type: 'status' })
   }
 
   private async startHost(): Promise<Host> {
@@ -172,7 +192,7 @@ export class Practice {
   }
 
   private async startPeers(): Promise<void> {
-    if (!this.host || !this.driver) return
+    if (!this.host || !this.driver || this.peers) return
     const { identity, keeper, notes, now } = this.options
     this.peers = new Peers({
       host: this.host,
@@ -264,6 +284,9 @@ export class Practice {
   }
 
   async close(): Promise<void> {
+    this.isClosing = true
+    this.stopWaiting()
+    await this.online.catch(() => {})
     await this.pairing.close()
     this.peers?.stop()
     if (this.options.db.newerVersion === undefined) {

@@ -33,6 +33,7 @@ export async function verifyDevices(practice: Practice): Promise<VerifyReport> {
 }
 
 async function reachAll(practice: Practice): Promise<void> {
+  await practice.online
   practice.peers?.dialAll()
   const until = performance.now() + REACH_MS
   const missing = () =>
