@@ -4,7 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 import type { ChannelOptions } from './frames.js'
-import { addressPeerId, parseAddress } from './host-address.js'
+import { addressPeerId, isRtcAddress, parseAddress, pathOfAddress } from './host-address.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
 /** For connecting and agreeing on the protocol together. */
@@ -13,6 +13,8 @@ export const DIAL_TIMEOUT_MS = 10_000
 export interface DialOptions extends ChannelOptions {
   timeoutMs?: number
   signal?: AbortSignal
+  /** Connects anew, although a connection may stand: in search of a better path. */
+  fresh?: boolean
 }
 
 export interface DialError {
@@ -53,22 +55,34 @@ export async function openStream(
   const parsed = parseTarget(target)
   if (parsed === undefined) return dialError('bad-address')
   if (parsed.id === node.peerId.toString()) return dialError('self')
+  return openBy(protocol, options, async (signal) => {
+    const present = options.fresh === true ? undefined : presentConnection(node, parsed.id)
+    return present === undefined
+      ? { connection: await connect(node, parsed, signal, options.fresh === true), reused: false }
+      : { connection: present, reused: true }
+  })
+}
+
+/** A stream over whatever connection the caller finds or makes within the time. */
+export async function openBy(
+  protocol: string,
+  options: DialOptions,
+  reach: (signal: AbortSignal) => Promise<{ connection: Connection; reused: boolean }>,
+): Promise<OpenedStream | DialError> {
   const timeout = AbortSignal.timeout(options.timeoutMs ?? DIAL_TIMEOUT_MS)
   const signal = options.signal === undefined ? timeout : AbortSignal.any([timeout, options.signal])
   if (signal.aborted) return dialError('aborted')
-
-  let connection = presentConnection(node, parsed.id)
-  const reused = connection !== undefined
+  let reached: { connection: Connection; reused: boolean } | undefined
   try {
-    connection ??= await connect(node, parsed, signal)
-    const stream = await connection.newStream(protocol, { signal, runOnLimitedConnection: true })
-    return { stream, connection }
+    reached = await reach(signal)
+    const stream = await reached.connection.newStream(protocol, { signal, runOnLimitedConnection: true })
+    return { stream, connection: reached.connection }
   } catch (error) {
     if (options.signal?.aborted === true) return dialError('aborted', error)
     if (!timeout.aborted) return classify(error)
     // A connection of old that does not even open a stream is dead without knowing it; the next
     // attempt shall not meet it again.
-    if (reused) connection?.abort(new Error('the connection does not answer'))
+    if (reached?.reused === true) reached.connection.abort(new Error('the connection does not answer'))
     return dialError('timeout', error)
   }
 }
@@ -89,20 +103,27 @@ function parseTarget(target: string | string[]): Target | undefined {
   return ids.size === 1 ? { id: [...ids][0], addresses: parsed } : undefined
 }
 
-/** A direct connection before a limited one. */
-function presentConnection(node: Libp2p, id: string | undefined): Connection | undefined {
+/** The open connection with the best path. */
+export function presentConnection(node: Libp2p, id: string | undefined): Connection | undefined {
   if (id === undefined) return undefined
   const open = node.getConnections(peerIdFromString(id)).filter((each) => each.status === 'open')
-  return open.find((each) => each.limits === undefined) ?? open[0]
+  return open.sort((a, b) => cost(a) - cost(b))[0]
 }
 
-function connect(node: Libp2p, target: Target, signal: AbortSignal): Promise<Connection> {
-  if (target.addresses.length > 0) return node.dial(target.addresses, { signal })
+/** Within this network before between networks, and WebRTC, which costs more, after that; through a relay last. */
+function cost(connection: Connection): number {
+  const address = connection.remoteAddr.toString()
+  if (isRtcAddress(address)) return 2
+  return { lan: 0, direct: 1, relayed: 3 }[pathOfAddress(address)]
+}
+
+function connect(node: Libp2p, target: Target, signal: AbortSignal, force: boolean): Promise<Connection> {
+  if (target.addresses.length > 0) return node.dial(target.addresses, { signal, force })
   if (target.id === undefined) throw new Error('a target has an id or addresses')
-  return node.dial(peerIdFromString(target.id), { signal })
+  return node.dial(peerIdFromString(target.id), { signal, force })
 }
 
-function classify(error: unknown): DialError {
+export function classify(error: unknown): DialError {
   const errors = error instanceof AggregateError ? error.errors : [error]
   const names = errors.map((each) => (each instanceof Error ? `${each.name} ${each.message}` : String(each)))
   if (names.some((name) => name.includes('UnsupportedProtocol'))) return dialError('no-such-protocol', error)
@@ -113,7 +134,7 @@ function classify(error: unknown): DialError {
   return dialError('unreachable', error)
 }
 
-function dialError(code: DialError['code'], cause?: unknown): DialError {
+export function dialError(code: DialError['code'], cause?: unknown): DialError {
   const error: DialError = { code, sentence: SENTENCES[code] }
   if (cause !== undefined) error.detail = String(cause)
   return error

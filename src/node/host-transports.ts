@@ -1,8 +1,8 @@
 /**
  * The two transports, wrapped for what libp2p does not tell or do: which address could not be
- * listened on and why, and the end of connections that never said a word.
+ * listened on and why, the end of connections that never said a word, and a bound for each address.
  */
-import { Server, type Socket } from 'node:net'
+import { isIPv6, Server, type Socket } from 'node:net'
 import type { Listener, Transport } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
@@ -26,11 +26,27 @@ const SILENCE_TIMEOUT_MS = 20_000
 const WEBSOCKET_BUFFER_BYTES = 256 * 1024
 const WEBSOCKET_POLL_MS = 2
 
+export interface SocketLimits {
+  /** Sockets of one IPv4 address, or of one IPv6 network of 64 bits, whatever they have said so far. */
+  perAddress: number
+}
+
 export class Transports {
   readonly listenFailures: ListenFailure[] = []
+  /** What libp2p hands to transports: the way to add one later. */
+  components: unknown
+  readonly #limits: SocketLimits
   readonly #sockets = new Set<Socket>()
+  readonly #byAddress = new Map<string, number>()
 
-  readonly tcp = (components: TcpComponents): Transport => this.#watch(tcp()(components))
+  constructor(limits: SocketLimits = { perAddress: Number.POSITIVE_INFINITY }) {
+    this.#limits = limits
+  }
+
+  readonly tcp = (components: TcpComponents): Transport => {
+    this.components = components
+    return this.#watch(tcp()(components))
+  }
 
   readonly webSockets = (components: WebSocketComponents): Transport =>
     this.#watch(
@@ -71,6 +87,13 @@ export class Transports {
   }
 
   #watchSocket(socket: Socket): void {
+    const network = networkOf(socket.remoteAddress ?? '')
+    const count = (this.#byAddress.get(network) ?? 0) + 1
+    if (count > this.#limits.perAddress) {
+      socket.destroy()
+      return
+    }
+    this.#byAddress.set(network, count)
     this.#sockets.add(socket)
     const silence = setTimeout(() => {
       if (socket.bytesRead === 0) socket.destroy()
@@ -79,8 +102,22 @@ export class Transports {
     socket.on('close', () => {
       clearTimeout(silence)
       this.#sockets.delete(socket)
+      const left = (this.#byAddress.get(network) ?? 1) - 1
+      if (left > 0) this.#byAddress.set(network, left)
+      else this.#byAddress.delete(network)
     })
   }
+}
+
+/** One subscriber has a whole /64 of IPv6 addresses. */
+function networkOf(address: string): string {
+  const plain = address.replace(/^::ffff:(?=\d+\.)/i, '')
+  if (!isIPv6(plain)) return plain
+  const [before = '', after = ''] = plain.replace(/%.*$/, '').split('::')
+  const head = before.split(':').filter((group) => group !== '')
+  const tail = after.split(':').filter((group) => group !== '')
+  const zeros = new Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0')
+  return [...head, ...zeros, ...tail].slice(0, 4).join(':')
 }
 
 function errorCode(error: unknown): string {

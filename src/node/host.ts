@@ -4,16 +4,31 @@
  * contacts nobody by itself: no discovery but the local network's, no bootstrap, no name server but
  * for addresses that a person configured.
  */
-import './polyfill.js'
-import { noise } from '@chainsafe/libp2p-noise'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { identify } from '@libp2p/identify'
 import type { Connection, Stream } from '@libp2p/interface'
-import { yamux } from '@libp2p/yamux'
-import { createLibp2p, type Libp2p } from 'libp2p'
+import type { Libp2p } from 'libp2p'
 import { Channel, type ChannelOptions } from './frames.js'
-import { compareAddresses, isPlainAddress, parseAddress } from './host-address.js'
-import { type DialError, type DialOptions, openStream } from './host-dial.js'
+import {
+  isPlainAddress,
+  isRtcAddress,
+  type Path,
+  parseAddress,
+  pathOfAddress,
+  relayedAddress,
+  rtcAddress,
+} from './host-address.js'
+import {
+  ALIVE_PROTOCOL,
+  Alive,
+  answerAlive,
+  RELAY_PATIENCE_MS,
+  RTC_PACE,
+  RTC_PATIENCE_MS,
+} from './host-alive.js'
+import { Circuits, releaseRtc } from './host-circuit.js'
+import { type DialError, type DialOptions, openBy, openStream } from './host-dial.js'
+import { watchInterfaces } from './host-interfaces.js'
+import { createNode } from './host-node.js'
+import { type RelayState, Relays, type RelayTarget } from './host-relays.js'
 import { Transports } from './host-transports.js'
 import { type FoundPeer, type Lan, startLan } from './lan.js'
 import { peerIdToPublicKey } from './peer-id.js'
@@ -24,39 +39,18 @@ export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 /** More than any practice has devices, twice over while reconnecting. A relay asks for more. */
 export const MAX_CONNECTIONS = 512
 
-/**
- * Handshakes under way at a time. Twenty devices behind one address that reconnect together are
- * normal; with the library's 10, and 5 a second of one address, 94 of 150 were refused.
- */
-const MAX_PENDING_CONNECTIONS = 256
-
-/** A phone that wakes up may take long for its half of a handshake. */
-const UPGRADE_TIMEOUT_MS = 20_000
-
-/** One address that leads nowhere must not use up the time for the others. */
-const ADDRESS_DIAL_TIMEOUT_MS = 3_000
-
 /** Streams of one protocol in one connection: one is used, others overlap it while reconnecting. */
 export const MAX_INBOUND_STREAMS = 8
-
-/** Streams of all protocols in one connection. */
-const MAX_STREAMS = 64
-
-/**
- * What a peer may send of one stream before we have read it. Together with the buffer below: a
- * paused stream gets at most one window more, and is cut by the library when that overflows its buffer.
- */
-const MAX_STREAM_WINDOW_BYTES = 1024 * 1024
-const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
-
-/** What others learn of our software. */
-const USER_AGENT = 'kartoteka'
 
 /** How long a stop waits for channels to send what they hold. */
 const STOP_TIMEOUT_MS = 500
 
 /** How often, while stopping, connections that never spoke are ended: nothing else would. */
 const SWEEP_INTERVAL_MS = 50
+
+/** 5 to 8 % of WebRTC dials between two Nodes hang, whatever the network; the next one works. */
+const RTC_DIAL_TIMEOUT_MS = 3_000
+const RTC_DIALS = 3
 
 export type HostLog = (level: 'debug' | 'warn', text: string) => void
 
@@ -76,13 +70,13 @@ export interface RemotePeer {
   id: string
   publicKey: Uint8Array
   address: string
+  path: Path
 }
 
 export interface HostConnection {
   id: string
   address: string
-  /** `limited`: through a relay that bounds time and bytes. */
-  kind: 'direct' | 'limited'
+  path: Path
 }
 
 export interface ListenError {
@@ -108,10 +102,29 @@ export interface Host {
   /** Takes channels of a protocol from anybody; the handler decides whether to talk. */
   handle(protocol: string, handler: ChannelHandler, options?: HandleOptions): Promise<void>
   unhandle(protocol: string): Promise<void>
-  /** Opens a channel, over the present connection where there is one. A peer id alone reaches known addresses only. */
+  /** Opens a channel, over the best present connection where there is one. A peer id alone reaches known addresses only. */
   dial(target: string | string[], protocol: string, options?: DialOptions): Promise<Opened | DialError>
+  /** The same through a relay, whichever of the connected ones leads to the device. */
+  dialRelayed(id: string, protocol: string, options?: DialOptions): Promise<Opened | DialError>
+  /** The same over a new WebRTC connection, arranged through a relay; returns only what has proved to work. */
+  dialRtc(id: string, protocol: string, options?: DialOptions): Promise<Opened | DialError>
   /** Ends all connections with a peer. */
   disconnect(id: string): Promise<void>
+  /** Ends those connections with a peer over which no channel is open. */
+  closeIdle(id: string): void
+  /**
+   * The relays from now on: the whole list, at any time. Never throws, waits for nothing; what comes of it
+   * is told by `relays` and `onRelayChanged`.
+   */
+  setRelays(relays: RelayTarget[]): void
+  relays(): RelayState[]
+  /** Tries all relays now, and looks whether connected ones still answer. */
+  retryRelays(): void
+  onRelayChanged(callback: (state: RelayState) => void): Unsubscribe
+  /** Who may arrange WebRTC with this device, and so learn its addresses. Nobody, until this is called. */
+  admit(isMember: (publicKey: Uint8Array) => boolean): void
+  /** This computer's network interfaces have changed: what seemed connected may be gone. */
+  onNetworkChanged(callback: () => void): Unsubscribe
   connections(): HostConnection[]
   /** Devices seen on the local network, each again about every second. Unverified. */
   onPeerFound(callback: (peer: FoundPeer) => void): Unsubscribe
@@ -133,68 +146,43 @@ export async function createHost(options: HostOptions): Promise<Host | ListenErr
   }
   const transports = new Transports()
   try {
-    const node = await createNode(options, listen, transports)
-    return new Libp2pHost(node, transports, options)
+    const { privateKey, maxConnections = MAX_CONNECTIONS } = options
+    const node = await createNode({ privateKey, listen, maxConnections }, transports)
+    const host = new Libp2pHost(node, transports, options)
+    await host.answerAlive(0)
+    return host
   } catch (error) {
-    const failure = transports.listenFailures[0]
-    if (failure === undefined) throw error
-    return listenError(failure.address, failure.reason)
+    return listenFailure(transports, error)
   }
 }
 
-async function createNode(options: HostOptions, listen: string[], transports: Transports): Promise<Libp2p> {
-  return createLibp2p({
-    privateKey: await generateKeyPairFromSeed('Ed25519', options.privateKey),
-    nodeInfo: { name: USER_AGENT, version: '', userAgent: USER_AGENT },
-    addresses: { listen },
-    transports: [transports.tcp, transports.webSockets],
-    connectionEncrypters: [noise()],
-    streamMuxers: [
-      yamux({
-        maxInboundStreams: MAX_STREAMS,
-        maxOutboundStreams: MAX_STREAMS,
-        streamOptions: {
-          maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES,
-          maxReadBufferLength: MAX_READ_BUFFER_BYTES,
-        },
-      }),
-    ],
-    services: { identify: identify({ runOnLimitedConnection: true }) },
-    // It cuts live connections under load; the sync protocol keeps its own alive.
-    connectionMonitor: { enabled: false },
-    connectionManager: {
-      maxConnections: options.maxConnections ?? MAX_CONNECTIONS,
-      inboundConnectionThreshold: Number.POSITIVE_INFINITY,
-      maxIncomingPendingConnections: MAX_PENDING_CONNECTIONS,
-      inboundUpgradeTimeout: UPGRADE_TIMEOUT_MS,
-      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
-      addressSorter: compareAddresses,
-      reconnectRetries: 0,
-      // `/dnsaddr` means: ask a name server for more addresses. Nobody is asked.
-      resolvers: {},
-    },
-    connectionGater: {
-      denyInboundEncryptedConnection: (peer) => peer.type !== 'Ed25519',
-      denyOutboundEncryptedConnection: (peer) => peer.type !== 'Ed25519',
-      filterMultiaddrForPeer: (_peer, address) => isPlainAddress(address),
-    },
-  })
+/** The failure as a value where it is one of listening; everything else is a bug and thrown on. */
+export function listenFailure(transports: Transports, error: unknown): ListenError {
+  const failure = transports.listenFailures[0]
+  if (failure === undefined) throw error
+  return listenError(failure.address, failure.reason)
 }
 
-class Libp2pHost implements Host {
+export class Libp2pHost implements Host {
   readonly id: string
   readonly publicKey: Uint8Array
   readonly #node: Libp2p
   readonly #transports: Transports
   readonly #log: HostLog
   readonly #lan: Lan | undefined
-  readonly #channels = new Set<Channel>()
+  readonly #channels = new Map<Channel, Connection>()
   readonly #found = new Set<(peer: FoundPeer) => void>()
   readonly #opened = new Set<(connection: HostConnection) => void>()
   readonly #closed = new Set<(connection: HostConnection, last: boolean) => void>()
+  readonly #relayChanged = new Set<(state: RelayState) => void>()
+  readonly #networkChanged = new Set<() => void>()
+  readonly #relays: Relays
+  readonly #unwatch: () => void
+  #circuits: Promise<Circuits> | undefined
+  #isMember: (publicKey: Uint8Array) => boolean = () => false
   #stopping: Promise<void> | undefined
 
-  constructor(node: Libp2p, transports: Transports, options: HostOptions) {
+  constructor(node: Libp2p, transports: Transports, options: Pick<HostOptions, 'lan' | 'log'>) {
     this.id = node.peerId.toString()
     this.publicKey = remoteKey(this.id)
     this.#node = node
@@ -208,6 +196,16 @@ class Libp2pHost implements Host {
       const others = node.getConnections(closed.remotePeer).filter((each) => isOpen(each) && each !== closed)
       this.#tell(this.#closed, toHostConnection(closed), others.length === 0)
     })
+    this.#relays = new Relays({
+      node,
+      log: this.#log,
+      circuits: () => this.#loadCircuits(),
+      changed: (state) => this.#tell(this.#relayChanged, state),
+    })
+    this.#unwatch = watchInterfaces(() => {
+      this.#relays.retry()
+      this.#tell(this.#networkChanged)
+    })
     if (options.lan === true) {
       this.#lan = startLan({
         id: this.id,
@@ -220,12 +218,25 @@ class Libp2pHost implements Host {
   }
 
   addresses(): string[] {
-    return this.#node.getMultiaddrs().map((address) => address.toString())
+    const own = this.#node.getMultiaddrs().map((address) => address.toString())
+    return [...own, ...this.#relays.addresses(this.id)]
+  }
+
+  /** Answers those who ask whether their connection with us still works. */
+  async answerAlive(stunPort: number): Promise<void> {
+    const take = (stream: Stream, connection: Connection): Promise<void> => {
+      const isRtc = isRtcAddress(connection.remoteAddr.toString())
+      return answerAlive(stream, connection, { stunPort }, isRtc ? RTC_PATIENCE_MS : RELAY_PATIENCE_MS)
+    }
+    await this.#node.handle(ALIVE_PROTOCOL, take, {
+      maxInboundStreams: MAX_INBOUND_STREAMS,
+      runOnLimitedConnection: true,
+    })
   }
 
   async handle(protocol: string, handler: ChannelHandler, options: HandleOptions = {}): Promise<void> {
     const take = (stream: Stream, connection: Connection): void => {
-      const channel = this.#adopt(stream, options)
+      const channel = this.#adopt(stream, connection, options)
       try {
         handler(channel, remotePeer(connection))
       } catch (error) {
@@ -248,16 +259,129 @@ class Libp2pHost implements Host {
     protocol: string,
     options: DialOptions = {},
   ): Promise<Opened | DialError> {
+    return this.#open(String(target), protocol, options, () =>
+      openStream(this.#node, target, protocol, options),
+    )
+  }
+
+  async dialRelayed(id: string, protocol: string, options: DialOptions = {}): Promise<Opened | DialError> {
+    return this.#open(`${id} through a relay`, protocol, options, () =>
+      openBy(protocol, options, (signal) => this.#reachRelayed(id, signal)),
+    )
+  }
+
+  async dialRtc(id: string, protocol: string, options: DialOptions = {}): Promise<Opened | DialError> {
+    return this.#open(`${id} by WebRTC`, protocol, options, () =>
+      openBy(protocol, options, async (signal) => ({
+        connection: await this.#reachRtc(id, signal),
+        reused: false,
+      })),
+    )
+  }
+
+  async #open(
+    target: string,
+    protocol: string,
+    options: DialOptions,
+    open: () => Promise<{ stream: Stream; connection: Connection } | DialError>,
+  ): Promise<Opened | DialError> {
     if (this.#stopping !== undefined) return { code: 'aborted', sentence: 'This device is stopping.' }
-    const opened = await openStream(this.#node, target, protocol, options)
+    const opened = await open()
     if ('code' in opened) {
-      this.#log(
-        'debug',
-        `dialling ${String(target)} for ${protocol}: ${opened.code} (${opened.detail ?? ''})`,
-      )
+      this.#log('debug', `dialling ${target} for ${protocol}: ${opened.code} (${opened.detail ?? ''})`)
       return opened
     }
-    return { channel: this.#adopt(opened.stream, options), remote: remotePeer(opened.connection) }
+    return {
+      channel: this.#adopt(opened.stream, opened.connection, options),
+      remote: remotePeer(opened.connection),
+    }
+  }
+
+  async #reachRelayed(id: string, signal: AbortSignal): Promise<{ connection: Connection; reused: boolean }> {
+    const present = this.#relayedConnection(id)
+    if (present !== undefined) return { connection: present, reused: true }
+    const circuits = await this.#loadCircuits()
+    const errors: unknown[] = [new Error('no relay is connected')]
+    for (const relay of this.#relays.connected()) {
+      try {
+        const connection = await circuits.dialCircuit(relayedAddress(relay, id), signal)
+        return { connection, reused: false }
+      } catch (error) {
+        signal.throwIfAborted()
+        errors.push(error)
+      }
+    }
+    throw errors.at(-1)
+  }
+
+  async #reachRtc(id: string, signal: AbortSignal): Promise<Connection> {
+    const circuits = await this.#loadCircuits()
+    for (let left = RTC_DIALS; ; left--) {
+      try {
+        return await this.#tryRtc(circuits, id, signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        if (left <= 1 || !circuits.hasRtc) throw error
+      }
+    }
+  }
+
+  async #tryRtc(circuits: Circuits, id: string, end: AbortSignal): Promise<Connection> {
+    const { connection: relayed } = await this.#reachRelayed(id, end)
+    const relay = relayed.remoteAddr.toString().split('/p2p-circuit')[0] ?? ''
+    const signal = AbortSignal.any([AbortSignal.timeout(RTC_DIAL_TIMEOUT_MS), end])
+    const connection = await circuits.dialRtc(rtcAddress(relay, id), signal)
+    try {
+      // Both sides report a connection before it carries anything.
+      await Alive.open(connection, RTC_PACE, signal, () =>
+        connection.abort(new Error('the connection does not answer')),
+      )
+      return connection
+    } catch (error) {
+      connection.abort(error instanceof Error ? error : new Error(String(error)))
+      throw error
+    }
+  }
+
+  #relayedConnection(id: string): Connection | undefined {
+    return this.#node
+      .getConnections()
+      .find((each) => each.remotePeer.toString() === id && isOpen(each) && pathOf(each) === 'relayed')
+  }
+
+  setRelays(relays: RelayTarget[]): void {
+    if (this.#stopping === undefined) this.#relays.set(relays)
+  }
+
+  relays(): RelayState[] {
+    return this.#relays.states()
+  }
+
+  retryRelays(): void {
+    this.#relays.retry()
+  }
+
+  onRelayChanged(callback: (state: RelayState) => void): Unsubscribe {
+    return subscribe(this.#relayChanged, callback)
+  }
+
+  onNetworkChanged(callback: () => void): Unsubscribe {
+    return subscribe(this.#networkChanged, callback)
+  }
+
+  admit(isMember: (publicKey: Uint8Array) => boolean): void {
+    this.#isMember = isMember
+  }
+
+  #loadCircuits(): Promise<Circuits> {
+    this.#circuits ??= Circuits.load(this.#transports.components, {
+      log: this.#log,
+      isRelay: (id) => this.#relays.has(id),
+      isMember: (id) => this.#isMember(remoteKey(id)),
+      stunServers: () => this.#relays.stunServers(),
+      reservationLost: (relay) => this.#relays.reservationLost(relay),
+    })
+    return this.#circuits
   }
 
   async disconnect(id: string): Promise<void> {
@@ -271,6 +395,14 @@ class Libp2pHost implements Host {
         }
       }),
     )
+  }
+
+  closeIdle(id: string): void {
+    const busy = new Set(this.#channels.values())
+    for (const connection of this.#node.getConnections()) {
+      if (connection.remotePeer.toString() !== id || !isOpen(connection) || busy.has(connection)) continue
+      connection.close().catch((error) => connection.abort(error))
+    }
   }
 
   connections(): HostConnection[] {
@@ -295,9 +427,13 @@ class Libp2pHost implements Host {
   }
 
   async #stop(): Promise<void> {
+    this.#unwatch()
     await this.#lan?.stop()
     await this.#closeChannels()
-    for (const channel of this.#channels) channel.abort(new Error('This device is stopping.'))
+    this.#relays.stop()
+    for (const channel of this.#channels.keys()) channel.abort(new Error('This device is stopping.'))
+    const circuits = await this.#circuits?.catch(() => undefined)
+    await circuits?.stop()
     const stopped = this.#node.stop()
     const sweep = setInterval(() => this.#transports.destroySilentSockets(), SWEEP_INTERVAL_MS)
     try {
@@ -305,6 +441,7 @@ class Libp2pHost implements Host {
     } finally {
       clearInterval(sweep)
       this.#transports.destroySockets()
+      if (circuits?.hasRtc) releaseRtc()
     }
   }
 
@@ -313,13 +450,13 @@ class Libp2pHost implements Host {
     const timeout = new Promise((resolve) => {
       timer = setTimeout(resolve, STOP_TIMEOUT_MS)
     })
-    await Promise.race([Promise.all([...this.#channels].map((channel) => channel.close())), timeout])
+    await Promise.race([Promise.all([...this.#channels.keys()].map((channel) => channel.close())), timeout])
     clearTimeout(timer)
   }
 
-  #adopt(stream: Stream, options: ChannelOptions): Channel {
+  #adopt(stream: Stream, connection: Connection, options: ChannelOptions): Channel {
     const channel = new Channel(stream, options)
-    this.#channels.add(channel)
+    this.#channels.set(channel, connection)
     void channel.closed.then(() => this.#channels.delete(channel))
     return channel
   }
@@ -351,13 +488,18 @@ function toHostConnection(connection: Connection): HostConnection {
   return {
     id: connection.remotePeer.toString(),
     address: connection.remoteAddr.toString(),
-    kind: connection.limits === undefined ? 'direct' : 'limited',
+    path: pathOf(connection),
   }
 }
 
 function remotePeer(connection: Connection): RemotePeer {
   const id = connection.remotePeer.toString()
-  return { id, publicKey: remoteKey(id), address: connection.remoteAddr.toString() }
+  const address = connection.remoteAddr.toString()
+  return { id, publicKey: remoteKey(id), address, path: pathOf(connection) }
+}
+
+function pathOf(connection: Connection): Path {
+  return pathOfAddress(connection.remoteAddr.toString())
 }
 
 /** Connections with other keys than Ed25519 are denied at the handshake. */
@@ -367,7 +509,7 @@ function remoteKey(id: string): Uint8Array {
   return publicKey
 }
 
-function listenError(address: string, reason: string): ListenError {
+export function listenError(address: string, reason: string): ListenError {
   return {
     code: 'listen-failed',
     address,

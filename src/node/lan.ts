@@ -3,11 +3,11 @@
  * forged, and never ends the process. It runs beside libp2p, not inside: what strangers announce
  * reaches neither its address book nor its dialer, only `onFound`.
  */
-import { networkInterfaces } from 'node:os'
 import type { ComponentLogger, PeerInfo } from '@libp2p/interface'
 import { mdns } from '@libp2p/mdns'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import { isPlainAddress } from './host-address.js'
+import { watchInterfaces } from './host-interfaces.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
 /** The library's ten seconds are long for somebody who waits beside two devices. */
@@ -15,9 +15,6 @@ export const LAN_INTERVAL_MS = 1_000
 
 /** Our own name, so that other libp2p programs on this network neither answer nor are asked. */
 const SERVICE_TAG = '_kartoteka._udp.local'
-
-/** How often the list of network interfaces is compared; a change restarts the service. */
-const INTERFACES_INTERVAL_MS = 5_000
 
 /** Binding a socket takes microseconds; when neither success nor failure is told, go on. */
 const BIND_TIMEOUT_MS = 2_000
@@ -67,7 +64,6 @@ interface MdnsSocket {
 export function startLan(options: LanOptions): Lan {
   const report = createReporter(options)
   let stopped = false
-  let interfaces = describeInterfaces()
   let service: MdnsService | undefined
 
   const start = async (): Promise<void> => {
@@ -90,23 +86,19 @@ export function startLan(options: LanOptions): Lan {
   let work = start()
   // An interface that goes and comes back has lost its multicast membership, of which the library
   // keeps no account: after sleep or a change of network it would stay deaf.
-  const watch = setInterval(() => {
-    const now = describeInterfaces()
-    if (now === interfaces) return
-    interfaces = now
+  const unwatch = watchInterfaces(() => {
     work = work.then(async () => {
       if (stopped) return
       options.log('debug', 'the network has changed; looking for devices anew')
       await stop()
       await start()
     })
-  }, INTERFACES_INTERVAL_MS)
-  watch.unref()
+  })
 
   return {
     async stop() {
       stopped = true
-      clearInterval(watch)
+      unwatch()
       await work
       await stop()
     },
@@ -170,15 +162,5 @@ function createReporter(options: LanOptions): (peer: PeerInfo) => void {
     if (seen.size >= MAX_REMEMBERED) seen.clear()
     seen.set(sighting, now)
     options.onFound({ id, addresses })
-  }
-}
-
-function describeInterfaces(): string {
-  try {
-    return JSON.stringify(
-      Object.entries(networkInterfaces()).map(([name, all]) => [name, all?.map((each) => each.address)]),
-    )
-  } catch {
-    return ''
   }
 }

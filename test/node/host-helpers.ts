@@ -11,6 +11,8 @@ import { afterEach } from 'vitest'
 import type { Channel } from '../../src/node/frames.js'
 import { createHost, type Host, type HostOptions, type Opened } from '../../src/node/host.js'
 import type { DialError } from '../../src/node/host-dial.js'
+import { createRelayHost, type RelayHost, type RelayHostOptions } from '../../src/node/host-relay.js'
+import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import type { Message } from '../../src/protocol/framing.js'
 
 export const TCP = '/ip4/127.0.0.1/tcp/0'
@@ -28,6 +30,28 @@ export async function startHost(options: Partial<HostOptions> = {}): Promise<Hos
   if ('code' in host) throw new Error(host.sentence)
   running.add(host)
   return host
+}
+
+export async function startRelay(options: Partial<RelayHostOptions> = {}): Promise<RelayHost> {
+  const stun = { port: 0, hosts: ['127.0.0.1'] }
+  const relay = await createRelayHost({ privateKey: randomBytes(32), listen: [TCP], stun, ...options })
+  if ('code' in relay) throw new Error(relay.sentence)
+  running.add(relay)
+  return relay
+}
+
+/** A host that can't be dialled, and that others reach through the relay. */
+export async function behind(relay: Host, options: Partial<HostOptions> = {}): Promise<Host> {
+  const host = await startHost({ listen: [], ...options })
+  host.setRelays([{ addresses: relay.addresses() }])
+  await until(() => host.relays()[0]?.circuit === true)
+  return host
+}
+
+/** Hosts that let each other arrange WebRTC. */
+export function befriend(...hosts: Host[]): void {
+  const known = new Set(hosts.map(({ id }) => id))
+  for (const host of hosts) host.admit((key) => known.has(publicKeyToPeerId(key)))
 }
 
 export function opened(result: Opened | DialError): Opened {
@@ -82,9 +106,9 @@ export function portOf(host: Host): number {
 }
 
 /** A raw connection that says nothing. */
-export function silentSocket(port: number): Promise<Socket> {
+export function silentSocket(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = createConnection({ host: '127.0.0.1', port }, () => resolve(socket))
+    const socket = createConnection({ host: '127.0.0.1', port, localAddress }, () => resolve(socket))
     socket.on('error', reject)
   })
 }

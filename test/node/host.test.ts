@@ -39,7 +39,7 @@ describe('two hosts', () => {
     const [greeting, echo] = await take(channel, 2)
     expect(new TextDecoder().decode(greeting?.bytes)).toBe(a.id)
     expect(echo).toEqual({ lane: 'bulk', bytes: new Uint8Array(100_000).fill(3) })
-    expect(a.connections()).toMatchObject([{ id: b.id, kind: 'direct' }])
+    expect(a.connections()).toMatchObject([{ id: b.id, path: 'lan' }])
     expect((await channel.close()).code).toBe('closed')
   })
 

@@ -1,0 +1,157 @@
+/**
+ * The circuit relay of a relay, mended. The library's server keeps reservations of those who have left, loses
+ * a reservation that was renewed twice, and reads from a fast sender without end while the receiver is slow.
+ * Here reservations live as long as their connection and are renewed for as long as one likes, and a circuit
+ * holds its sender.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
+import type { Connection, PeerId, Stream, StreamMessageEvent } from '@libp2p/interface'
+
+/** A reservation is renewed by its device five minutes before it ends. */
+const RESERVATION_TTL_MS = 2 * 60 * 60 * 1000
+
+/** Bytes of one direction of a circuit that the relay holds; above it the sender waits, below half it goes on. */
+const CIRCUIT_BUFFER_BYTES = 256 * 1024
+
+/** Circuits and questions for them on one connection, each way: more than a practice has devices. */
+export const MAX_HOP_STREAMS = 64
+
+type Status = 'OK' | 'RESERVATION_REFUSED'
+
+export interface HopOptions {
+  maxReservations: number
+  /** Of one circuit. */
+  durationMs: number
+  /** Of one circuit, both directions together. */
+  bytes: bigint
+}
+
+type HopServer = ReturnType<ReturnType<typeof circuitRelayServer>> & {
+  onHop(stream: Stream, connection: Connection): Promise<void>
+  stopHop(options: unknown, abort: unknown): Promise<Stream | undefined>
+  reservationStore: {
+    reserve(peer: PeerId, address: unknown): { status: Status; expire?: number }
+  }
+}
+
+type Components = Parameters<ReturnType<typeof circuitRelayServer>>[0]
+type Reservation = { signal: AbortSignal & { reset(ms?: number): void; clear(): void } }
+
+export class Hop {
+  circuits = 0
+  readonly #options: HopOptions
+  readonly #source = new AsyncLocalStorage<Stream>()
+  #server: HopServer | undefined
+
+  constructor(options: HopOptions) {
+    this.#options = options
+  }
+
+  get reservations(): number {
+    return this.#server?.reservations.size ?? 0
+  }
+
+  /** The service for libp2p. */
+  readonly service = (components: Components): HopServer => {
+    const server = circuitRelayServer({
+      maxInboundHopStreams: MAX_HOP_STREAMS,
+      maxOutboundStopStreams: MAX_HOP_STREAMS,
+    })(components) as HopServer
+    this.#server = server
+    const { onHop, stopHop } = server
+    server.onHop = (stream, connection) =>
+      this.#source.run(stream, () => onHop.call(server, stream, connection))
+    server.stopHop = async (options, abort) => {
+      const destination = await stopHop.call(server, options, abort)
+      const source = this.#source.getStore()
+      if (destination !== undefined && source !== undefined) this.#join(source, destination)
+      return destination
+    }
+    server.reservationStore.reserve = (peer, address) => this.#reserve(server, peer, address)
+    return server
+  }
+
+  /** The last connection of a device has gone, and with it the way to it. */
+  left(peer: PeerId): void {
+    const reservation = this.#server?.reservations.get(peer)
+    reservation?.signal.clear()
+    this.#server?.reservations.delete(peer)
+  }
+
+  #reserve(server: HopServer, peer: PeerId, address: unknown): { status: Status; expire?: number } {
+    const { reservations } = server
+    const known = reservations.get(peer)
+    if (known === undefined && reservations.size >= this.#options.maxReservations) {
+      return { status: 'RESERVATION_REFUSED' }
+    }
+    const expiry = new Date(Date.now() + RESERVATION_TTL_MS)
+    if (known !== undefined) {
+      known.signal.reset(RESERVATION_TTL_MS)
+    } else {
+      const signal = expiringSignal(RESERVATION_TTL_MS)
+      signal.addEventListener('abort', () => reservations.delete(peer), { once: true })
+      const limit = { data: this.#options.bytes, duration: this.#options.durationMs }
+      reservations.set(peer, { addr: address, expiry, limit, signal } as Parameters<
+        typeof reservations.set
+      >[1])
+    }
+    return { status: 'OK', expire: Math.round(expiry.getTime() / 1000) }
+  }
+
+  #join(a: Stream, b: Stream): void {
+    this.circuits += 1
+    let isOpen = true
+    const closed = (): void => {
+      if (isOpen) this.circuits -= 1
+      isOpen = false
+    }
+    a.addEventListener('close', closed, { once: true })
+    b.addEventListener('close', closed, { once: true })
+    holdBack(a, b)
+    holdBack(b, a)
+  }
+}
+
+/** Pauses `from` while what it has brought and `to` has not taken is too much. */
+export function holdBack(from: Stream, to: Stream): void {
+  let held = 0
+  let paused = false
+  const send = to.send.bind(to)
+  to.send = (data) => {
+    held -= data.byteLength
+    const goOn = send(data)
+    if (paused && held <= CIRCUIT_BUFFER_BYTES / 2) {
+      paused = false
+      // Not from within: what the stream has kept comes at once.
+      queueMicrotask(() => attempt(() => from.resume()))
+    }
+    return goOn
+  }
+  from.addEventListener('message', (event: StreamMessageEvent) => {
+    held += event.data.byteLength
+    if (paused || held < CIRCUIT_BUFFER_BYTES) return
+    paused = true
+    attempt(() => from.pause())
+  })
+}
+
+/** It may be closing: then there is nothing to hold back. */
+function attempt(act: () => void): void {
+  try {
+    act()
+  } catch {}
+}
+
+/** The library's own can't be reset twice: the first renewal's end would still end the reservation. */
+function expiringSignal(ms: number): Reservation['signal'] {
+  const controller = new AbortController()
+  const timer = setTimeout(() => controller.abort(new Error('the reservation has ended')), ms)
+  timer.unref()
+  return Object.assign(controller.signal, {
+    reset: () => {
+      timer.refresh()
+    },
+    clear: () => clearTimeout(timer),
+  })
+}

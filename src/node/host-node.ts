@@ -1,0 +1,99 @@
+/** The libp2p node under a host: what devices and relays have in common, and the reasons for its numbers. */
+import './polyfill.js'
+import { noise } from '@chainsafe/libp2p-noise'
+import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { identify } from '@libp2p/identify'
+import type { ConnectionGater, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
+import { yamux } from '@libp2p/yamux'
+import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
+import type { Transports } from './host-transports.js'
+
+/**
+ * Handshakes under way at a time. Twenty devices behind one address that reconnect together are
+ * normal; with the library's 10, and 5 a second of one address, 94 of 150 were refused.
+ */
+const MAX_PENDING_CONNECTIONS = 256
+
+/** A phone that wakes up may take long for its half of a handshake. */
+const UPGRADE_TIMEOUT_MS = 20_000
+
+/** One address that leads nowhere must not use up the time for the others. */
+const ADDRESS_DIAL_TIMEOUT_MS = 3_000
+
+/** Streams of all protocols in one connection of a device. */
+const MAX_STREAMS = 64
+
+/**
+ * What a peer may send of one stream before we have read it. Together with the buffer below: a
+ * paused stream gets at most one window more, and is cut by the library when that overflows its buffer.
+ */
+const MAX_STREAM_WINDOW_BYTES = 1024 * 1024
+const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
+
+/** What others learn of our software. */
+const USER_AGENT = 'kartoteka'
+
+export interface NodeOptions {
+  /** The 32-byte Ed25519 seed. */
+  privateKey: Uint8Array
+  listen: string[]
+  /** Told to others besides the addresses of this computer. */
+  announce?: string[]
+  maxConnections: number
+  maxPendingConnections?: number
+  maxStreams?: number
+  services?: NonNullable<Libp2pOptions<ServiceMap>['services']>
+  gater?: ConnectionGater
+}
+
+export async function createNode(options: NodeOptions, transports: Transports): Promise<Libp2p> {
+  const maxStreams = options.maxStreams ?? MAX_STREAMS
+  return createLibp2p({
+    privateKey: await generateKeyPairFromSeed('Ed25519', options.privateKey),
+    nodeInfo: { name: USER_AGENT, version: '', userAgent: USER_AGENT },
+    addresses: { listen: options.listen, appendAnnounce: options.announce ?? [] },
+    transports: [transports.tcp, transports.webSockets],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({
+        maxInboundStreams: maxStreams,
+        maxOutboundStreams: maxStreams,
+        streamOptions: {
+          maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES,
+          maxReadBufferLength: MAX_READ_BUFFER_BYTES,
+        },
+      }),
+    ],
+    services: { identify: identify({ runOnLimitedConnection: true }), ...options.services },
+    // It cuts live connections under load; the protocols keep their own alive.
+    connectionMonitor: { enabled: false },
+    connectionManager: {
+      maxConnections: options.maxConnections,
+      inboundConnectionThreshold: Number.POSITIVE_INFINITY,
+      maxIncomingPendingConnections: options.maxPendingConnections ?? MAX_PENDING_CONNECTIONS,
+      inboundUpgradeTimeout: UPGRADE_TIMEOUT_MS,
+      addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
+      addressSorter: compareAddresses,
+      reconnectRetries: 0,
+      // `/dnsaddr` means: ask a name server for more addresses. Nobody is asked.
+      resolvers: {},
+    },
+    connectionGater: {
+      ...options.gater,
+      denyInboundEncryptedConnection: isImpostor,
+      denyOutboundEncryptedConnection: isImpostor,
+      filterMultiaddrForPeer: (_peer, address) => isPlainAddress(address),
+    },
+  })
+}
+
+/**
+ * Only Ed25519, and only the key that the address names. A relay says who is behind a circuit; were its
+ * word to stand in an address beside another key, WebRTC would take it for the identity.
+ */
+function isImpostor(peer: PeerId, connection: MultiaddrConnection): boolean {
+  if (peer.type !== 'Ed25519') return true
+  const named = addressPeerId(connection.remoteAddr)
+  return named !== undefined && named !== peer.toString()
+}
