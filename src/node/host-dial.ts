@@ -4,7 +4,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import type { Multiaddr } from '@multiformats/multiaddr'
 import type { Libp2p } from 'libp2p'
 import type { ChannelOptions } from './frames.js'
-import { addressPeerId, isRtcAddress, parseAddress, pathOfAddress } from './host-address.js'
+import { addressPeerId, isRtcAddress, type Path, parseAddress, pathOfAddress } from './host-address.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
 /** For connecting and agreeing on the protocol together. */
@@ -13,8 +13,8 @@ export const DIAL_TIMEOUT_MS = 10_000
 export interface DialOptions extends ChannelOptions {
   timeoutMs?: number
   signal?: AbortSignal
-  /** Connects anew, although a connection may stand: in search of a better path. */
-  fresh?: boolean
+  /** Uses no other connection, present or new, than one with such a remote end: in search of a better path. */
+  accept?: (remote: { address: string; path: Path }) => boolean
 }
 
 export interface DialError {
@@ -56,11 +56,18 @@ export async function openStream(
   if (parsed === undefined) return dialError('bad-address')
   if (parsed.id === node.peerId.toString()) return dialError('self')
   return openBy(protocol, options, async (signal) => {
-    const present = options.fresh === true ? undefined : presentConnection(node, parsed.id)
-    return present === undefined
-      ? { connection: await connect(node, parsed, signal, options.fresh === true), reused: false }
-      : { connection: present, reused: true }
+    const present = presentConnection(node, parsed.id)
+    if (present !== undefined && isAccepted(present, options)) return { connection: present, reused: true }
+    const connection = await connect(node, parsed, signal, options.accept !== undefined)
+    if (isAccepted(connection, options)) return { connection, reused: false }
+    await connection.close()
+    throw new Error('no better path')
   })
+}
+
+export function isAccepted({ remoteAddr }: Connection, { accept }: DialOptions): boolean {
+  const address = remoteAddr.toString()
+  return accept === undefined || accept({ address, path: pathOfAddress(address) })
 }
 
 /** A stream over whatever connection the caller finds or makes within the time. */

@@ -25,7 +25,7 @@ import {
   RTC_PATIENCE_MS,
 } from './host-alive.js'
 import { Circuits, releaseRtc } from './host-circuit.js'
-import { type DialError, type DialOptions, openBy, openStream } from './host-dial.js'
+import { type DialError, type DialOptions, isAccepted, openBy, openStream } from './host-dial.js'
 import { watchInterfaces } from './host-interfaces.js'
 import { createNode } from './host-node.js'
 import { type RelayState, Relays, type RelayTarget } from './host-relays.js'
@@ -272,10 +272,12 @@ export class Libp2pHost implements Host {
 
   async dialRtc(id: string, protocol: string, options: DialOptions = {}): Promise<Opened | DialError> {
     return this.#open(`${id} by WebRTC`, protocol, options, () =>
-      openBy(protocol, options, async (signal) => ({
-        connection: await this.#reachRtc(id, signal),
-        reused: false,
-      })),
+      openBy(protocol, options, async (signal) => {
+        const connection = await this.#reachRtc(id, signal)
+        if (isAccepted(connection, options)) return { connection, reused: false }
+        await connection.close()
+        throw new Error('no better path any more')
+      }),
     )
   }
 

@@ -1,12 +1,16 @@
 /**
- * Connections to the practice's other devices: who is dialled, when, and over which address. A device is
- * dialled as soon as it is seen on the LAN, and otherwise at its known addresses, less and less often.
+ * Connections to the practice's other devices: who is dialled, when, and by which path. A device is dialled as
+ * soon as it is seen on the LAN, and otherwise at its known addresses and through the relays, less and less
+ * often. One session stands for each device; it moves to a better path as soon as there is one.
  */
 import { compareBytes, toHex } from '../../protocol/bytes.js'
 import type { Driver, Link, PeerSession } from '../driver.js'
 import type { Channel } from '../frames.js'
-import type { Host, RemotePeer } from '../host.js'
+import type { Host, Opened, RemotePeer } from '../host.js'
+import { isPlainText, type Path } from '../host-address.js'
+import type { DialError } from '../host-dial.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
+import { Improvements, qualityOf } from './path-quality.js'
 
 export const SYNC_PROTOCOL = '/kartoteka/sync/1'
 
@@ -14,8 +18,13 @@ const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 20_000
 /** The device with the greater key waits a moment, so that both don't dial at once. */
 const SECOND_DIALLER_MS = 700
-/** Two streams opened so close together are one meeting: the lower key's stands. */
+/** Known addresses get this much of a start before the relays are tried as well. */
+const DIRECT_START_MS = 700
+const DIAL_MS = 5_000
+/** Two streams opened so close together are one meeting: the better path's stands, or the lower key's. */
 const MEETING_MS = 5_000
+/** After a session has moved, its last messages may still be on the old path. */
+const LINGER_MS = 2_000
 const TICK_MS = 250
 const MAX_KEPT_ADDRESSES = 8
 
@@ -34,14 +43,15 @@ interface Dialling {
 interface Attached {
   session: PeerSession
   channel: Channel
-  address: string
+  path: Path
+  quality: number
   dialledByLower: boolean
   since: number
 }
 
 export interface PeersOptions {
   host: Host
-  driver: Driver
+  driver: Pick<Driver, 'connect' | 'receive' | 'disconnect' | 'tellAddresses'>
   ed: Uint8Array
   /** Keys of the other members now. */
   others: () => Uint8Array[]
@@ -54,25 +64,30 @@ export interface PeersOptions {
 export class Peers {
   private readonly attached = new Map<string, Attached>()
   private readonly dialling = new Map<string, Dialling>()
+  private readonly improvements: Improvements
+  private readonly subscriptions: (() => void)[] = []
   private ticker: NodeJS.Timeout | undefined
   private stopped = false
 
-  constructor(private readonly options: PeersOptions) {}
+  constructor(private readonly options: PeersOptions) {
+    this.improvements = new Improvements(options.now)
+  }
 
   async start(): Promise<void> {
     const { host } = this.options
+    host.admit((key) => this.isOther(key))
     await host.handle(SYNC_PROTOCOL, (channel, remote) => this.attach(channel, remote, false))
-    host.onPeerFound(({ id, addresses }) => {
-      const key = peerIdToPublicKey(id)
-      if (!key || !this.isOther(key)) return
-      const fresh = this.remember(toHex(key), addresses, true)
-      if (fresh && !this.attached.has(toHex(key)))
-        this.due(toHex(key), this.isLower(key) ? 0 : SECOND_DIALLER_MS)
-    })
-    host.onConnectionClosed(({ id }, last) => {
-      const key = peerIdToPublicKey(id)
-      if (last && key && this.isOther(key)) this.due(toHex(key), this.isLower(key) ? 0 : SECOND_DIALLER_MS)
-    })
+    this.subscriptions.push(
+      host.onPeerFound(({ id, addresses }) => this.found(id, addresses)),
+      host.onConnectionClosed(({ id }, last) => {
+        const key = peerIdToPublicKey(id)
+        if (last && key && this.isOther(key)) this.dueSoon(key)
+      }),
+      host.onRelayChanged(({ state, circuit }) => {
+        if (state === 'connected' && circuit) this.reconsider()
+      }),
+      host.onNetworkChanged(() => this.reconsider()),
+    )
     this.ticker = setInterval(() => this.tick(), TICK_MS)
     this.ticker.unref()
     this.tick()
@@ -81,20 +96,12 @@ export class Peers {
   stop(): void {
     this.stopped = true
     clearInterval(this.ticker)
+    for (const unsubscribe of this.subscriptions) unsubscribe()
   }
 
-  /** Keeps addresses of a device, newest first; says whether any was new. */
+  /** Keeps addresses that a device tells of itself, newest first; says whether any was new. Names are passed over. */
   remember(peer: string, addresses: string[], fresh = false): boolean {
-    const known = this.options.known.get(peer) ?? { addresses: [], lastSeen: null }
-    const added = addresses.filter((address) => !known.addresses.includes(address))
-    if (added.length === 0) {
-      this.options.known.set(peer, known)
-      return fresh && !this.attached.has(peer) && (this.dialling.get(peer)?.failures ?? 0) > 0
-    }
-    known.addresses = [...added, ...known.addresses].slice(0, MAX_KEPT_ADDRESSES)
-    this.options.known.set(peer, known)
-    this.options.changed()
-    return true
+    return this.keep(peer, addresses.filter(isPlainText), fresh)
   }
 
   /** The device was heard of just now. */
@@ -105,9 +112,11 @@ export class Peers {
     this.options.changed()
   }
 
-  /** Dials everybody who isn't connected now. */
+  /** Dials everybody who isn't connected now, and looks for better paths to those who are. */
   dialAll(): void {
     for (const key of this.options.others()) if (!this.attached.has(toHex(key))) this.due(toHex(key), 0)
+    this.improvements.forget()
+    this.options.host.retryRelays()
     this.tick()
   }
 
@@ -125,10 +134,23 @@ export class Peers {
     return attached?.session.open ? attached.session : undefined
   }
 
-  pathOf(peer: string): 'lan' | 'direct' | 'none' {
+  /** Of the connection over which the session runs. */
+  pathOf(peer: string): Path | 'none' {
     const attached = this.attached.get(peer)
-    if (!attached?.session.open) return 'none'
-    return isNearby(attached.address) ? 'lan' : 'direct'
+    return attached?.session.open ? attached.path : 'none'
+  }
+
+  private keep(peer: string, addresses: string[], fresh: boolean): boolean {
+    const known = this.options.known.get(peer) ?? { addresses: [], lastSeen: null }
+    const added = addresses.filter((address) => !known.addresses.includes(address))
+    this.options.known.set(peer, known)
+    if (added.length === 0)
+      return fresh && !this.attached.has(peer) && (this.dialling.get(peer)?.failures ?? 0) > 0
+    known.addresses = [...added, ...known.addresses].slice(0, MAX_KEPT_ADDRESSES)
+    this.options.changed()
+    const attached = this.attached.get(peer)
+    if (attached) this.improvements.sighted(peer, attached.quality)
+    return true
   }
 
   private isOther(key: Uint8Array): boolean {
@@ -137,6 +159,25 @@ export class Peers {
 
   private isLower(key: Uint8Array): boolean {
     return compareBytes(this.options.ed, key) < 0
+  }
+
+  private found(id: string, addresses: string[]): void {
+    const key = peerIdToPublicKey(id)
+    if (!key || !this.isOther(key)) return
+    const peer = toHex(key)
+    const fresh = this.remember(peer, addresses, true)
+    if (fresh && !this.attached.has(peer)) this.dueSoon(key)
+    // It is on this network, and we talk to it by a detour.
+    if (this.attached.has(peer)) this.improvements.sighted(peer, this.attached.get(peer)!.quality)
+  }
+
+  private reconsider(): void {
+    this.improvements.forget()
+    for (const key of this.options.others()) if (!this.attached.has(toHex(key))) this.dueSoon(key)
+  }
+
+  private dueSoon(key: Uint8Array): void {
+    this.due(toHex(key), this.isLower(key) ? 0 : SECOND_DIALLER_MS)
   }
 
   private due(peer: string, inMs: number): void {
@@ -151,33 +192,80 @@ export class Peers {
     const now = this.options.now()
     for (const key of this.options.others()) {
       const peer = toHex(key)
-      if (this.attached.has(peer) || !this.options.known.get(peer)?.addresses.length) continue
-      if (!this.dialling.has(peer)) this.due(peer, this.isLower(key) ? 0 : SECOND_DIALLER_MS)
+      const attached = this.attached.get(peer)
+      if (attached) {
+        void this.improvements.tick(peer, attached.quality, this.isLower(key), () => this.improve(peer, key))
+        continue
+      }
+      if (!this.addressesOf(peer, key).length && !this.hasRelay()) continue
+      if (!this.dialling.has(peer)) this.dueSoon(key)
       const state = this.dialling.get(peer)!
       if (!state.busy && state.nextAt <= now) void this.dial(peer, key, state)
     }
   }
 
+  private addressesOf(peer: string, key: Uint8Array): string[] {
+    const suffix = `/p2p/${publicKeyToPeerId(key)}`
+    return (this.options.known.get(peer)?.addresses ?? []).map((address) =>
+      address.includes('/p2p/') ? address : address + suffix,
+    )
+  }
+
+  private hasRelay(): boolean {
+    return this.options.host.relays().some(({ state }) => state === 'connected')
+  }
+
   private async dial(peer: string, key: Uint8Array, state: Dialling): Promise<void> {
     state.busy = true
+    const { host, now } = this.options
     const id = publicKeyToPeerId(key)
-    const addresses = (this.options.known.get(peer)?.addresses ?? []).map((address) =>
-      address.includes('/p2p/') ? address : `${address}/p2p/${id}`,
-    )
-    const opened = await this.options.host.dial(addresses, SYNC_PROTOCOL, { timeoutMs: 5_000 })
+    const addresses = this.addressesOf(peer, key)
+    const options = { timeoutMs: DIAL_MS }
+    const direct = addresses.length > 0 ? this.take(host.dial(addresses, SYNC_PROTOCOL, options)) : undefined
+    const relayed = this.hasRelay()
+      ? this.headStart(direct).then((done) => done || this.take(host.dialRelayed(id, SYNC_PROTOCOL, options)))
+      : undefined
+    const outcomes = await Promise.all([direct, relayed])
     state.busy = false
-    if (this.stopped) {
-      if (!('code' in opened)) void opened.channel.close()
-      return
-    }
-    if ('code' in opened) {
-      state.failures++
-      // Jitter, so that a clinic's devices don't all ask at the same moment.
-      state.waitMs = Math.min(state.waitMs * 2, LAST_RETRY_MS)
-      state.nextAt = this.options.now() + state.waitMs * (0.75 + Math.random() / 2)
-      return
-    }
+    if (outcomes.includes(true) || this.stopped) return
+    state.failures++
+    // Jitter, so that a clinic's devices don't all ask at the same moment.
+    state.waitMs = Math.min(state.waitMs * 2, LAST_RETRY_MS)
+    state.nextAt = now() + state.waitMs * (0.75 + Math.random() / 2)
+  }
+
+  /** Whether the direct dial has succeeded; waits for it, but not for long. */
+  private async headStart(direct: Promise<boolean> | undefined): Promise<boolean> {
+    if (direct === undefined) return false
+    let timer: NodeJS.Timeout | undefined
+    const enough = new Promise<boolean>((resolve) => {
+      timer = setTimeout(() => resolve(false), DIRECT_START_MS)
+      timer.unref()
+    })
+    const done = await Promise.race([direct, enough])
+    clearTimeout(timer)
+    return done
+  }
+
+  /** In search of a better path than the session has: at known addresses, and by WebRTC where only a relay leads. */
+  private async improve(peer: string, key: Uint8Array): Promise<void> {
+    const { host } = this.options
+    const addresses = this.addressesOf(peer, key)
+    const accept = (remote: Pick<RemotePeer, 'path' | 'address'>): boolean =>
+      qualityOf(remote) > (this.attached.get(peer)?.quality ?? -1)
+    const direct =
+      addresses.length > 0 && this.take(host.dial(addresses, SYNC_PROTOCOL, { timeoutMs: DIAL_MS, accept }))
+    const rtc =
+      this.pathOf(peer) === 'relayed' &&
+      this.take(host.dialRtc(publicKeyToPeerId(key), SYNC_PROTOCOL, { accept }))
+    await Promise.all([direct, rtc])
+  }
+
+  private async take(dialled: Promise<Opened | DialError>): Promise<boolean> {
+    const opened = await dialled
+    if ('code' in opened) return false
     this.attach(opened.channel, opened.remote, true)
+    return true
   }
 
   private attach(channel: Channel, remote: RemotePeer, dialled: boolean): void {
@@ -185,15 +273,12 @@ export class Peers {
       void channel.close()
       return
     }
+    const { driver, host, now } = this.options
     const peer = toHex(remote.publicKey)
     const dialledByLower = dialled === this.isLower(remote.publicKey)
+    const quality = qualityOf(remote)
     const old = this.attached.get(peer)
-    if (
-      old?.session.open &&
-      old.dialledByLower &&
-      !dialledByLower &&
-      this.options.now() - old.since < MEETING_MS
-    ) {
+    if (old?.session.open && this.isPreferred(old, quality, dialledByLower)) {
       void channel.close()
       return
     }
@@ -202,49 +287,40 @@ export class Peers {
       send: (lane, bytes) => void channel.send(lane, bytes),
       close: () => void channel.close(),
     }
-    const session = this.options.driver.connect(link)
-    const attached: Attached = {
-      session,
-      channel,
-      address: remote.address,
-      dialledByLower,
-      since: this.options.now(),
-    }
+    // This ends the session that stood, if one did: nothing is lost, the new one goes on from what is durable.
+    const session = driver.connect(link)
+    const { path } = remote
+    const attached: Attached = { session, channel, path, quality, dialledByLower, since: now() }
     this.attached.set(peer, attached)
     this.dialling.delete(peer)
-    this.options.driver.tellAddresses(session, this.options.host.addresses())
-    if (dialled) this.remember(peer, [remote.address])
+    this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
+    driver.tellAddresses(session, host.addresses().filter(isPlainText))
+    if (dialled && quality >= 2) this.keep(peer, [remote.address], false)
+    if (old) setTimeout(() => this.options.host.closeIdle(remote.id), LINGER_MS).unref()
     void this.read(attached, peer)
   }
 
-  private async read({ session, channel }: Attached, peer: string): Promise<void> {
+  /** A worse path is taken all the same when the better one is not just new: the other side may have lost it. */
+  private isPreferred(old: Attached, quality: number, dialledByLower: boolean): boolean {
+    if (this.options.now() - old.since >= MEETING_MS) return false
+    if (quality !== old.quality) return quality < old.quality
+    return old.dialledByLower && !dialledByLower
+  }
+
+  private async read({ session, channel, quality, since }: Attached, peer: string): Promise<void> {
+    const { driver, now } = this.options
     for await (const { bytes } of channel.messages) {
       if (!session.open) break
-      await this.options.driver.receive(session, bytes)
+      await driver.receive(session, bytes)
     }
-    this.options.driver.disconnect(session, 'lost')
+    driver.disconnect(session, 'lost')
+    this.improvements.ended(peer, quality, now() - since)
     if (this.attached.get(peer)?.session !== session) return
     this.attached.delete(peer)
     const known = this.options.known.get(peer)
-    if (known) known.lastSeen = this.options.now()
+    if (known) known.lastSeen = now()
     this.options.changed()
     const key = session.link.publicKey
     if (!this.stopped) this.due(peer, this.isLower(key) ? 200 : SECOND_DIALLER_MS)
   }
-}
-
-/** Private, link-local or loopback: the same network. */
-function isNearby(address: string): boolean {
-  const ip4 = /^\/ip4\/(\d+)\.(\d+)\./.exec(address)
-  if (ip4) {
-    const [a, b] = [Number(ip4[1]), Number(ip4[2])]
-    return (
-      a === 10 ||
-      a === 127 ||
-      (a === 192 && b === 168) ||
-      (a === 172 && b >= 16 && b < 32) ||
-      (a === 169 && b === 254)
-    )
-  }
-  return /^\/ip6\/(::1|fe80|f[cd])/i.test(address)
 }

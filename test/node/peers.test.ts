@@ -1,0 +1,163 @@
+/** Who is dialled by which path, with real hosts over loopback and a driver that only counts. */
+import { describe, expect, test } from 'vitest'
+import { Peers } from '../../src/node/device/peers.js'
+import type { Link, PeerSession } from '../../src/node/driver.js'
+import type { Host } from '../../src/node/host.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import { behind, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
+
+interface Side {
+  host: Host
+  peers: Peers
+  peer: string
+  received: number
+  /** Each path that a session began with. */
+  paths: string[]
+  sessions: Set<PeerSession>
+  send(): void
+}
+
+/** A device that knows one other, at the given addresses. */
+async function side(host: Host, other: Host, addresses: string[] = []): Promise<Side> {
+  const peer = toHex(other.publicKey)
+  const sessions = new Set<PeerSession>()
+  const current: Side = {
+    host,
+    peer,
+    received: 0,
+    paths: [],
+    sessions,
+    send: () => {
+      for (const { link } of sessions) link.send('live', text('x'))
+    },
+    peers: new Peers({
+      host,
+      ed: host.publicKey,
+      others: () => [other.publicKey],
+      known: new Map([[peer, { addresses, lastSeen: null }]]),
+      now: () => performance.now(),
+      changed: () => {},
+      driver: {
+        connect(link: Link) {
+          for (const old of sessions) end(old)
+          const session = { link, open: true } as unknown as PeerSession
+          sessions.add(session)
+          queueMicrotask(() => current.paths.push(current.peers.pathOf(peer)))
+          return session
+        },
+        receive() {
+          current.received += 1
+          return undefined
+        },
+        disconnect: (session: PeerSession) => end(session),
+        tellAddresses() {},
+      },
+    }),
+  }
+  function end(session: PeerSession): void {
+    session.open = false
+    sessions.delete(session)
+    session.link.close('stopped')
+  }
+  return current
+}
+
+async function both(a: Host, b: Host, toB: string[] = [], toA: string[] = []): Promise<[Side, Side]> {
+  const sides: [Side, Side] = [await side(a, b, toB), await side(b, a, toA)]
+  for (const each of sides) await each.peers.start()
+  return sides
+}
+
+function stop(...sides: Side[]): void {
+  for (const each of sides) each.peers.stop()
+}
+
+const pathOf = (each: Side): string => each.peers.pathOf(each.peer)
+const allAre =
+  (path: string, ...sides: Side[]) =>
+  () =>
+    sides.every((each) => pathOf(each) === path)
+
+describe('the path of a session', () => {
+  test('is the LAN, at once, where an address leads there', async () => {
+    const relay = await startRelay()
+    const [a, b] = [await behind(relay, { listen: [TCP] }), await behind(relay, { listen: [TCP] })]
+    const [one, other] = await both(a, b, b.addresses().slice(0, 1), a.addresses().slice(0, 1))
+    await until(allAre('lan', one, other))
+    await sleep(1_500)
+    expect([one.paths, other.paths]).toEqual([['lan'], ['lan']])
+    stop(one, other)
+  })
+
+  test('is a relay first and WebRTC soon, where no address leads', { timeout: 60_000 }, async () => {
+    const relay = await startRelay()
+    const [one, other] = await both(await behind(relay), await behind(relay))
+    await until(() => one.paths[0] === 'relayed' && other.paths[0] === 'relayed')
+    await until(allAre('direct', one, other), 20_000)
+    // The worse connection is closed, and messages go the new way.
+    await until(() => relay.circuits === 0, 10_000)
+    expect([one.sessions.size, other.sessions.size]).toEqual([1, 1])
+    one.send()
+    other.send()
+    await until(() => one.received > 0 && other.received > 0)
+    stop(one, other)
+  })
+
+  test('is the relay again within seconds when the better connection breaks', {
+    timeout: 60_000,
+  }, async () => {
+    const relay = await startRelay()
+    const [one, other] = await both(await behind(relay), await behind(relay))
+    await until(allAre('direct', one, other), 20_000)
+    // WebRTC works no more from here on.
+    one.host.admit(() => false)
+    other.host.admit(() => false)
+    const before = one.paths.length
+    await one.host.disconnect(other.host.id)
+    const broken = performance.now()
+    await until(() => one.paths.length > before && allAre('relayed', one, other)(), 10_000)
+    expect(performance.now() - broken).toBeLessThan(6_000)
+    one.send()
+    await until(() => other.received > 0)
+    stop(one, other)
+  })
+
+  test('moves to the LAN as soon as an address is learned', { timeout: 60_000 }, async () => {
+    const relay = await startRelay()
+    const [a, b] = [await behind(relay), await behind(relay, { listen: [TCP] })]
+    const [one, other] = await both(a, b)
+    await until(allAre('direct', one, other), 20_000)
+    one.peers.remember(one.peer, b.addresses())
+    await until(allAre('lan', one, other), 15_000)
+    await until(() => a.connections().filter(({ id }) => id === b.id).length === 1, 10_000)
+    expect(a.connections().find(({ id }) => id === b.id)?.path).toBe('lan')
+    stop(one, other)
+  })
+
+  test('is none without a relay, and comes with it; a relay that returns is found again', {
+    timeout: 60_000,
+  }, async () => {
+    const relay = await startRelay()
+    const [a, b] = [await startHost({ listen: [] }), await startHost({ listen: [] })]
+    const [one, other] = await both(a, b)
+    await sleep(300)
+    expect([pathOf(one), pathOf(other)]).toEqual(['none', 'none'])
+    const nowhere = { addresses: [`/ip4/127.0.0.1/tcp/1/p2p/${relay.id}`] }
+    for (const host of [a, b]) host.setRelays([nowhere])
+    await until(() => a.relays()[0]?.state === 'unreachable')
+    for (const host of [a, b]) host.setRelays([{ addresses: relay.addresses() }])
+    await until(() => pathOf(one) !== 'none' && pathOf(other) !== 'none', 10_000)
+    stop(one, other)
+  })
+})
+
+test('names that a device tells of itself are passed over', async () => {
+  const [a, b] = [await startHost(), await startHost({ listen: [] })]
+  const one = await side(a, b)
+  const { known } = one.peers['options']
+  expect(one.peers.remember(one.peer, ['/dns4/evil.example/tcp/1', '/dnsaddr/evil.example'])).toBe(false)
+  expect(known.get(one.peer)?.addresses).toEqual([])
+  const plain = `/ip4/127.0.0.1/tcp/9/p2p/${b.id}`
+  expect(one.peers.remember(one.peer, [plain, `${plain}/p2p-circuit/p2p/${b.id}`])).toBe(true)
+  expect(known.get(one.peer)?.addresses).toEqual([plain])
+})
