@@ -218,8 +218,10 @@ export class Libp2pHost implements Host {
   }
 
   addresses(): string[] {
-    const own = this.#node.getMultiaddrs().map((address) => address.toString())
-    return [...own, ...this.#relays.addresses(this.id)]
+    const told = this.#node.getMultiaddrs().map((address) => address.toString())
+    // libp2p keeps public addresses to itself until somebody has confirmed them; there is nobody to ask.
+    const own = this.#transports.listening().map((address) => `${address}/p2p/${this.id}`)
+    return [...new Set([...told, ...own, ...this.#relays.addresses(this.id)])]
   }
 
   /** Answers those who ask whether their connection with us still works. */
