@@ -25,6 +25,11 @@ afterEach(async () => {
   running.clear()
 })
 
+/** Stops it after the test. */
+export function whileRunning(each: { stop(): Promise<void> | void }): void {
+  running.add(each)
+}
+
 export async function startHost(options: Partial<HostOptions> = {}): Promise<Host> {
   const host = await createHost({ privateKey: randomBytes(32), listen: [TCP], lan: false, ...options })
   if ('code' in host) throw new Error(host.sentence)
