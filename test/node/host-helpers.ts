@@ -49,7 +49,8 @@ export async function startRelay(options: Partial<RelayHostOptions> = {}): Promi
 export async function behind(relay: Host, options: Partial<HostOptions> = {}): Promise<Host> {
   const host = await startHost({ listen: [], ...options })
   host.setRelays([{ addresses: relay.addresses() }])
-  await until(() => host.relays()[0]?.circuit === true)
+  // A busy machine may need a second attempt.
+  await until(() => host.relays()[0]?.circuit === true, 30_000)
   return host
 }
 
