@@ -7,8 +7,8 @@ export const BROWSER_TESTS = [
   'test/ui/window*.test.ts',
 ]
 const SIMULATION_TESTS = ['test/simulation/**/*.test.ts']
-/** Real processes of the built product. */
-export const E2E_TESTS = ['test/e2e/**/*.test.ts']
+/** Real processes of the built product, on this computer's network or on one made for the test. */
+export const E2E_TESTS = ['test/e2e/**/*.test.ts', 'test/netlab/**/*.test.ts']
 
 const MINUTE_MS = 60_000
 

@@ -1,7 +1,7 @@
 // @ts-check
 /** The browser that the tests of the window drive. */
-import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
+import { installDebian } from './debian.mjs'
 
 const PLACES = [
   '/usr/bin/chromium',
@@ -26,10 +26,7 @@ function findChromium() {
 export function ensureChromium() {
   const found = findChromium()
   if (found || process.env.KARTOTEKA_CHROMIUM) return found ?? sayMissing()
-  if (process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return sayMissing()
-  process.stderr.write('Installing chromium …\n')
-  apt(['update', '-qq'])
-  apt(['install', '-qq', '-y', '--no-install-recommends', 'chromium'])
+  installDebian(['chromium'])
   return findChromium() ?? sayMissing()
 }
 
@@ -42,11 +39,4 @@ function sayMissing() {
           '(Debian: apt-get install chromium), or name one in KARTOTEKA_CHROMIUM.\n',
   )
   return undefined
-}
-
-/** @param {string[]} args */
-function apt(args) {
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const options = ['-o', 'Acquire::Retries=3', '-o', 'Dpkg::Use-Pty=0']
-  spawnSync('apt-get', [...options, ...args], { env, stdio: ['ignore', 2, 2], timeout: 5 * 60 * 1000 })
 }

@@ -111,7 +111,7 @@ function parseTarget(target: string | string[]): Target | undefined {
 }
 
 /** The open connection with the best path. */
-export function presentConnection(node: Libp2p, id: string | undefined): Connection | undefined {
+function presentConnection(node: Libp2p, id: string | undefined): Connection | undefined {
   if (id === undefined) return undefined
   const open = node.getConnections(peerIdFromString(id)).filter((each) => each.status === 'open')
   return open.sort((a, b) => cost(a) - cost(b))[0]
@@ -141,7 +141,7 @@ export function classify(error: unknown): DialError {
   return dialError('unreachable', error)
 }
 
-export function dialError(code: DialError['code'], cause?: unknown): DialError {
+function dialError(code: DialError['code'], cause?: unknown): DialError {
   const error: DialError = { code, sentence: SENTENCES[code] }
   if (cause !== undefined) error.detail = String(cause)
   return error

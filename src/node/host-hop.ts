@@ -114,7 +114,7 @@ export class Hop {
 }
 
 /** Pauses `from` while what it has brought and `to` has not taken is too much. */
-export function holdBack(from: Stream, to: Stream): void {
+function holdBack(from: Stream, to: Stream): void {
   let held = 0
   let paused = false
   const send = to.send.bind(to)

@@ -34,7 +34,7 @@ export interface SocketLimits {
 export class Transports {
   readonly listenFailures: ListenFailure[] = []
   /** What libp2p hands to transports: the way to add one later. */
-  components: unknown
+  components: { transportManager: { getAddrs(): { toString(): string }[] } } | undefined
   readonly #limits: SocketLimits
   readonly #sockets = new Set<Socket>()
   readonly #byAddress = new Map<string, number>()
@@ -44,7 +44,7 @@ export class Transports {
   }
 
   readonly tcp = (components: TcpComponents): Transport => {
-    this.components = components
+    this.components = components as unknown as NonNullable<Transports['components']>
     return this.#watch(tcp()(components))
   }
 
@@ -55,6 +55,11 @@ export class Transports {
         bufferedAmountPollInterval: WEBSOCKET_POLL_MS,
       })(components),
     )
+
+  /** Where this host listens, with each address of each interface. */
+  listening(): string[] {
+    return this.components?.transportManager.getAddrs().map((address) => address.toString()) ?? []
+  }
 
   /** Ends connections without a first byte: a WebSocket listener overlooks them, and then waits for their end. */
   destroySilentSockets(): void {

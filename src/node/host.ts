@@ -7,28 +7,13 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { Channel, type ChannelOptions } from './frames.js'
-import {
-  isPlainAddress,
-  isRtcAddress,
-  type Path,
-  parseAddress,
-  pathOfAddress,
-  relayedAddress,
-  rtcAddress,
-} from './host-address.js'
-import {
-  ALIVE_PROTOCOL,
-  Alive,
-  answerAlive,
-  RELAY_PATIENCE_MS,
-  RTC_PACE,
-  RTC_PATIENCE_MS,
-} from './host-alive.js'
-import { Circuits, releaseRtc } from './host-circuit.js'
+import { isPlainAddress, isRtcAddress, type Path, parseAddress, pathOfAddress } from './host-address.js'
+import { ALIVE_PROTOCOL, answerAlive, RELAY_PATIENCE_MS, RTC_PATIENCE_MS } from './host-alive.js'
 import { type DialError, type DialOptions, isAccepted, openBy, openStream } from './host-dial.js'
+import { FarPaths } from './host-far.js'
 import { watchInterfaces } from './host-interfaces.js'
 import { createNode } from './host-node.js'
-import { type RelayState, Relays, type RelayTarget } from './host-relays.js'
+import type { RelayState, RelayTarget } from './host-relays.js'
 import { Transports } from './host-transports.js'
 import { type FoundPeer, type Lan, startLan } from './lan.js'
 import { peerIdToPublicKey } from './peer-id.js'
@@ -47,10 +32,6 @@ const STOP_TIMEOUT_MS = 500
 
 /** How often, while stopping, connections that never spoke are ended: nothing else would. */
 const SWEEP_INTERVAL_MS = 50
-
-/** 5 to 8 % of WebRTC dials between two Nodes hang, whatever the network; the next one works. */
-const RTC_DIAL_TIMEOUT_MS = 3_000
-const RTC_DIALS = 3
 
 export type HostLog = (level: 'debug' | 'warn', text: string) => void
 
@@ -176,10 +157,8 @@ export class Libp2pHost implements Host {
   readonly #closed = new Set<(connection: HostConnection, last: boolean) => void>()
   readonly #relayChanged = new Set<(state: RelayState) => void>()
   readonly #networkChanged = new Set<() => void>()
-  readonly #relays: Relays
+  readonly #far: FarPaths
   readonly #unwatch: () => void
-  #circuits: Promise<Circuits> | undefined
-  #isMember: (publicKey: Uint8Array) => boolean = () => false
   #stopping: Promise<void> | undefined
 
   constructor(node: Libp2p, transports: Transports, options: Pick<HostOptions, 'lan' | 'log'>) {
@@ -196,14 +175,9 @@ export class Libp2pHost implements Host {
       const others = node.getConnections(closed.remotePeer).filter((each) => isOpen(each) && each !== closed)
       this.#tell(this.#closed, toHostConnection(closed), others.length === 0)
     })
-    this.#relays = new Relays({
-      node,
-      log: this.#log,
-      circuits: () => this.#loadCircuits(),
-      changed: (state) => this.#tell(this.#relayChanged, state),
-    })
+    this.#far = new FarPaths(node, transports, this.#log, (state) => this.#tell(this.#relayChanged, state))
     this.#unwatch = watchInterfaces(() => {
-      this.#relays.retry()
+      this.#far.relays.retry()
       this.#tell(this.#networkChanged)
     })
     if (options.lan === true) {
@@ -218,8 +192,10 @@ export class Libp2pHost implements Host {
   }
 
   addresses(): string[] {
-    const own = this.#node.getMultiaddrs().map((address) => address.toString())
-    return [...own, ...this.#relays.addresses(this.id)]
+    const told = this.#node.getMultiaddrs().map((address) => address.toString())
+    // libp2p keeps public addresses to itself until somebody has confirmed them; there is nobody to ask.
+    const own = this.#transports.listening().map((address) => `${address}/p2p/${this.id}`)
+    return [...new Set([...told, ...own, ...this.#far.relays.addresses(this.id)])]
   }
 
   /** Answers those who ask whether their connection with us still works. */
@@ -266,14 +242,14 @@ export class Libp2pHost implements Host {
 
   async dialRelayed(id: string, protocol: string, options: DialOptions = {}): Promise<Opened | DialError> {
     return this.#open(`${id} through a relay`, protocol, options, () =>
-      openBy(protocol, options, (signal) => this.#reachRelayed(id, signal)),
+      openBy(protocol, options, (signal) => this.#far.reachRelayed(id, signal)),
     )
   }
 
   async dialRtc(id: string, protocol: string, options: DialOptions = {}): Promise<Opened | DialError> {
     return this.#open(`${id} by WebRTC`, protocol, options, () =>
       openBy(protocol, options, async (signal) => {
-        const connection = await this.#reachRtc(id, signal)
+        const connection = await this.#far.reachRtc(id, signal)
         if (isAccepted(connection, options)) return { connection, reused: false }
         await connection.close()
         throw new Error('no better path any more')
@@ -299,68 +275,16 @@ export class Libp2pHost implements Host {
     }
   }
 
-  async #reachRelayed(id: string, signal: AbortSignal): Promise<{ connection: Connection; reused: boolean }> {
-    const present = this.#relayedConnection(id)
-    if (present !== undefined) return { connection: present, reused: true }
-    const circuits = await this.#loadCircuits()
-    const errors: unknown[] = [new Error('no relay is connected')]
-    for (const relay of this.#relays.connected()) {
-      try {
-        const connection = await circuits.dialCircuit(relayedAddress(relay, id), signal)
-        return { connection, reused: false }
-      } catch (error) {
-        signal.throwIfAborted()
-        errors.push(error)
-      }
-    }
-    throw errors.at(-1)
-  }
-
-  async #reachRtc(id: string, signal: AbortSignal): Promise<Connection> {
-    const circuits = await this.#loadCircuits()
-    for (let left = RTC_DIALS; ; left--) {
-      try {
-        return await this.#tryRtc(circuits, id, signal)
-      } catch (error) {
-        signal.throwIfAborted()
-        if (left <= 1 || !circuits.hasRtc) throw error
-      }
-    }
-  }
-
-  async #tryRtc(circuits: Circuits, id: string, end: AbortSignal): Promise<Connection> {
-    const { connection: relayed } = await this.#reachRelayed(id, end)
-    const relay = relayed.remoteAddr.toString().split('/p2p-circuit')[0] ?? ''
-    const signal = AbortSignal.any([AbortSignal.timeout(RTC_DIAL_TIMEOUT_MS), end])
-    const connection = await circuits.dialRtc(rtcAddress(relay, id), signal)
-    try {
-      // Both sides report a connection before it carries anything.
-      await Alive.open(connection, RTC_PACE, signal, () =>
-        connection.abort(new Error('the connection does not answer')),
-      )
-      return connection
-    } catch (error) {
-      connection.abort(error instanceof Error ? error : new Error(String(error)))
-      throw error
-    }
-  }
-
-  #relayedConnection(id: string): Connection | undefined {
-    return this.#node
-      .getConnections()
-      .find((each) => each.remotePeer.toString() === id && isOpen(each) && pathOf(each) === 'relayed')
-  }
-
   setRelays(relays: RelayTarget[]): void {
-    if (this.#stopping === undefined) this.#relays.set(relays)
+    if (this.#stopping === undefined) this.#far.relays.set(relays)
   }
 
   relays(): RelayState[] {
-    return this.#relays.states()
+    return this.#far.relays.states()
   }
 
   retryRelays(): void {
-    this.#relays.retry()
+    this.#far.relays.retry()
   }
 
   onRelayChanged(callback: (state: RelayState) => void): Unsubscribe {
@@ -372,18 +296,7 @@ export class Libp2pHost implements Host {
   }
 
   admit(isMember: (publicKey: Uint8Array) => boolean): void {
-    this.#isMember = isMember
-  }
-
-  #loadCircuits(): Promise<Circuits> {
-    this.#circuits ??= Circuits.load(this.#transports.components, {
-      log: this.#log,
-      isRelay: (id) => this.#relays.has(id),
-      isMember: (id) => this.#isMember(remoteKey(id)),
-      stunServers: () => this.#relays.stunServers(),
-      reservationLost: (relay) => this.#relays.reservationLost(relay),
-    })
-    return this.#circuits
+    this.#far.isMember = isMember
   }
 
   async disconnect(id: string): Promise<void> {
@@ -432,10 +345,8 @@ export class Libp2pHost implements Host {
     this.#unwatch()
     await this.#lan?.stop()
     await this.#closeChannels()
-    this.#relays.stop()
     for (const channel of this.#channels.keys()) channel.abort(new Error('This device is stopping.'))
-    const circuits = await this.#circuits?.catch(() => undefined)
-    await circuits?.stop()
+    await this.#far.stop()
     const stopped = this.#node.stop()
     const sweep = setInterval(() => this.#transports.destroySilentSockets(), SWEEP_INTERVAL_MS)
     try {
@@ -443,7 +354,7 @@ export class Libp2pHost implements Host {
     } finally {
       clearInterval(sweep)
       this.#transports.destroySockets()
-      if (circuits?.hasRtc) releaseRtc()
+      await this.#far.release()
     }
   }
 

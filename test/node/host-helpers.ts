@@ -25,6 +25,11 @@ afterEach(async () => {
   running.clear()
 })
 
+/** Stops it after the test. */
+export function whileRunning(each: { stop(): Promise<void> | void }): void {
+  running.add(each)
+}
+
 export async function startHost(options: Partial<HostOptions> = {}): Promise<Host> {
   const host = await createHost({ privateKey: randomBytes(32), listen: [TCP], lan: false, ...options })
   if ('code' in host) throw new Error(host.sentence)
@@ -44,7 +49,8 @@ export async function startRelay(options: Partial<RelayHostOptions> = {}): Promi
 export async function behind(relay: Host, options: Partial<HostOptions> = {}): Promise<Host> {
   const host = await startHost({ listen: [], ...options })
   host.setRelays([{ addresses: relay.addresses() }])
-  await until(() => host.relays()[0]?.circuit === true)
+  // A busy machine may need a second attempt.
+  await until(() => host.relays()[0]?.circuit === true, 30_000)
   return host
 }
 

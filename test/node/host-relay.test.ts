@@ -166,7 +166,7 @@ describe('a relay as a host', () => {
     })
   })
 
-  test('150 quick honest connections from one address all get a place', { timeout: 60_000 }, async () => {
+  test('150 quick honest connections from one address all get a place', { timeout: 120_000 }, async () => {
     const relay = await startRelay()
     let circuits = 0
     const client = async (): Promise<void> => {

@@ -1,6 +1,6 @@
 /** Who is dialled by which path, with real hosts over loopback and a driver that only counts. */
 import { describe, expect, test } from 'vitest'
-import { Peers } from '../../src/node/device/peers.js'
+import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
 import type { Link, PeerSession } from '../../src/node/driver.js'
 import type { Host } from '../../src/node/host.js'
 import { toHex } from '../../src/protocol/bytes.js'
@@ -14,6 +14,7 @@ interface Side {
   /** Each path that a session began with. */
   paths: string[]
   sessions: Set<PeerSession>
+  known: Map<string, KnownPeer>
   send(): void
 }
 
@@ -21,7 +22,9 @@ interface Side {
 async function side(host: Host, other: Host, addresses: string[] = []): Promise<Side> {
   const peer = toHex(other.publicKey)
   const sessions = new Set<PeerSession>()
+  const known = new Map<string, KnownPeer>([[peer, { addresses, lastSeen: null }]])
   const current: Side = {
+    known,
     host,
     peer,
     received: 0,
@@ -34,7 +37,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
       host,
       ed: host.publicKey,
       others: () => [other.publicKey],
-      known: new Map([[peer, { addresses, lastSeen: null }]]),
+      known,
       now: () => performance.now(),
       changed: () => {},
       driver: {
@@ -154,10 +157,9 @@ describe('the path of a session', () => {
 test('names that a device tells of itself are passed over', async () => {
   const [a, b] = [await startHost(), await startHost({ listen: [] })]
   const one = await side(a, b)
-  const { known } = one.peers['options']
   expect(one.peers.remember(one.peer, ['/dns4/evil.example/tcp/1', '/dnsaddr/evil.example'])).toBe(false)
-  expect(known.get(one.peer)?.addresses).toEqual([])
+  expect(one.known.get(one.peer)?.addresses).toEqual([])
   const plain = `/ip4/127.0.0.1/tcp/9/p2p/${b.id}`
   expect(one.peers.remember(one.peer, [plain, `${plain}/p2p-circuit/p2p/${b.id}`])).toBe(true)
-  expect(known.get(one.peer)?.addresses).toEqual([plain])
+  expect(one.known.get(one.peer)?.addresses).toEqual([plain])
 })
