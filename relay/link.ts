@@ -166,7 +166,11 @@ export class MailboxLink {
         const held = await store.inventory(practice)
         if (held === 'failed') return this.end('failed')
         const { number } = effect
-        this.take({ kind: 'inventory', number, ...held, quota: this.around.limits.quotaBytes })
+        const now = this.around.wall()
+        // An age, not a moment: the two clocks may differ by years.
+        const waiting = held.waiting.map((each) => ({ ...each, oldest: Math.max(0, now - each.oldest) }))
+        const quota = this.around.limits.quotaBytes
+        this.take({ kind: 'inventory', number, waiting, bytes: held.bytes, quota })
       }
     }
   }

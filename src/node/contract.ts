@@ -113,7 +113,7 @@ const mailboxReport = z.object({
     z.object({
       address: z.string(),
       connected: z.boolean(),
-      /** By recipient's id; `bytes` are padded sizes, `oldest` milliseconds. */
+      /** By recipient's id; `bytes` are padded sizes, `oldest` an age in milliseconds. */
       pending: z.array(heldMail.extend({ recipient: z.string(), name: z.string(), oldest: z.number() })),
       safetyCopy: heldMail,
       record: z.string().nullable(),

@@ -190,6 +190,3 @@ export function padmeBytes(length: number): number {
   const step = 2 ** (exponent - (Math.floor(Math.log2(exponent)) + 1))
   return Math.ceil(length / step) * step
 }
-
-/** What an empty place is, where a log begins. */
-export const NO_CHECK: Uint8Array = new Uint8Array(8)

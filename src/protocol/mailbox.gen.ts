@@ -153,7 +153,7 @@ export interface Waiting {
   recipient: Uint8Array;
   count: number;
   bytes: number;
-  /** Milliseconds by the relay's clock, for display. */
+  /** Age of the oldest in milliseconds, for display. */
   oldest: number;
 }
 

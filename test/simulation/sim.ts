@@ -351,7 +351,7 @@ export class Simulation {
   }
 }
 
-export async function tokensOf(device: SimDevice): Promise<Set<string>> {
+async function tokensOf(device: SimDevice): Promise<Set<string>> {
   return new Set((await device.lines()).join('\n').match(TOKEN) ?? [])
 }
 
