@@ -6,7 +6,7 @@ import { mkdirSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { checkNode, ensureBuilt, ensureInstalled } from './lib/build.mjs'
 
-const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M9', 'M11']
+const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'M9', 'M11']
 
 function usage(sentence) {
   process.stderr.write(
@@ -52,6 +52,7 @@ const { changeApart, firstSync, reconnect } = await import('./bench/meeting.mjs'
 const { disk, keystrokes, longTyping, offlineEdits } = await import('./bench/editing.mjs')
 const { idle, start } = await import('./bench/running.mjs')
 const { deposits } = await import('./bench/mail.mjs')
+const { collect, keystrokesByMail } = await import('./bench/mailbox.mjs')
 const { judge, table, writeTable } = await import('./bench/report.mjs')
 const { comparison } = await import('./bench/peers.mjs')
 
@@ -71,7 +72,7 @@ const BY_SIZE = {
   M7: apart(disk),
   M11: apart(idle),
 }
-const ONCE = { M5: offlineEdits, M7: longTyping, M9: deposits }
+const ONCE = { M4: keystrokesByMail, M5: offlineEdits, M7: longTyping, M8: collect, M9: deposits }
 
 if (values.profile) mkdirSync(values.profile, { recursive: true })
 const bench = new Bench({ runs, profile: values.profile })

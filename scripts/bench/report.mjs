@@ -29,6 +29,7 @@ const GOALS = {
     expectedMet: isIndependent,
   },
   M4: { goal: 'p50 ≤ 2.5 ms; p99 ≤ 15 ms', met: (row) => row.p50 <= 2.5 && row.p99 <= 15 },
+  'M4 mailbox': { goal: 'p50 ≤ 400 ms', met: (row) => row.p50 <= 400 },
   M5: {
     goal: '≤ 400 ms; ≤ 0.35 MB; byte-identical export',
     met: (row) => row.ms <= 400 && row.bytes <= 0.35 * MEGABYTE && row.identical,
@@ -41,6 +42,10 @@ const GOALS = {
   'M7 keystrokes': {
     goal: '≤ 0.3 MB; ≤ 1.5 s of CPU',
     met: (row) => row.bytes <= 0.3 * MEGABYTE && row.cpuMs <= 1500,
+  },
+  M8: {
+    goal: '≤ 0.5 s; relay ≤ 0.1 s of CPU; its disk ≤ 1.5 × the payload; empty afterwards',
+    met: (row) => row.ms <= 500 && row.cpuMs <= 100 && row.ratio <= 1.5,
   },
   M9: {
     goal: '≥ 0.7 × the engine alone; p99 ≤ 10 × the p99 of its flushes',

@@ -128,8 +128,42 @@ describe('usage', () => {
   })
   it('leaves out what comes later', async () => {
     const { out } = await kartoteka(['--help'])
-    for (const later of ['mailbox', 'recovery', 'relay', 'backup', 'carry', 'safety-copy', 'pin '])
-      expect(out).not.toContain(`  ${later}`)
+    for (const later of ['recovery', 'backup', 'safety-copy', 'pin ']) expect(out).not.toContain(`  ${later}`)
+  })
+})
+
+describe('the cloud mailbox', () => {
+  it('goes on and off', async () => {
+    expect(await json('mailbox', 'on', '/dns4/r/tcp/1/p2p/a', '/dns4/s/tcp/1/p2p/b')).toMatchObject({
+      code: 0,
+      value: { ok: true },
+    })
+    expect(await json('mailbox', 'off')).toMatchObject({ code: 0 })
+    expect(devices.flatMap(({ calls }) => calls)).toEqual(
+      expect.arrayContaining(['mailbox on /dns4/r/tcp/1/p2p/a /dns4/s/tcp/1/p2p/b', 'mailbox off']),
+    )
+    expect(devices.every(({ options }) => options.network)).toBe(true)
+  })
+  it('shows what is held, in text and as the contract has it', async () => {
+    const { out } = await kartoteka(['mailbox', 'show'])
+    expect(out).toContain('for Laptop  3 items  1.5 kB  oldest 2 hours')
+    const { value } = await json('mailbox', 'show')
+    expect(value).toMatchObject({
+      pendingTotal: 3,
+      relays: [{ safetyCopy: { count: 0, bytes: 0 }, record: null }],
+    })
+  })
+  it('is carried by file, out and in', async () => {
+    const path = join(folder, 'stick')
+    expect(await json('carry', 'out', path)).toMatchObject({ code: 0, value: { bytes: 7 } })
+    expect(readFileSync(path, 'utf8')).toBe('carried')
+    const { code, value } = await json('carry', 'in', path)
+    expect({ code, value }).toEqual({ code: 0, value: { envelopes: 1, taken: 1, received: 2 } })
+    expect(devices.at(-1)?.calls).toEqual(
+      expect.arrayContaining(['carry in carried false', 'carry in  true']),
+    )
+    const missing = await json('carry', 'in', join(folder, 'nothing'))
+    expect(missing.value.error.sentence).toMatch(/no such file/)
   })
 })
 
