@@ -20,12 +20,13 @@ export async function admitRuns(
   const drafts = new Map<string, CaseDraft>()
   const accepted: AcceptedRun[] = []
   const tips = new Map<LogId, StoredLog>()
-  for (const run of runs) {
-    const log = tips.get(run.log) ?? replica.logs.get(run.log) ?? fresh.get(run.log)
+  for (const given of runs) {
+    const log = tips.get(given.log) ?? replica.logs.get(given.log) ?? fresh.get(given.log)
     if (!log) {
-      outcome.refused.push(`${run.log}: unknown log`)
+      outcome.refused.push(`${given.log}: unknown log`)
       continue
     }
+    const run = behind(given, log.seq)
     const verdict = judgeRun(replica.natives, replica.options.practice, log, run)
     switch (verdict.kind) {
       case 'known':
@@ -51,6 +52,13 @@ export async function admitRuns(
   }
   if (accepted.length > 0) await commitRuns(replica, accepted, drafts, from)
   return outcome
+}
+
+/** What of a run lies behind the held head. Its signature proves that it follows it. [A1] */
+function behind(run: ChangeRun, seq: number): ChangeRun {
+  const known = seq - run.from
+  if (known <= 0 || known >= run.changes.length) return run
+  return { ...run, from: seq, changes: run.changes.slice(known) }
 }
 
 /** Authentic changes advance even where the case is damaged here; they wait in it. [A4] */

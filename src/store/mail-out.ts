@@ -1,5 +1,6 @@
 /** What goes into letters: retained changes with the ends of their ranges, and whole states part by part. */
 
+import type { ChangeRun } from '../protocol/door.js'
 import type { States } from '../protocol/envelope.gen.js'
 import type { LetterBody, LogRange } from '../protocol/envelope.js'
 import { itemMessages } from '../protocol/items.js'
@@ -26,7 +27,8 @@ export interface ChangesLetter {
 
 /** Changes after `from`, about LETTER_BYTES of them. */
 export async function changesLetter(replica: Replica, from: Map<LogId, number>): Promise<ChangesLetter> {
-  const { runs, openings, reached, pruned } = await readChanges(replica, from, LETTER_BYTES)
+  const { runs: single, openings, reached, pruned } = await readChanges(replica, from, LETTER_BYTES)
+  const runs = joined(single)
   const ranges: LogRange[] = []
   for (const [log, to] of reached) {
     const start = from.get(log) ?? 0
@@ -41,6 +43,22 @@ export async function changesLetter(replica: Replica, from: Map<LogId, number>):
   const value = { openings: openings.map(openingToWire), runs: runs.map(runToWire) }
   return { body: { $case: 'changes', value }, ranges, pruned }
 }
+
+/** Neighbouring runs of one log as one: the last signature covers them all, and a letter has one signature for many. */
+function joined(runs: ChangeRun[]): ChangeRun[] {
+  const out: ChangeRun[] = []
+  for (const run of runs) {
+    const last = out[out.length - 1]
+    const follows = last?.log === run.log && last.from + last.changes.length === run.from
+    if (last && follows && run.signature.length > 0 && last.changes.length + run.changes.length <= MAX_JOINED)
+      out[out.length - 1] = { ...last, changes: [...last.changes, ...run.changes], signature: run.signature }
+    else out.push(run)
+  }
+  return out
+}
+
+/** Changes under one signature in a letter: far below what a door accepts. */
+const MAX_JOINED = 512
 
 async function checkAt(replica: Replica, log: LogId, seq: number): Promise<Uint8Array> {
   const held = replica.logs.get(log)

@@ -217,7 +217,7 @@ describe('live changes', () => {
 })
 
 describe('[X5] the window', () => {
-  const big = newLog(60, 64 * 1024)
+  const big = newLog(120, 64 * 1024)
 
   /** Answers every read with one change of 64 KB; counts what is on its way. */
   function pour(machine: Machine): { sent: number; runs: number } {
@@ -245,7 +245,7 @@ describe('[X5] the window', () => {
     expect(first.sent + second.sent - 300 * 1024).toBeLessThan(WINDOW_BYTES + 70 * 1024)
     machine.receive(ack(first.sent + second.sent))
     const third = pour(machine)
-    expect(first.runs + second.runs + third.runs).toBe(60)
+    expect(first.runs + second.runs + third.runs).toBe(120)
     machine.receive(ack(first.sent + second.sent + third.sent))
     expect(machine.session.isSending).toBe(false)
   })
@@ -261,7 +261,7 @@ describe('[X5] the window', () => {
     const machine = planned(10, 10)
     const live = log.branch(10)
     let sent = 0
-    for (let at = 10; at < 120; at++) {
+    for (let at = 10; at < 240; at++) {
       live.add(change({ at, payload: new Uint8Array(64 * 1024) }))
       machine.step({ type: 'grown', runs: [grown(live, at)], caseKeys: [], from: undefined })
       for (const { bytes } of machine.effects('send')) sent += bytes.length
