@@ -118,9 +118,8 @@ export interface StatementRow {
 /** A transfer of whole states that comes by mail: which parts are in. */
 export interface MailSetRow {
   target: TargetRow[];
-  parts: number[];
-  /** How many there are; 0 until the last one came. */
-  count: number;
+  /** How many of its parts are in: always the first ones. */
+  parts: number;
   /** Content beyond the target came, or may have: a scan decides. */
   beyond: boolean;
   number: number;
@@ -1332,7 +1331,7 @@ export const StatementRow: MessageFns<StatementRow> = {
 };
 
 function createBaseMailSetRow(): MailSetRow {
-  return { target: [], parts: [], count: 0, beyond: false, number: 0, openings: [], slot: 0, stretches: [] };
+  return { target: [], parts: 0, beyond: false, number: 0, openings: [], slot: 0, stretches: [] };
 }
 
 export const MailSetRow: MessageFns<MailSetRow> = {
@@ -1340,30 +1339,23 @@ export const MailSetRow: MessageFns<MailSetRow> = {
     for (const v of message.target) {
       TargetRow.encode(v!, writer.uint32(10).fork()).join();
     }
-    if (message.parts.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.parts) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    if (message.count !== 0) {
-      writer.uint32(24).uint32(message.count);
+    if (message.parts !== 0) {
+      writer.uint32(16).uint32(message.parts);
     }
     if (message.beyond !== false) {
-      writer.uint32(32).bool(message.beyond);
+      writer.uint32(24).bool(message.beyond);
     }
     if (message.number !== 0) {
-      writer.uint32(40).uint32(message.number);
+      writer.uint32(32).uint32(message.number);
     }
     for (const v of message.openings) {
-      OpeningRow.encode(v!, writer.uint32(50).fork()).join();
+      OpeningRow.encode(v!, writer.uint32(42).fork()).join();
     }
     if (message.slot !== 0) {
-      writer.uint32(56).uint32(message.slot);
+      writer.uint32(48).uint32(message.slot);
     }
     if (message.stretches.length !== 0) {
-      writer.uint32(66).fork();
+      writer.uint32(58).fork();
       for (const v of message.stretches) {
         writer.uint32(v);
       }
@@ -1394,29 +1386,19 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             continue;
           }
           case 2: {
-            if (tag === 16) {
-              message.parts.push(reader.uint32());
-
-              continue;
+            if (tag !== 16) {
+              break;
             }
 
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.parts.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
+            message.parts = reader.uint32();
+            continue;
           }
           case 3: {
             if (tag !== 24) {
               break;
             }
 
-            message.count = reader.uint32();
+            message.beyond = reader.bool();
             continue;
           }
           case 4: {
@@ -1424,41 +1406,33 @@ export const MailSetRow: MessageFns<MailSetRow> = {
               break;
             }
 
-            message.beyond = reader.bool();
-            continue;
-          }
-          case 5: {
-            if (tag !== 40) {
-              break;
-            }
-
             message.number = reader.uint32();
             continue;
           }
-          case 6: {
-            if (tag !== 50) {
+          case 5: {
+            if (tag !== 42) {
               break;
             }
 
             message.openings.push(OpeningRow.decode(reader, reader.uint32()));
             continue;
           }
-          case 7: {
-            if (tag !== 56) {
+          case 6: {
+            if (tag !== 48) {
               break;
             }
 
             message.slot = reader.uint32();
             continue;
           }
-          case 8: {
-            if (tag === 64) {
+          case 7: {
+            if (tag === 56) {
               message.stretches.push(reader.uint32());
 
               continue;
             }
 
-            if (tag === 66) {
+            if (tag === 58) {
               const end2 = reader.uint32() + reader.pos;
               while (reader.pos < end2) {
                 message.stretches.push(reader.uint32());
