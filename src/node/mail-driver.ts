@@ -382,7 +382,8 @@ export class MailDriver {
   /** [L8] */
   private async seekLeft(session: RelaySession): Promise<void> {
     const { replica, statements, driver } = this.options
-    const left = session.machine.leftFor(toHex(replica.options.device.ed))
+    const self = replica.options.device.ed
+    const left = session.machine.leftFor(toHex(self), statements.of(self)?.counter ?? 0)
     const isMissing = [...left].some(([id, seq]) => {
       const log = replica.logs.get(id)
       return Math.min(seq, log?.cut?.seq ?? seq) > (log?.seq ?? 0)

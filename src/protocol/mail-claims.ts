@@ -32,9 +32,8 @@ export class LeftClaims {
     this.counters.set(device, Math.max(counter, this.counters.get(device) ?? 0))
   }
 
-  /** For one recipient: how far each log reaches with what others have left. */
-  for(recipient: string): Map<LogId, number> {
-    const newest = this.counters.get(recipient) ?? 0
+  /** For one recipient, whose newest word is `newest`: how far each log reaches with what others have left. */
+  for(recipient: string, newest = this.counters.get(recipient) ?? 0): Map<LogId, number> {
     const most = new Map<LogId, number>()
     for (const claims of this.said.values()) {
       const claim = claims.get(recipient)

@@ -225,8 +225,8 @@ export class MailSession {
   }
 
   /** How far I would hold each log with everything that the others say they left for me. */
-  leftFor(self: string): Map<string, number> {
-    return this.claims.for(self)
+  leftFor(self: string, counter: number): Map<string, number> {
+    return this.claims.for(self, counter)
   }
 
   /** Envelopes that came and are not worked in yet. */

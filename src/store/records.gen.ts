@@ -118,8 +118,6 @@ export interface StatementRow {
 /** A transfer of whole states that comes by mail: which parts are in. */
 export interface MailSetRow {
   target: TargetRow[];
-  /** How many of its parts are in: always the first ones. */
-  parts: number;
   /** Content beyond the target came, or may have: a scan decides. */
   beyond: boolean;
   number: number;
@@ -127,6 +125,8 @@ export interface MailSetRow {
   /** Where the target's checks lie, and how many stretches of each target log have come. */
   slot: number;
   stretches: number[];
+  /** How many of its parts are in: always the first ones. */
+  parts: number;
 }
 
 export interface OpeningRow {
@@ -1331,7 +1331,7 @@ export const StatementRow: MessageFns<StatementRow> = {
 };
 
 function createBaseMailSetRow(): MailSetRow {
-  return { target: [], parts: 0, beyond: false, number: 0, openings: [], slot: 0, stretches: [] };
+  return { target: [], beyond: false, number: 0, openings: [], slot: 0, stretches: [], parts: 0 };
 }
 
 export const MailSetRow: MessageFns<MailSetRow> = {
@@ -1339,27 +1339,27 @@ export const MailSetRow: MessageFns<MailSetRow> = {
     for (const v of message.target) {
       TargetRow.encode(v!, writer.uint32(10).fork()).join();
     }
-    if (message.parts !== 0) {
-      writer.uint32(16).uint32(message.parts);
-    }
     if (message.beyond !== false) {
-      writer.uint32(24).bool(message.beyond);
+      writer.uint32(32).bool(message.beyond);
     }
     if (message.number !== 0) {
-      writer.uint32(32).uint32(message.number);
+      writer.uint32(40).uint32(message.number);
     }
     for (const v of message.openings) {
-      OpeningRow.encode(v!, writer.uint32(42).fork()).join();
+      OpeningRow.encode(v!, writer.uint32(50).fork()).join();
     }
     if (message.slot !== 0) {
-      writer.uint32(48).uint32(message.slot);
+      writer.uint32(56).uint32(message.slot);
     }
     if (message.stretches.length !== 0) {
-      writer.uint32(58).fork();
+      writer.uint32(66).fork();
       for (const v of message.stretches) {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.parts !== 0) {
+      writer.uint32(72).uint32(message.parts);
     }
     return writer;
   },
@@ -1385,54 +1385,46 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             message.target.push(TargetRow.decode(reader, reader.uint32()));
             continue;
           }
-          case 2: {
-            if (tag !== 16) {
-              break;
-            }
-
-            message.parts = reader.uint32();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
+          case 4: {
+            if (tag !== 32) {
               break;
             }
 
             message.beyond = reader.bool();
             continue;
           }
-          case 4: {
-            if (tag !== 32) {
+          case 5: {
+            if (tag !== 40) {
               break;
             }
 
             message.number = reader.uint32();
             continue;
           }
-          case 5: {
-            if (tag !== 42) {
+          case 6: {
+            if (tag !== 50) {
               break;
             }
 
             message.openings.push(OpeningRow.decode(reader, reader.uint32()));
             continue;
           }
-          case 6: {
-            if (tag !== 48) {
+          case 7: {
+            if (tag !== 56) {
               break;
             }
 
             message.slot = reader.uint32();
             continue;
           }
-          case 7: {
-            if (tag === 56) {
+          case 8: {
+            if (tag === 64) {
               message.stretches.push(reader.uint32());
 
               continue;
             }
 
-            if (tag === 58) {
+            if (tag === 66) {
               const end2 = reader.uint32() + reader.pos;
               while (reader.pos < end2) {
                 message.stretches.push(reader.uint32());
@@ -1442,6 +1434,14 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             }
 
             break;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.parts = reader.uint32();
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

@@ -5,6 +5,9 @@
  */
 import { toHex } from '../../src/protocol/bytes.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
+import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
+import { keys } from '../../src/store/keyspace.js'
+import { LogRow } from '../../src/store/records.gen.js'
 import type { Rows } from '../support/disk.js'
 import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
 import type { SimDevice } from '../support/world.js'
@@ -23,6 +26,7 @@ const EVILS: Evil[] = ['drop', 'withhold', 'repeat', 'reorder', 'flip']
 
 class MailSimulation extends Simulation {
   private readonly copies = new Map<SimRelay, Rows>()
+  private readonly broken = new Set<string>()
 
   constructor(
     seed: number,
@@ -41,7 +45,44 @@ class MailSimulation extends Simulation {
 
   override async run(): Promise<SimResult> {
     for (let at = 0; at < this.mailOptions.relays; at++) await this.mailWorld.addRelay()
-    return super.run()
+    this.mailWorld.onMail = (device, bytes) => this.overhear(device, bytes)
+    const result = await super.run()
+    return { ...result, problems: [...result.problems, ...this.broken] }
+  }
+
+  /** What every acknowledgement must keep, looked at in the moment it leaves. */
+  private overhear(device: MailDevice, bytes: Uint8Array): void {
+    const frame = decodeMailFrame(bytes)
+    if (frame?.$case !== 'ack' || frame.value.notice.length === 0) return
+    const letter = device.mail.office.open(frame.value.notice)
+    const statement = letter?.body.$case === 'word' ? letter.body.value.statement : undefined
+    if (!statement) return void this.broken.add(`${device.name} acknowledged without a statement`)
+    const stated = new Map(statement.frontier.map(({ log, seq }) => [toHex(log), seq]))
+    for (const [log, seq] of stated) {
+      const held = device.replica.logs.get(log)
+      if (held && held.seq >= seq && durableSeq(device, log) < seq)
+        this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${seq} before it was durable`)
+    }
+    const unusable = new Set(statement.unusable.map(toHex))
+    for (const id of frame.value.ids.map(toHex)) if (!unusable.has(id)) this.covered(device, id, stated)
+  }
+
+  /** Mail that is acknowledged and not called unusable is covered by what is stated, as its sender understands it. */
+  private covered(device: MailDevice, id: string, stated: ReadonlyMap<string, number>): void {
+    const others = this.mailWorld.mailDevices.filter((other) => other !== device && other.alive)
+    const sessions = others.flatMap(({ mail }) => [...mail.sessions.values()])
+    const live = sessions.flatMap(({ ledger }) => ledger.row(toHex(device.ed)).live)
+    const mail = live.find(({ ids }) => ids.length === 1 && toHex(ids[0]!) === id)
+    for (const { log, to } of mail?.ranges ?? []) {
+      const isWhole = !this.isForked && !device.replica.logs.get(log)?.cut
+      if (isWhole && (stated.get(log) ?? 0) < to)
+        this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${to} and states ${stated.get(log)}`)
+    }
+  }
+
+  /** A folder came back, so that some log may have two branches. */
+  private get isForked(): boolean {
+    return (this.stats.rollback ?? 0) > 0
   }
 
   protected override async chaos(): Promise<void> {
@@ -230,6 +271,14 @@ class MailSimulation extends Simulation {
     }
     return true
   }
+}
+
+/** How far a power cut now would leave a log. */
+function durableSeq(device: MailDevice, log: string): number {
+  const key = keys.log(log)
+  const stored = device.disk.durable(key)
+  const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }
+  return stored ? LogRow.decode(db.unseal(key, stored)).seq : 0
 }
 
 const HEAL_ROUNDS = 12

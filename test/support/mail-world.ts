@@ -142,6 +142,8 @@ export class MailWorld extends World {
   readonly mailDevices: MailDevice[] = []
   readonly relays: SimRelay[] = []
   readonly mailWires: MailWire[] = []
+  /** Sees every message to a relay as it leaves. */
+  onMail: ((device: MailDevice, bytes: Uint8Array) => void) | undefined
 
   override async add(name: string): Promise<MailDevice> {
     const random = (length: number) => this.random.bytes(length)
@@ -178,7 +180,11 @@ export class MailWorld extends World {
     )
     wire.session = await device.mail.connect({
       relay: relay.ed,
-      send: (lane, bytes) => void (wire.open && wire.toRelay.push({ lane, bytes })),
+      send: (lane, bytes) => {
+        if (!wire.open) return
+        this.onMail?.(device, bytes)
+        wire.toRelay.push({ lane, bytes })
+      },
       close: () => this.cutMail(wire),
     })
     return wire
