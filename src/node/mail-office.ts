@@ -73,9 +73,19 @@ export interface HeardWord {
   healed: boolean
 }
 
+interface Dispute {
+  /** Where the log was cut when this began: another cut settles it. */
+  cut: number | undefined
+  /** Where others have claimed another branch: who holds no more than that must find a check of mine there. */
+  places: Set<number>
+}
+
+/** Places of one log that are shown besides its ladder: the newest claims of a few devices. */
+const MAX_PLACES = 16
+
 export class MailOffice {
-  /** Logs of which others hold another branch, and where each was cut then: my words show some of their checks. */
-  private readonly disputed = new Map<LogId, number | undefined>()
+  /** Logs of which others hold another branch: my words show some of their checks. */
+  private readonly disputed = new Map<LogId, Dispute>()
 
   constructor(private readonly options: OfficeOptions) {}
 
@@ -160,8 +170,8 @@ export class MailOffice {
     const ladder = claimsFromWire(word.ladder) ?? []
     const contradicted = await this.contradicted(claimsFromWire(statement.frontier) ?? [], ladder)
     let isDisputed = false
-    for (const log of contradicted) {
-      if (this.dispute(log)) isDisputed = true
+    for (const [log, place] of contradicted) {
+      if (this.dispute(log, place)) isDisputed = true
       const rungs = ladder.filter((rung) => rung.log === log)
       if (rungs.length > 0 && (await this.cutByLadder(log, rungs))) healed = true
     }
@@ -178,26 +188,31 @@ export class MailOffice {
   }
 
   /** Logs of which a word shows another branch: by its claims, or, where these are ahead of mine, by its ladder. */
-  private async contradicted(claims: LogClaim[], ladder: LogClaim[]): Promise<Set<LogId>> {
+  private async contradicted(claims: LogClaim[], ladder: LogClaim[]): Promise<Map<LogId, number>> {
     const { replica } = this.options
-    const logs = new Set<LogId>()
+    const logs = new Map<LogId, number>()
     for (const { claim, verdict } of await replica.judge(claims)) {
       if (verdict === 'ahead' && claim.log === replica.liveLog) replica.leaveLog()
-      if (verdict === 'fork') logs.add(claim.log)
+      if (verdict === 'fork') logs.set(claim.log, claim.seq)
     }
     for (const { log, seq, check } of ladder) {
       const mine = await replica.logs.checkAt(log, seq)
-      if (mine && !equalBytes(mine, check)) logs.add(log)
+      if (mine && !equalBytes(mine, check)) logs.set(log, seq)
     }
     return logs
   }
 
   /** True if that is new. */
-  private dispute(log: LogId): boolean {
+  private dispute(log: LogId, place?: number): boolean {
     const held = this.options.replica.logs.get(log)
-    if (!held || (this.disputed.has(log) && this.disputed.get(log) === held.cut?.seq)) return false
-    this.disputed.set(log, held.cut?.seq)
-    return true
+    if (!held) return false
+    const known = this.disputed.get(log)
+    const dispute =
+      known && known.cut === held.cut?.seq ? known : { cut: held.cut?.seq, places: new Set<number>() }
+    this.disputed.set(log, dispute)
+    const isNew = dispute !== known || (place !== undefined && !dispute.places.has(place))
+    if (place !== undefined) dispute.places = new Set([...dispute.places, place].slice(-MAX_PLACES))
+    return isNew
   }
 
   /** Another branch of a log is told by some of its checks: cut at the highest that both hold. */
@@ -270,10 +285,10 @@ export class MailOffice {
   private async ladders(): Promise<LogClaim[]> {
     const { replica } = this.options
     const ladder: LogClaim[] = []
-    for (const [log, cut] of this.disputed) {
+    for (const [log, { cut, places }] of this.disputed) {
       // A cut that has fallen since has settled it.
       if (replica.logs.get(log)?.cut?.seq !== cut) this.disputed.delete(log)
-      else for (const rung of await ladderOf(replica, log)) ladder.push({ log, ...rung })
+      else for (const rung of await ladderOf(replica, log, places)) ladder.push({ log, ...rung })
     }
     return ladder
   }

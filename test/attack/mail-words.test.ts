@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { leftToWire } from '../../src/node/mail-office.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { MAX_NOTICE_BYTES } from '../../src/protocol/mailbox-limits.js'
+import { cutLog } from '../../src/store/healing.js'
 import { prune } from '../../src/store/pruning.js'
 import { create, MailBench, phone } from '../support/mail-bench.js'
 import type { MailDevice, SimRelay } from '../support/mail-world.js'
@@ -89,27 +90,59 @@ test('a word that grows too large for a relay is shortened, and says what it hol
   expect((await b.mail.office.hearNotice(a.ed, word))?.fresh).toBe(true)
 })
 
-test('two branches of a log whose author is gone, one of them known only as whole states, are healed by mail', async () => {
+/** Two branches of a log of c, which is gone: a holds the shorter one, b the longer, and retains nothing of it. */
+async function branch(): Promise<string> {
   const c = await world.add('c')
   await create(c, ['one'])
   await phone(c, 'one', '1')
+  const log = c.replica.liveLog!
   const old = await world.copy(c)
   await phone(c, 'one', '2')
   await meet(c, a)
   await world.restore(c, old)
-  await phone(c, 'one', '3')
-  await phone(c, 'one', '4')
-  await phone(c, 'one', '5')
+  for (const text of ['3', '4', '5']) await phone(c, 'one', text)
   await meet(c, b)
   await world.die(c)
-  // b retains nothing of it, as after whole states.
   await prune(b.replica, [], 0)
+  return log
+}
+
+test('two branches of a log whose author is gone are healed by mail', async () => {
+  await branch()
   for (let round = 0; round < 6; round++)
     for (const device of [a, b]) await world.online(relay, [device], 20_000, 500)
-  expect(b.failures).toEqual([])
-  expect(a.failures).toEqual([])
+  expect([...a.failures, ...b.failures]).toEqual([])
   expect(await b.lines()).toEqual(await a.lines())
   expect(b.replica.digest()).toEqual(a.replica.digest())
+})
+
+test('a ladder cuts a branch that is longer than the one held here', async () => {
+  const log = await branch()
+  const tell = async (from: MailDevice, to: MailDevice) =>
+    to.mail.office.hearNotice(from.ed, (await from.mail.office.writeWord([], new Uint8Array(16)))!)
+  expect(await tell(a, b)).toMatchObject({ isDisputed: true, healed: false })
+  expect(await tell(b, a)).toMatchObject({ healed: true })
+  expect(await tell(a, b)).toMatchObject({ healed: true })
+  expect(a.replica.logs.get(log)!.cut).toEqual(b.replica.logs.get(log)!.cut)
+  expect(a.replica.logs.get(log)!.cut!.seq).toBe(2)
+})
+
+test('two cuts of one log on different branches are settled by a ladder', async () => {
+  const log = await branch()
+  for (const [device, seq] of [
+    [a, 3],
+    [b, 4],
+  ] as const)
+    await cutLog(device.replica, log, seq, (await device.replica.logs.checkAt(log, seq))!)
+  for (let round = 0; round < 3; round++) {
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const)
+      await to.mail.office.hearNotice(from.ed, (await from.mail.office.writeWord([], new Uint8Array(16)))!)
+  }
+  expect(a.replica.logs.get(log)!.cut!.seq).toBeLessThanOrEqual(2)
+  expect(b.replica.logs.get(log)!.cut).toEqual(a.replica.logs.get(log)!.cut)
 })
 
 test('words in dispute answer each other only while they bring something new', async () => {
