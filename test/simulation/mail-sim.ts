@@ -17,9 +17,11 @@ export interface MailSimOptions extends SimOptions {
   relays: number
   /** Relays that withhold, repeat, reorder, damage, and claim to hold what they drop. */
   evil: boolean
+  /** Devices also meet each other. */
+  direct: boolean
 }
 
-export const MAIL_DEFAULTS: MailSimOptions = { ...DEFAULTS, steps: 120, relays: 1, evil: true }
+export const MAIL_DEFAULTS: MailSimOptions = { ...DEFAULTS, steps: 120, relays: 1, evil: true, direct: true }
 
 type Evil = 'drop' | 'withhold' | 'repeat' | 'reorder' | 'flip'
 const EVILS: Evil[] = ['drop', 'withhold', 'repeat', 'reorder', 'flip']
@@ -90,7 +92,8 @@ class MailSimulation extends Simulation {
     const roll = random()
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
-    if (roll < 0.16) return this.connectMail(device, relay)
+    if (roll < 0.06) return this.connectMail(device, relay)
+    if (roll < 0.26) return this.visit(device, relay)
     if (roll < 0.42) return this.deliverMail(random.int(1, 16))
     if (roll < 0.46) return this.cutMailSome()
     if (roll < 0.48) return this.crashRelay(relay)
@@ -110,6 +113,33 @@ class MailSimulation extends Simulation {
     if (!device.collects || this.wireOf(device, relay)) return
     this.note(`mail ${device.name}`)
     await this.mailWorld.connectMail(device, relay)
+  }
+
+  /** Some seconds at a relay with everything that comes of it, unless the connection breaks in between. */
+  private async visit(device: MailDevice, relay: SimRelay): Promise<void> {
+    const { random, clock } = this.mailWorld
+    await this.connectMail(device, relay)
+    const wire = this.wireOf(device, relay)
+    if (!wire) return
+    const rounds = random.int(3, 14)
+    this.note(`visit ${device.name} ${rounds}`)
+    for (let round = 0; round < rounds && wire.open; round++) {
+      clock.pass(random.pick([100, 300, 900]))
+      relay.core.tick()
+      for (let moved = true; moved && wire.open; ) {
+        moved = false
+        for (const toDevice of [true, false])
+          while (wire.open && this.mailWorld.deliverMail(wire, toDevice)) moved = true
+        await this.mailWorld.settle(3)
+        if (random() < 0.02) this.mailWorld.cutMail(wire)
+      }
+    }
+    if (random() < 0.7) this.mailWorld.cutMail(wire)
+  }
+
+  protected override async connect(device: SimDevice): Promise<void> {
+    if (this.mailOptions.direct) return super.connect(device)
+    return this.visit(device as MailDevice, this.mailWorld.random.pick(this.mailWorld.relays))
   }
 
   private async deliverMail(count: number): Promise<void> {
@@ -284,6 +314,6 @@ function durableSeq(device: MailDevice, log: string): number {
 const HEAL_ROUNDS = 12
 
 export async function simulateMail(seed: number, options: Partial<MailSimOptions> = {}): Promise<SimResult> {
-  const merged = { ...MAIL_DEFAULTS, relays: 1 + (seed % 2), ...options }
+  const merged = { ...MAIL_DEFAULTS, relays: 1 + (seed % 2), direct: seed % 4 < 2, ...options }
   return runToEnd(new MailSimulation(seed, merged))
 }
