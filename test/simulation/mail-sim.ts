@@ -24,7 +24,8 @@ export interface MailSimOptions extends SimOptions {
 export const MAIL_DEFAULTS: MailSimOptions = { ...DEFAULTS, steps: 120, relays: 1, evil: true, direct: true }
 
 type Evil = 'drop' | 'withhold' | 'repeat' | 'reorder' | 'flip'
-const EVILS: Evil[] = ['drop', 'withhold', 'repeat', 'reorder', 'flip']
+/** Dropping is the worst, and the likeliest. */
+const EVILS: Evil[] = ['drop', 'drop', 'withhold', 'repeat', 'reorder', 'flip']
 
 class MailSimulation extends Simulation {
   private readonly copies = new Map<SimRelay, Rows>()
@@ -96,12 +97,15 @@ class MailSimulation extends Simulation {
     if (roll < 0.26) return this.visit(device, relay)
     if (roll < 0.42) return this.deliverMail(random.int(1, 16))
     if (roll < 0.46) return this.cutMailSome()
-    if (roll < 0.48) return this.crashRelay(relay)
+    if (roll < 0.475) return this.crashRelay(relay)
     if (roll < 0.49) return this.copyRelay(relay)
-    if (roll < 0.5) return this.restoreRelay(relay)
+    if (roll < 0.505) return this.restoreRelay(relay)
     if (roll < 0.52) return this.toggle(device)
     if (roll < 0.55 && this.mailOptions.evil) return this.turnEvil(relay)
-    if (roll < 0.6) return this.passMail(random.pick([300, 1_500, 4_500, 15_000]))
+    if (roll < 0.58) return this.restart(device)
+    if (roll < 0.6 && this.mailOptions.rollbacks) return this.rollBack(device)
+    if (roll < 0.615) return this.expire(relay)
+    if (roll < 0.65) return this.passMail(random.pick([300, 1_500, 4_500, 15_000]))
     return super.chaos()
   }
 
@@ -175,6 +179,11 @@ class MailSimulation extends Simulation {
     if (!rows) return
     this.note('relayrestore')
     await relay.restore(rows)
+  }
+
+  private async expire(relay: SimRelay): Promise<void> {
+    this.note('expire')
+    await relay.expire()
   }
 
   /** The cloud mailbox on and off again. */

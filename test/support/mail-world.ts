@@ -4,6 +4,7 @@
  */
 import { RelayCore } from '../../relay/core.js'
 import { openLevelStore } from '../../relay/store/level-store.js'
+import type { MailStore } from '../../relay/store/mail-store.js'
 import type { MarkFile } from '../../relay/store/marks.js'
 import type { DriverOptions } from '../../src/node/driver.js'
 import { MailDriver, type RelaySession } from '../../src/node/mail-driver.js'
@@ -90,6 +91,7 @@ export class SimRelay {
   private stamp = 0
   readonly ed: Uint8Array
   core!: RelayCore
+  private store!: MailStore
   meddle: Meddling | undefined
 
   constructor(readonly world: MailWorld) {
@@ -108,7 +110,8 @@ export class SimRelay {
     }
     const random = (length: number) => world.random.bytes(length)
     const db = this.disk.db as never
-    const store = await openLevelStore({ db, marks, natives: nodeNatives, random })
+    this.store = await openLevelStore({ db, marks, natives: nodeNatives, random })
+    const { store } = this
     const clock = { monotonic: () => world.clock.now, wall: () => world.clock.now }
     this.core = new RelayCore({ store, natives: nodeNatives, clock })
   }
@@ -118,6 +121,11 @@ export class SimRelay {
     for (const wire of [...this.world.mailWires]) if (wire.relay === this) this.world.cutMail(wire)
     await this.disk.crash(kept)
     await this.boot()
+  }
+
+  /** Its clock is ten years ahead for a moment: everything that waits has expired. */
+  async expire(): Promise<void> {
+    await this.store.expire(Number.MAX_SAFE_INTEGER)
   }
 
   /** Its folder comes back as it was. The marks beside it are of a later start. */
