@@ -168,6 +168,8 @@ export class Driver {
   tookMail(advanced: boolean): void {
     this.announcements.noteDoubts()
     this.announcements.touched()
+    // What is in doubt is looked at after a flush.
+    this.announcements.flushSoon()
     if (advanced) this.askRounds()
     this.transfers.maybeSettle()
   }

@@ -60,6 +60,8 @@ class RelaySession {
   isFull = false
   /** Since when mail waits for a roster that the relay doesn't show. */
   withheldSince: number | undefined
+  /** Devices of which this relay shows an older word than the one held here, by hex of their keys. */
+  readonly outdated = new Map<string, Uint8Array>()
 
   constructor(
     readonly link: MailLink,
@@ -190,7 +192,9 @@ export class MailDriver {
   /** Some mail that could bring what is missing is still to be looked at; undefined: no relay is there. */
   get isPending(): boolean | undefined {
     const ready = [...this.sessions.values()].filter(({ machine }) => machine.isReady)
-    return ready.length === 0 ? undefined : ready.some(({ machine }) => !machine.isCollected)
+    return ready.length === 0
+      ? undefined
+      : ready.some((session) => !session.machine.isCollected && !this.isWithholding(session))
   }
 
   /** Mail is being taken in, or changes are being left. */
@@ -241,7 +245,9 @@ export class MailDriver {
           this.step(session, { type: 'rosterApplied' })
         })
       case 'take':
-        return this.inOrder(session, () => this.take(session, effect.mails, effect.final))
+        return this.inOrder(session, () => this.take(session, effect))
+      case 'seekLeft':
+        return this.inOrder(session, () => this.seekLeft(session))
       case 'hear':
         return this.inOrder(session, async () => {
           for (const { device, sealed } of effect.notices) await this.hear(session, device, sealed)
@@ -324,70 +330,101 @@ export class MailDriver {
   // ---- taking in
 
   /** Each envelope by the one door; then a flush, and my own word over all of it. */
-  private async take(session: RelaySession, mails: Mail[], final: boolean): Promise<void> {
-    const { replica, statements, driver } = this.options
+  private async take(session: RelaySession, effect: Extract<MailEffect, { type: 'take' }>): Promise<void> {
+    const { replica, statements, driver, roster, now } = this.options
+    // Without it no word can be sealed, and nothing acknowledged: it is given by a later entry of the roster.
+    if (!roster.newestKeys()) throw new Error('the key of the newest epoch is missing')
+    const { mails, held, final } = effect
+    const isWithheld = session.withheldSince !== undefined && this.isWithholding(session)
     const done: Uint8Array[] = []
     const useless: Uint8Array[] = []
-    let held = mails
     const unknown = new Set<Mail>()
     let advanced = false
-    // What comes first in the mailbox may build on what comes later: as long as something fits, more may.
-    for (let again = true; again; ) {
-      again = false
+    const admit = async (each: Mail[]): Promise<{ waiting: Mail[]; isFruitful: boolean }> => {
       const waiting: Mail[] = []
-      unknown.clear()
-      for (const mail of held) {
-        const admission = await this.office.admit(mail.envelope)
+      let isFruitful = false
+      for (const mail of each) {
+        // [L2] What the relay can't show the roster of counts in the end as a letter of its sender.
+        const admission = await this.office.admit(mail.envelope, final && isWithheld)
         if ('advanced' in admission && admission.advanced.length > 0) {
-          again = true
           advanced = true
           driver.receivedChanges += admission.changes
         }
-        if (admission.kind === 'taken') done.push(mail.id)
-        else if (admission.kind === 'useless') useless.push(mail.id)
-        else {
-          waiting.push(mail)
-          if (admission.kind === 'unknown') unknown.add(mail)
-        }
+        if (admission.kind === 'taken') {
+          isFruitful = true
+          done.push(mail.id)
+        } else if (admission.kind === 'useless') useless.push(mail.id)
+        else waiting.push(mail)
+        if (admission.kind === 'gap' && admission.advanced.length > 0) isFruitful = true
+        if (admission.kind === 'unknown') unknown.add(mail)
+        else unknown.delete(mail)
       }
-      again &&= waiting.length > 0
-      held = waiting
+      return { waiting, isFruitful }
     }
-    // Everything was collected, and still something is missing before it: its sender shall offer it another way.
-    if (final) {
-      for (const mail of held) if (!unknown.has(mail)) useless.push(mail.id)
-      held = held.filter((mail) => unknown.has(mail))
-    }
-    session.withheldSince = unknown.size > 0 ? (session.withheldSince ?? this.options.now()) : undefined
+    let { waiting, isFruitful } = await admit(mails.length > 0 ? mails : held)
+    if (mails.length > 0) waiting = [...held, ...waiting]
+    // What came first in the mailbox may build on what comes later: as long as something fits, more may.
+    while (isFruitful && waiting.length > 0) ({ waiting, isFruitful } = await admit(waiting))
+    for (const mail of tooMuch(waiting, final, unknown)) useless.push(mail.id)
+    const kept = new Set(useless)
+    waiting = waiting.filter(({ id }) => !kept.has(id))
+    if (unknown.size > 0) session.withheldSince ??= now()
+    else if (!isWithheld || (done.length > 0 && !final)) session.withheldSince = undefined
     await replica.flush()
     statements.noteUnusable(useless)
     const word = await this.word(session)
     if (!word) throw new Error('the key of the newest epoch is missing')
     driver.tookMail(advanced)
     driver.tellStatements()
-    this.step(session, { type: 'taken', taken: { done: [...done, ...useless], held, word } })
+    this.step(session, { type: 'taken', taken: { done: [...done, ...useless], held: waiting, word } })
+  }
+
+  /** [L8] */
+  private async seekLeft(session: RelaySession): Promise<void> {
+    const { replica, statements, driver } = this.options
+    const self = replica.options.device.ed
+    const left = session.machine.leftFor(toHex(self), statements.of(self)?.counter ?? 0)
+    const isMissing = [...left].some(([id, seq]) => {
+      const log = replica.logs.get(id)
+      return Math.min(seq, log?.cut?.seq ?? seq) > (log?.seq ?? 0)
+    })
+    if (!isMissing) return
+    await replica.flush()
+    await statements.state(true)
+    driver.tellStatements()
+    this.stated()
   }
 
   private async word(session: RelaySession): Promise<Uint8Array | undefined> {
     const { ledger } = session
+    const { driver, statements } = this.options
     const left = [...ledger.state.rows].flatMap(([recipient, { live }]) => {
-      const known = this.options.driver.frontierOf(fromHex(recipient)) ?? new Map<string, number>()
+      const device = fromHex(recipient)
+      const known = driver.frontierOf(device) ?? new Map<string, number>()
       const logs = new Set(live.flatMap(({ ranges }) => ranges.map(({ log }) => log)))
       const reach = [...ledger.reach(recipient, known)].filter(([log]) => logs.has(log))
-      return reach.length === 0 ? [] : leftToWire(recipient, new Map(reach))
+      const counter = statements.of(device)?.counter ?? 0
+      return reach.length === 0 ? [] : leftToWire(recipient, new Map(reach), counter)
     })
-    return this.office.writeWord(left, ledger.state.incarnation)
+    return this.office.writeWord(left, ledger.state.incarnation, session.outdated.values())
   }
 
   private async hear(session: RelaySession, device: Uint8Array, sealed: Uint8Array): Promise<void> {
     const { statements, driver, replica } = this.options
+    const own = statements.of(replica.options.device.ed)
     const heard = await this.office.hearNotice(device, sealed)
     if (!heard) return
+    const name = toHex(device)
+    if (statements.of(replica.options.device.ed) !== own) this.stated()
     // My own, from before I was restored: only its number matters.
     if (equalBytes(device, replica.options.device.ed)) return
     const held = statements.of(device)
     if (!held) return
-    const name = toHex(device)
+    if (!heard.isOutdated) session.outdated.delete(name)
+    else if (!session.outdated.has(name)) {
+      session.outdated.set(name, device)
+      this.step(session, { type: 'stated' })
+    }
     if (heard.fresh) {
       this.counters.set(name, held.counter)
       driver.tellStatements()
@@ -395,14 +432,15 @@ export class MailDriver {
     for (const each of this.sessions.values()) {
       if (each !== session && !heard.fresh) continue
       const left = each === session ? heard.left : undefined
-      const { unusable } = held
+      const { unusable, counter } = held
       const { incarnation, fresh } = heard
+      const known = this.knownOf(device)
       this.step(each, {
         type: 'heard',
-        heard: { device: name, known: this.knownOf(device), unusable, fresh, left, incarnation },
+        heard: { device: name, known, unusable, counter, fresh, left, incarnation },
       })
     }
-    if (heard.disputed.length > 0 || heard.healed) this.stated()
+    if (heard.isDisputed || heard.healed) this.stated()
     if (heard.healed) driver.tookMail(true)
   }
 
@@ -419,6 +457,7 @@ export class MailDriver {
         device: name,
         known,
         unusable: held.unusable,
+        counter: held.counter,
         fresh: true,
         left: undefined,
         incarnation: NONE,
@@ -434,7 +473,7 @@ export class MailDriver {
   // ---- giving
 
   private survey(): Survey {
-    const { replica, roster, driver, now } = this.options
+    const { replica, roster, driver, statements, now } = this.options
     const collectors = roster.collectors()
     const isConnected = (device: Uint8Array) => driver.sessions.has(toHex(device))
     return {
@@ -446,11 +485,25 @@ export class MailDriver {
       recipients: collectors.map((device) => ({
         device: toHex(device),
         known: this.knownOf(device),
+        counter: statements.of(device)?.counter ?? 0,
         connected: isConnected(device),
       })),
       near: collectors.filter(isConnected).map(toHex),
     }
   }
+}
+
+/** Mail that something is missing for is held in memory up to here: a case of the largest size, in pieces. */
+const HELD_BYTES = 160 * 1024 * 1024
+
+/** What waits for something, and can't wait any longer: at the end all of it, else the oldest beyond a bound. */
+function tooMuch(waiting: readonly Mail[], final: boolean, unknown: ReadonlySet<Mail>): Mail[] {
+  let bytes = waiting.reduce((sum, { envelope }) => sum + envelope.length, 0)
+  return waiting.filter((mail) => {
+    if (!(final && !unknown.has(mail)) && bytes <= HELD_BYTES) return false
+    bytes -= mail.envelope.length
+    return true
+  })
 }
 
 const NONE = new Uint8Array(0)

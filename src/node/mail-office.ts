@@ -18,6 +18,7 @@ import type { EnvelopeKeys } from '../protocol/epoch-keys.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId } from '../protocol/log.js'
 import type { Written } from '../protocol/mail-types.js'
+import { MAX_NOTICE_BYTES } from '../protocol/mailbox-limits.js'
 import {
   claimsFromWire,
   claimToWire,
@@ -65,14 +66,26 @@ export interface HeardWord {
   fresh: boolean
   left: Left[]
   incarnation: Uint8Array
-  /** Its statement holds another branch of these logs than this device does. */
-  disputed: LogId[]
+  /** Its word newly shows another branch of some log than the one held here. */
+  isDisputed: boolean
+  /** It is older than what is known of this device. */
+  isOutdated: boolean
   healed: boolean
 }
 
+interface Dispute {
+  /** Where the log was cut when this began: another cut settles it. */
+  cut: number | undefined
+  /** Where others have claimed another branch: who holds no more than that must find a check of mine there. */
+  places: Set<number>
+}
+
+/** Places of one log that are shown besides its ladder: the newest claims of a few devices. */
+const MAX_PLACES = 16
+
 export class MailOffice {
-  /** Logs of which others hold another branch: the next word shows some of their checks. */
-  readonly disputed = new Set<LogId>()
+  /** Logs of which others hold another branch: my words show some of their checks. */
+  private readonly disputed = new Map<LogId, Dispute>()
 
   constructor(private readonly options: OfficeOptions) {}
 
@@ -86,12 +99,16 @@ export class MailOffice {
     return keys && openEnvelope(replica.natives, replica.options.practice, keys, envelope)
   }
 
-  /** Lets an envelope in. Written when it returns; durable after a flush. */
-  async admit(envelope: Uint8Array): Promise<Admission> {
+  /**
+   * Lets an envelope in. Written when it returns; durable after a flush.
+   *
+   * @param anyHead also if it was written under a roster that isn't known here, as after a fork of the roster.
+   */
+  async admit(envelope: Uint8Array, anyHead = false): Promise<Admission> {
     const { replica, roster } = this.options
     const letter = this.open(envelope)
     if (!letter) return { kind: 'useless' }
-    if (!roster.knows(letter.rosterHead)) return { kind: 'unknown', head: letter.rosterHead }
+    if (!anyHead && !roster.knows(letter.rosterHead)) return { kind: 'unknown', head: letter.rosterHead }
     const { sender, body } = letter
     switch (body.$case) {
       case 'changes': {
@@ -104,7 +121,7 @@ export class MailOffice {
           0,
         )
         for (const log of [...outcome.forks, ...outcome.refused.map((text) => text.slice(0, 32))])
-          if (replica.logs.get(log)) this.disputed.add(log)
+          this.dispute(log)
         if (outcome.gaps.length > 0) return { kind: 'gap', advanced, changes }
         if (outcome.forks.length + outcome.refused.length > 0 && advanced.length === 0)
           return { kind: 'useless' }
@@ -145,20 +162,57 @@ export class MailOffice {
     const { statement } = word
     if (!statement || !equalBytes(statement.device, device) || !roster.isMember(device)) return undefined
     const fresh = (await statements.admitEach([statement])).length > 0
+    await statements.admitEach(word.newer)
+    const held = statements.of(device)
+    const isOutdated = held !== undefined && !equalBytes(held.row.signature, statement.signature)
     const cuts = cutsFromWire(word.cuts)
     let healed = cuts !== undefined && (await learnCuts(replica, cuts, word.openings))
-    const claims = claimsFromWire(statement.frontier) ?? []
     const ladder = claimsFromWire(word.ladder) ?? []
-    const disputed: LogId[] = []
+    const contradicted = await this.contradicted(claimsFromWire(statement.frontier) ?? [], ladder)
+    let isDisputed = false
+    for (const [log, place] of contradicted) {
+      if (this.dispute(log, place)) isDisputed = true
+      const rungs = ladder.filter((rung) => rung.log === log)
+      if (rungs.length > 0 && (await this.cutByLadder(log, rungs))) healed = true
+    }
+    const { left, incarnation } = word
+    return {
+      device,
+      fresh,
+      left,
+      incarnation,
+      isDisputed: isDisputed || (fresh && contradicted.size > 0),
+      isOutdated,
+      healed,
+    }
+  }
+
+  /** Logs of which a word shows another branch: by its claims, or, where these are ahead of mine, by its ladder. */
+  private async contradicted(claims: LogClaim[], ladder: LogClaim[]): Promise<Map<LogId, number>> {
+    const { replica } = this.options
+    const logs = new Map<LogId, number>()
     for (const { claim, verdict } of await replica.judge(claims)) {
       if (verdict === 'ahead' && claim.log === replica.liveLog) replica.leaveLog()
-      if (verdict !== 'fork') continue
-      disputed.push(claim.log)
-      this.disputed.add(claim.log)
-      const rungs = ladder.filter(({ log }) => log === claim.log)
-      if (rungs.length > 0 && (await this.cutByLadder(claim.log, rungs))) healed = true
+      if (verdict === 'fork') logs.set(claim.log, claim.seq)
     }
-    return { device, fresh, left: word.left, incarnation: word.incarnation, disputed, healed }
+    for (const { log, seq, check } of ladder) {
+      const mine = await replica.logs.checkAt(log, seq)
+      if (mine && !equalBytes(mine, check)) logs.set(log, seq)
+    }
+    return logs
+  }
+
+  /** True if that is new. */
+  private dispute(log: LogId, place?: number): boolean {
+    const held = this.options.replica.logs.get(log)
+    if (!held) return false
+    const known = this.disputed.get(log)
+    const dispute =
+      known && known.cut === held.cut?.seq ? known : { cut: held.cut?.seq, places: new Set<number>() }
+    this.disputed.set(log, dispute)
+    const isNew = dispute !== known || (place !== undefined && !dispute.places.has(place))
+    if (place !== undefined) dispute.places = new Set([...dispute.places, place].slice(-MAX_PLACES))
+    return isNew
   }
 
   /** Another branch of a log is told by some of its checks: cut at the highest that both hold. */
@@ -192,31 +246,51 @@ export class MailOffice {
     return { envelope: this.seal(keys, id, { $case: 'states', value: part }), id }
   }
 
-  /** This device's word: what it durably holds, and how others can heal by it. Flushes first. */
-  async writeWord(left: Left[], incarnation: Uint8Array): Promise<Uint8Array | undefined> {
+  /**
+   * This device's word: what it durably holds, and how others can heal by it. Flushes first.
+   *
+   * @param outdated devices of which this relay shows an older word than the one that is held here.
+   */
+  async writeWord(
+    left: Left[],
+    incarnation: Uint8Array,
+    outdated: Iterable<Uint8Array> = [],
+  ): Promise<Uint8Array | undefined> {
     const { replica, statements, roster } = this.options
     const keys = roster.newestKeys()
     if (!keys) return undefined
     await replica.flush()
     await statements.state()
     const own = statements.of(replica.options.device.ed)
-    const logs = [...replica.logs.all()]
-    const cut = logs.filter((log) => log.cut)
-    const ladder: LogClaim[] = []
-    for (const log of this.disputed) {
-      // Once it is cut there is nothing to dispute.
-      if (replica.logs.get(log)?.cut) this.disputed.delete(log)
-      else for (const rung of await ladderOf(replica, log)) ladder.push({ log, ...rung })
-    }
+    const cut = [...replica.logs.all()].filter((log) => log.cut)
     const value: Word = {
       statement: own?.row,
       openings: cut.map(openingToWire),
       cuts: cut.map(cutToWire),
-      ladder: ladder.map(claimToWire),
+      ladder: (await this.ladders()).map(claimToWire),
       left,
       incarnation,
+      newer: [...outdated].flatMap((device) => statements.of(device)?.row ?? []),
     }
-    return this.seal(keys, wordId(keys, replica.options.device.ed), { $case: 'word', value })
+    const id = wordId(keys, replica.options.device.ed)
+    let sealed = this.seal(keys, id, { $case: 'word', value })
+    for (const shorten of SHORTER) {
+      if (sealed.length <= MAX_NOTICE_BYTES) break
+      shorten(value)
+      sealed = this.seal(keys, id, { $case: 'word', value })
+    }
+    return sealed
+  }
+
+  private async ladders(): Promise<LogClaim[]> {
+    const { replica } = this.options
+    const ladder: LogClaim[] = []
+    for (const [log, { cut, places }] of this.disputed) {
+      // A cut that has fallen since has settled it.
+      if (replica.logs.get(log)?.cut?.seq !== cut) this.disputed.delete(log)
+      else for (const rung of await ladderOf(replica, log, places)) ladder.push({ log, ...rung })
+    }
+    return ladder
   }
 
   private seal(keys: EnvelopeKeys, id: Uint8Array, body: LetterBody): Uint8Array {
@@ -235,10 +309,29 @@ export class MailOffice {
   }
 }
 
-/** How far what waits for a recipient reaches, as a word says it. */
-export function leftToWire(recipient: string, reach: ReadonlyMap<LogId, number>): Left {
+/** What a word that is too large for a relay can go without, the least missed first; its statement always stays. */
+const SHORTER: ((word: Word) => void)[] = [
+  (word) => {
+    word.newer = []
+  },
+  (word) => {
+    word.left = []
+  },
+  (word) => {
+    word.ladder = word.ladder.slice(0, MAX_RUNGS)
+  },
+  (word) => {
+    word.cuts = word.cuts.slice(-MAX_CUTS)
+    word.openings = word.openings.slice(-MAX_CUTS)
+  },
+]
+const MAX_RUNGS = 4_096
+const MAX_CUTS = 1_024
+
+/** How far what waits for a recipient reaches, as a word says it; `counter`: of the recipient's newest word. */
+export function leftToWire(recipient: string, reach: ReadonlyMap<LogId, number>, counter: number): Left {
   const frontier = [...reach].map(([log, seq]) => ({ log: fromHex(log), seq, check: NO_CHECK }))
-  return { recipient: fromHex(recipient), frontier }
+  return { recipient: fromHex(recipient), frontier, counter }
 }
 
 const NO_CHECK = new Uint8Array(0)

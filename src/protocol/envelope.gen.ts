@@ -43,12 +43,16 @@ export interface Word {
   ladder: Claim[];
   left: Left[];
   incarnation: Uint8Array;
+  /** Of devices whose word at this relay is older than what the sender holds of them. */
+  newer: Statement[];
 }
 
 /** Mail that waits for this recipient reaches this far. */
 export interface Left {
   recipient: Uint8Array;
   frontier: Claim[];
+  /** The number of the recipient's newest word that the sender knew. */
+  counter: number;
 }
 
 function createBaseLetter(): Letter {
@@ -256,7 +260,15 @@ export const States: MessageFns<States> = {
 };
 
 function createBaseWord(): Word {
-  return { statement: undefined, openings: [], cuts: [], ladder: [], left: [], incarnation: NO_BYTES };
+  return {
+    statement: undefined,
+    openings: [],
+    cuts: [],
+    ladder: [],
+    left: [],
+    incarnation: NO_BYTES,
+    newer: [],
+  };
 }
 
 export const Word: MessageFns<Word> = {
@@ -278,6 +290,9 @@ export const Word: MessageFns<Word> = {
     }
     if (message.incarnation.length !== 0) {
       writer.uint32(50).bytes(message.incarnation);
+    }
+    for (const v of message.newer) {
+      Statement.encode(v!, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -343,6 +358,14 @@ export const Word: MessageFns<Word> = {
             message.incarnation = reader.bytes();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.newer.push(Statement.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -357,7 +380,7 @@ export const Word: MessageFns<Word> = {
 };
 
 function createBaseLeft(): Left {
-  return { recipient: NO_BYTES, frontier: [] };
+  return { recipient: NO_BYTES, frontier: [], counter: 0 };
 }
 
 export const Left: MessageFns<Left> = {
@@ -367,6 +390,9 @@ export const Left: MessageFns<Left> = {
     }
     for (const v of message.frontier) {
       Claim.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.counter !== 0) {
+      writer.uint32(24).uint32(message.counter);
     }
     return writer;
   },
@@ -398,6 +424,14 @@ export const Left: MessageFns<Left> = {
             }
 
             message.frontier.push(Claim.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.counter = reader.uint32();
             continue;
           }
         }

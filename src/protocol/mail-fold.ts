@@ -5,6 +5,8 @@
 import type { DepositJob } from './mail-deposit.js'
 import { type LiveMail, type MailLedger, reachWith } from './mail-ledger.js'
 import type { Survey } from './mail-plan.js'
+import type { Rests } from './mail-rests.js'
+import { MAX_REPLACES } from './mailbox-limits.js'
 
 /** So many small envelopes are taken together. */
 export const FOLD_AT = 24
@@ -21,11 +23,14 @@ export function foldingFor(
   ledger: MailLedger,
   weighed: ReadonlyMap<string, number>,
   wantsStates: ReadonlySet<string>,
+  rests: Rests,
 ): DepositJob | undefined {
+  const held = new Map(survey.logs.map(({ log, seq }) => [log, seq]))
   for (const { device, known } of survey.recipients) {
+    if (rests.leftMs(device, survey.now) > 0) continue
     const { live, attempt } = ledger.row(device)
     const bytes = sum(live)
-    const replaces = live.flatMap(({ ids }) => ids)
+    const replaces = live.flatMap(({ ids }) => ids).slice(0, MAX_REPLACES)
     if (wantsStates.has(device) && live.length > 1)
       return { kind: 'states', recipients: [device], from: new Map(known), attempt, replaces }
     if (bytes >= WEIGH_BYTES && bytes >= 2 * (weighed.get(device) ?? 0) && live.length > 1) {
@@ -38,7 +43,10 @@ export function foldingFor(
     if (small.length < FOLD_AT) continue
     const full = live.filter((mail) => !small.includes(mail))
     const base = reachWith(known, full)
-    const until = reachWith(base, small)
+    // A log that was cut meanwhile reaches no further than it is held.
+    const until = new Map(
+      [...reachWith(base, small)].map(([log, seq]) => [log, Math.min(seq, held.get(log) ?? 0)]),
+    )
     const from = new Map(
       [...until].filter(([log, seq]) => seq > (base.get(log) ?? 0)).map(([log]) => [log, base.get(log) ?? 0]),
     )
@@ -49,7 +57,7 @@ export function foldingFor(
       recipients: [device],
       from,
       attempt,
-      replaces: small.flatMap(({ ids }) => ids),
+      replaces: small.flatMap(({ ids }) => ids).slice(0, MAX_REPLACES),
       until: end,
     }
   }

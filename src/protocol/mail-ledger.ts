@@ -64,7 +64,10 @@ export class MailLedger {
   add(recipient: string, mail: LiveMail, replaced: readonly Uint8Array[]): void {
     const row = this.row(recipient)
     const gone = new Set(replaced.map(toHex))
-    const live = row.live.filter((old) => old !== mail && !old.ids.every((id) => gone.has(toHex(id))))
+    const own = new Set(mail.ids.map(toHex))
+    // The same content left once more is the same mail.
+    const isOld = ({ ids }: LiveMail) => ids.every((id) => own.has(toHex(id)) || gone.has(toHex(id)))
+    const live = row.live.filter((old) => old !== mail && !isOld(old))
     this.keep(recipient, { ...row, live: [...live, mail] })
   }
 

@@ -9,7 +9,9 @@
  */
 import { concat, fromHex, toHex } from './bytes.js'
 import type { LogId } from './log.js'
+import type { LeftClaims } from './mail-claims.js'
 import type { MailLedger, Reach } from './mail-ledger.js'
+import type { Rests } from './mail-rests.js'
 import type { Natives } from './natives.js'
 
 /** A direct acknowledgement comes in milliseconds; after this the mailbox is the safer way. */
@@ -30,6 +32,8 @@ export interface SurveyRecipient {
   device: string
   /** By its own newest word. */
   known: Reach
+  /** The number of that word; 0 if it has never spoken. */
+  counter: number
   /** A session with it stands. */
   connected: boolean
 }
@@ -61,26 +65,25 @@ export interface Plan {
 /** Since when a recipient lacks a log, by its place: begins anew with every step forward. */
 export type Lacks = Map<string, { from: number; since: number }>
 
-/** What other devices have said they left: recipient → log → how far. */
-export type Claimed = ReadonlyMap<string, Reach>
-
 export interface PlanInput {
   natives: Natives
   survey: Survey
   ledger: MailLedger
-  claimed: Claimed
+  claims: LeftClaims
+  rests: Rests
   lacks: Lacks
   /** Somebody waits: nobody is given time to do it instead. */
   hurry: boolean
 }
 
 export function planDeposits(input: PlanInput): Plan {
-  const { survey, ledger, claimed, lacks } = input
+  const { survey, ledger, claims, lacks, rests } = input
   const groups = new Map<string, Due>()
   const seen = new Set<string>()
   let againMs: number | undefined
   for (const recipient of survey.recipients) {
-    const reach = ledger.reach(recipient.device, recipient.known, claimed.get(recipient.device))
+    const reach = ledger.reach(recipient.device, recipient.known, claims.for(recipient.device))
+    const restMs = rests.leftMs(recipient.device, survey.now)
     const from = new Map<LogId, number>()
     for (const log of survey.logs) {
       const at = reach.get(log.log) ?? 0
@@ -90,7 +93,7 @@ export function planDeposits(input: PlanInput): Plan {
       const lack = lacks.get(place)
       const since = lack?.from === at ? lack.since : survey.now
       lacks.set(place, { from: at, since })
-      const leftMs = since + delayMs(input, recipient, log) - survey.now
+      const leftMs = Math.max(restMs, since + delayMs(input, recipient, log) - survey.now)
       if (leftMs <= 0) from.set(log.log, at)
       else againMs = Math.min(againMs ?? leftMs, leftMs)
     }

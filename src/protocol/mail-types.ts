@@ -47,6 +47,8 @@ export interface Heard {
   device: string
   known: Reach
   unusable: Uint8Array[]
+  /** The number of its newest word. */
+  counter: number
   /** It has spoken since it was last heard. */
   fresh: boolean
   /** What it says it left at this relay; undefined where the word came another way. */
@@ -78,13 +80,18 @@ export type MailEvent =
   | { type: 'window'; open: boolean }
   | { type: 'timer'; name: MailTimer }
 
-export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive'
+export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive' | 'held' | 'seek'
 
 export type MailEffect =
   | { type: 'send'; lane: 'live' | 'bulk'; bytes: Uint8Array }
   | { type: 'applyRoster'; entries: Uint8Array[] }
-  /** Open each, let it in by the one door, flush, state. `final`: what still misses something never gets it. */
-  | { type: 'take'; mails: Mail[]; final: boolean }
+  /**
+   * Open each, let it in by the one door, flush, state. `held` came earlier and fits only behind something else.
+   * `final`: what still misses something never gets it.
+   */
+  | { type: 'take'; mails: Mail[]; held: Mail[]; final: boolean }
+  /** Others say that they left something for me: if that isn't here, I speak again, so that they stop counting on it. */
+  | { type: 'seekLeft' }
   | { type: 'hear'; notices: { device: Uint8Array; sealed: Uint8Array }[] }
   | { type: 'survey' }
   | { type: 'write'; from: Map<LogId, number>; attempt: number }

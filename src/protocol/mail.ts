@@ -3,17 +3,22 @@
  * is one stream to one relay; what it has left there stands in the ledger, which outlives it.
  *
  *  [L1] nothing is acknowledged to a relay before it is durable here and my own word, which covers it, goes along;
- *  [L2] mail that misses something waits until everything was collected; what still misses it then is of no use;
+ *  [L2] mail that misses something waits for what may follow; what still misses it a while after everything was
+ *       collected is of no use;
  *  [L3] nothing is left before the relay holds the same roster, and before the words of the others are known;
  *  [L4] a sender forgets only what the recipient's own newest word covers, never on the relay's word;
  *  [L5] what is neither covered nor waiting any more is offered again, under another id;
- *  [L6] what is gathered for a moment travels together, and a relay sees no rhythm of keystrokes.
+ *  [L6] what is gathered for a moment travels together, and a relay sees no rhythm of keystrokes;
+ *  [L7] what was in vain rests before it is tried again, longer each time (mail-rests.ts);
+ *  [L8] who finds nothing of what others say they left for it says so.
  */
 import { equalBytes, fromHex, toHex } from './bytes.js'
+import { LeftClaims } from './mail-claims.js'
 import { Depositing, type DepositJob, type JobEnd, type Outgoing } from './mail-deposit.js'
 import { foldingFor } from './mail-fold.js'
 import type { MailLedger, Reach } from './mail-ledger.js'
 import { type Lacks, planDeposits, type Survey } from './mail-plan.js'
+import { Rests } from './mail-rests.js'
 import type { Heard, MailCloseCode, MailEffect, MailEvent, MailTimer, Taken } from './mail-types.js'
 import type { Batch, Mail, Welcome } from './mailbox.gen.js'
 import {
@@ -21,6 +26,7 @@ import {
   GREET_TIMEOUT_MS,
   MAILBOX_VERSION,
   MAX_IDS,
+  MAX_REPLACES,
   OLDEST_MAILBOX_VERSION,
 } from './mailbox-limits.js'
 import { encodeMailFrame, type MailFrameKind } from './mailbox-wire.js'
@@ -38,6 +44,11 @@ const REFUSED_MS = 60_000
 /** What is damaged here may be whole again by then. */
 const NOTHING_MS = 10_000
 const SILENT_ROUNDS = 3
+/** What misses something waits so long after the last mail: its sender may still be leaving the rest. */
+const HELD_MS = 10_000
+/** Mail that others have just left gets so long to come; then longer each time. */
+const SEEK_MS = 10_000
+const LAST_SEEK_MS = 10 * 60_000
 /** Rosters go to and fro at most so often before the relay is left alone. */
 const ROSTER_ROUNDS = 8
 
@@ -67,7 +78,8 @@ export class MailSession {
   private taking = false
   private atEnd = false
   private batches: Batch[] = []
-  private lastTry = false
+  /** What is held can be tried again: another roster came while it was being tried. */
+  private tryAgain = false
   /** Everything that waited here for me was looked at once. */
   private hasCollected = false
   private job: Depositing | undefined
@@ -77,9 +89,14 @@ export class MailSession {
   private surveyAgain = false
   private owes = true
   private readonly lacks: Lacks = new Map()
-  /** What each device says it left: device → recipient → how far. */
-  private readonly left = new Map<string, Map<string, Reach>>()
+  private readonly claims = new LeftClaims()
+  private readonly rests = new Rests()
+  private seekMs = SEEK_MS
+  private isSeeking = false
+  /** By recipient. Those that became suspect since the last look wait for one more. */
   private suspects = new Map<string, Uint8Array[]>()
+  private freshSuspects = new Map<string, Uint8Array[]>()
+  private isSuspecting = false
   private checks = new Map<number, string>()
   private readonly questions = new Map<number, number>()
   private acks = 0
@@ -126,7 +143,7 @@ export class MailSession {
       case 'rosterApplied':
       case 'rosterChanged':
         this.settleRoster()
-        this.takeHeld()
+        this.takeHeld(false)
         break
       case 'taken':
         this.onTaken(event.taken)
@@ -204,20 +221,12 @@ export class MailSession {
 
   /** How far a recipient will hold each log when it has taken what waits for it here, whoever left it. */
   reach(recipient: string, known: Reach): Map<string, number> {
-    return this.options.ledger.reach(recipient, known, this.claimed().get(recipient))
+    return this.options.ledger.reach(recipient, known, this.claims.for(recipient))
   }
 
-  /** [P4] What the others say they have left, for whom. */
-  private claimed(): Map<string, Map<string, number>> {
-    const claimed = new Map<string, Map<string, number>>()
-    for (const byRecipient of this.left.values()) {
-      for (const [recipient, reach] of byRecipient) {
-        const most = claimed.get(recipient) ?? new Map<string, number>()
-        for (const [log, seq] of reach) most.set(log, Math.max(seq, most.get(log) ?? 0))
-        claimed.set(recipient, most)
-      }
-    }
-    return claimed
+  /** How far I would hold each log with everything that the others say they left for me. */
+  leftFor(self: string, counter: number): Map<string, number> {
+    return this.claims.for(self, counter)
   }
 
   /** Envelopes that came and are not worked in yet. */
@@ -328,41 +337,43 @@ export class MailSession {
     if (!batch) return
     this.atEnd = batch.end
     if (batch.mails.length === 0) return this.afterBatch()
-    this.after = Math.max(this.after, ...batch.mails.map(({ sequence }) => sequence))
-    this.taking = true
-    this.lastTry = false
-    // What was held back may fit behind what has just come, and before what depends on it.
-    this.out.push({ type: 'take', mails: [...this.held, ...batch.mails], final: false })
+    this.after = batch.mails.reduce((most, { sequence }) => Math.max(most, sequence), this.after)
+    this.take(batch.mails, false)
   }
+
+  private take(mails: Mail[], final: boolean): void {
+    this.taking = true
+    this.tryAgain = false
+    this.out.push({ type: 'take', mails, held: this.held, final })
+    if (mails.length > 0) this.wantsMore = true
+  }
+  /** A batch was used up: the relay waits to be asked for another. */
+  private wantsMore = false
 
   private onTaken({ done, held, word }: Taken): void {
     this.taking = false
     this.held = held
     if (done.length > 0) this.sendAck(done, word)
-    if (!this.lastTry) this.send({ $case: 'collect', value: { after: this.after } })
+    if (this.wantsMore) this.send({ $case: 'collect', value: { after: this.after } })
+    this.wantsMore = false
+    if (this.tryAgain) return this.takeHeld(false)
     this.afterBatch()
   }
 
   /** Whom I didn't know wrote some of it, perhaps. */
-  private takeHeld(): void {
-    if (this.held.length === 0 || this.taking) return
-    this.taking = true
-    this.lastTry = true
-    this.out.push({ type: 'take', mails: this.held, final: this.hasCollected })
+  private takeHeld(final: boolean): void {
+    this.tryAgain = this.taking
+    if (this.held.length > 0 && !this.taking) this.take([], final)
   }
 
   /** [L2] */
   private afterBatch(): void {
     if (this.batches.length > 0) return this.takeNext()
     if (!this.atEnd) return
-    if (this.held.length > 0 && !this.lastTry) {
-      this.lastTry = true
-      this.taking = true
-      this.out.push({ type: 'take', mails: this.held, final: true })
-      return
-    }
+    if (this.held.length > 0) this.arm('held', HELD_MS)
     if (!this.hasCollected) {
       this.hasCollected = true
+      this.out.push({ type: 'seekLeft' })
       this.planSoon()
     }
     this.out.push({ type: 'status' })
@@ -394,15 +405,16 @@ export class MailSession {
   /** [L4] */
   private onHeard(heard: Heard): void {
     const { ledger } = this.options
-    // [P4] What others said they had left for it counts no more: it has looked since.
-    if (heard.fresh) for (const byRecipient of this.left.values()) byRecipient.delete(heard.device)
+    this.claims.spoke(heard.device, heard.counter)
     if (heard.left && equalBytes(heard.incarnation, ledger.state.incarnation)) {
-      const byRecipient = new Map<string, Reach>()
-      for (const { recipient, frontier } of heard.left)
-        byRecipient.set(toHex(recipient), new Map(frontier.map(({ log, seq }) => [toHex(log), seq])))
-      this.left.set(heard.device, byRecipient)
+      this.claims.hear(heard.device, heard.left)
+      this.seekSoon()
     }
+    const before = ledger.row(heard.device).attempt
     const open = ledger.heard(heard.device, heard.known, heard.unusable)
+    const { attempt } = ledger.row(heard.device)
+    if (attempt > before) this.rests.inVain(heard.device)
+    else if (attempt === 0) this.rests.succeeded(heard.device)
     this.out.push({ type: 'keepLedger' })
     if (open.length > 0 && heard.fresh && this.phase === 'ready') {
       this.check(heard.device, open)
@@ -426,16 +438,31 @@ export class MailSession {
     const recipient = this.checks.get(number)
     this.checks.delete(number)
     if (recipient === undefined || ids.length === 0) return
-    this.suspects.set(recipient, [...(this.suspects.get(recipient) ?? []), ...ids])
+    this.freshSuspects.set(recipient, [...(this.freshSuspects.get(recipient) ?? []), ...ids])
+    if (this.isSuspecting) return
+    this.isSuspecting = true
     this.arm('suspect', SUSPECT_MS)
   }
 
   private onSuspects(): void {
     const { ledger } = this.options
-    for (const [recipient, ids] of this.suspects)
-      if (ledger.lost(recipient, ids)) this.out.push({ type: 'keepLedger' })
-    this.suspects = new Map()
+    for (const [recipient, ids] of this.suspects) {
+      if (!ledger.lost(recipient, ids)) continue
+      this.rests.inVain(recipient)
+      this.out.push({ type: 'keepLedger' })
+    }
+    this.suspects = this.freshSuspects
+    this.freshSuspects = new Map()
+    this.isSuspecting = this.suspects.size > 0
+    if (this.isSuspecting) this.arm('suspect', SUSPECT_MS)
     this.planSoon()
+  }
+
+  /** [L8] */
+  private seekSoon(): void {
+    if (this.isSeeking || !this.hasCollected) return
+    this.isSeeking = true
+    this.arm('seek', this.seekMs)
   }
 
   // ---- leaving mail
@@ -463,16 +490,12 @@ export class MailSession {
     if (this.job) return
     const { natives, ledger } = this.options
     ledger.retain(new Set(survey.recipients.map(({ device }) => device)))
-    const claimed = this.claimed()
-    const { due, againMs } = planDeposits({
-      natives,
-      survey,
-      ledger,
-      claimed,
-      lacks: this.lacks,
-      hurry: this.hurry,
-    })
-    const job = this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed, this.wantsStates)
+    for (const { device, counter } of survey.recipients) this.claims.spoke(device, counter)
+    this.rests.look(survey.now)
+    const { claims, lacks, hurry, rests } = this
+    const { due, againMs } = planDeposits({ natives, survey, ledger, claims, lacks, hurry, rests })
+    const job =
+      this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed, this.wantsStates, rests)
     if (job) return this.begin(job)
     if (this.owes !== (againMs !== undefined)) this.out.push({ type: 'status' })
     this.owes = againMs !== undefined
@@ -494,7 +517,8 @@ export class MailSession {
     // Whole states begin at what the recipients have said themselves, and stand for everything left before.
     const known = knownOf(survey, first ?? due.recipients[0]!)
     const recipients = due.recipients.filter((recipient) => isSame(knownOf(survey, recipient), known))
-    const replaces = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap(({ ids }) => ids))
+    const ids = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap((mail) => mail.ids))
+    const replaces = [...new Map(ids.map((id) => [toHex(id), id])).values()].slice(0, MAX_REPLACES)
     return { kind: 'states', recipients, from: new Map(known), attempt, replaces }
   }
 
@@ -529,19 +553,19 @@ export class MailSession {
       if (outcome === 'needs-states') this.wantsStates.add(recipient)
       else this.wantsStates.delete(recipient)
       if (outcome === 'too-large' && job?.unlessBytes !== undefined)
-        this.weighed.set(recipient, job.unlessBytes)
+        this.weighed.set(recipient, 2 * job.unlessBytes)
     }
+    // [L7] Others may be given something meanwhile.
+    if (outcome === 'nothing') this.rests.rest(job?.recipients ?? [], NOTHING_MS)
     if (outcome === 'dropped') {
       if (error === 'full') this.out.push({ type: 'full', full: true })
-      this.owes = true
-      return this.arm('again', REFUSED_MS)
+      if (error === 'not-member' || error === 'too-large') this.rests.rest(job?.recipients ?? [], REFUSED_MS)
+      else this.rests.restAll(REFUSED_MS)
     }
     if (outcome === 'done') {
       this.out.push({ type: 'keepLedger' }, { type: 'full', full: false })
       this.wordSoon()
     }
-    // Nothing could be written of what seemed due, because it is damaged here: look again later.
-    if (outcome === 'nothing') return this.arm('again', NOTHING_MS)
     this.survey()
   }
 
@@ -577,6 +601,13 @@ export class MailSession {
         return
       case 'suspect':
         return this.onSuspects()
+      case 'held':
+        return this.takeHeld(true)
+      case 'seek':
+        this.isSeeking = false
+        this.seekMs = Math.min(LAST_SEEK_MS, 2 * this.seekMs)
+        this.out.push({ type: 'seekLeft' })
+        return
       case 'alive':
         if (++this.silent > SILENT_ROUNDS) return this.close('silent')
         this.send({ $case: 'alive', value: { number: this.next(), answer: false } })

@@ -130,12 +130,23 @@ export class StatesWriter {
   }
 }
 
-/** Some of a log's checks, wider apart the further back: enough to find about where another branch leaves it. */
-export async function ladderOf(replica: Replica, log: LogId): Promise<{ seq: number; check: Uint8Array }[]> {
+/**
+ * Some of a log's checks, wider apart the further back: enough to find about where another branch leaves it.
+ *
+ * @param places where a check is wanted besides.
+ */
+export async function ladderOf(
+  replica: Replica,
+  log: LogId,
+  places: Iterable<number> = [],
+): Promise<{ seq: number; check: Uint8Array }[]> {
   const held = replica.logs.get(log)
   if (!held) return []
+  const seqs = new Set<number>()
+  for (let step = 1, seq = held.seq; seq > 0; seq -= step, step *= 2) seqs.add(seq)
+  for (const place of places) if (place > 0 && place <= held.seq) seqs.add(place)
   const rungs: { seq: number; check: Uint8Array }[] = []
-  for (let step = 1, seq = held.seq; seq > 0; seq -= step, step *= 2) {
+  for (const seq of [...seqs].sort((a, b) => b - a)) {
     const check = await replica.logs.checkAt(log, seq)
     if (check) rungs.push({ seq, check })
   }

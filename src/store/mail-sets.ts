@@ -1,11 +1,12 @@
 /**
- * Transfers of whole states that come by mail, in parts. Content merges at once; the target is adopted only after all
- * parts are in, and only where this device holds each log as far as the transfer begins.
+ * Transfers of whole states that come by mail, in parts. Parts are taken in their order, whatever order they come in.
+ * Content merges at once; the target is adopted only after all parts are in, and only where this device holds each log
+ * as far as the transfer begins.
  */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { States } from '../protocol/envelope.gen.js'
-import { ItemAssembly } from '../protocol/items.js'
-import { CHECKS_PER_STRETCH } from '../protocol/limits.js'
+import { contentBytes, ItemAssembly } from '../protocol/items.js'
+import { CHECKS_PER_STRETCH, MAX_CASE_STATE_BYTES, MAX_PAYLOAD_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transfer.js'
@@ -32,13 +33,41 @@ const FIRST_SLOT = 2
 /** `waits`: it can't be taken before another part has come. */
 export type TakenStates = { kind: 'taken'; advanced: LogId[] } | { kind: 'waits' } | { kind: 'useless' }
 
+/** Finished ones that are remembered: a part that a relay repeats begins nothing anew. */
+const KEPT_DONE = 64
+/** Sets of which pieces of a case are in memory at a time. */
+const MAX_GATHERING = 2
+
+/** A case of the largest size, with what stands around it in its first and last part. */
+const MAX_GATHERED_BYTES = MAX_CASE_STATE_BYTES + 2 * MAX_PAYLOAD_BYTES
+
 /** What this process saw of a set: what happened since it began, and pieces of a case that is too large for one part. */
 interface Watch {
   cuts: number
   loose: number
-  pieces: Map<number, Item[]>
+  /** Parts that follow those which are in; the case that they hold is not whole yet. */
+  pieces: Item[][]
 }
-const watches = new WeakMap<Replica, Map<string, Watch>>()
+class Watches {
+  readonly bySet = new Map<string, Watch>()
+  private done: string[] = []
+
+  isDone(set: string): boolean {
+    return this.done.includes(set)
+  }
+
+  finish(set: string): void {
+    this.bySet.delete(set)
+    this.done = [...this.done, set].slice(-KEPT_DONE)
+  }
+
+  /** Pieces of older sets are dropped: they come again. */
+  gather(watch: Watch): void {
+    const gathering = [...this.bySet.values()].filter((each) => each !== watch && each.pieces.length > 0)
+    for (const old of gathering.slice(0, Math.max(0, gathering.length + 1 - MAX_GATHERING))) old.pieces = []
+  }
+}
+const watches = new WeakMap<Replica, Watches>()
 
 /** Takes one part in. */
 export function takeStates(replica: Replica, part: States): Promise<TakenStates> {
@@ -46,32 +75,36 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
   if (!target || part.set.length !== SET_ID_BYTES || part.index >= MAX_PARTS)
     return Promise.resolve({ kind: 'useless' })
   return replica.exclusive(async () => {
+    const set = toHex(part.set)
+    const seen = watches.get(replica) ?? new Watches()
+    watches.set(replica, seen)
+    if (seen.isDone(set)) return { kind: 'taken', advanced: [] }
     const key = keys.mailSet(part.set)
     const stored = await replica.db.get(key)
     if (!stored && part.index > 0) return { kind: 'waits' }
-    const row = stored ? MailSetRow.decode(stored) : await newSet(replica)
-    const watch = watchOf(replica, toHex(part.set), stored !== undefined)
-    if (row.parts.includes(part.index)) return { kind: 'taken', advanced: [] }
+    const row = stored ? MailSetRow.decode(stored) : await newSet(replica, seen)
+    const watch = watchOf(replica, seen, set, stored !== undefined)
+    if (part.index < row.parts) return { kind: 'taken', advanced: [] }
+    if (part.index !== row.parts + watch.pieces.length) return { kind: 'waits' }
+    const whole = gatherPieces(seen, watch, part)
+    if (whole === 'too-large') return { kind: 'useless' }
+    if (!whole) return { kind: 'waits' }
     const writes: Write[] = []
     if (part.index === 0) writes.push(...(await beginSet(replica, row, part, target)))
     const checks = new TargetChecks(replica.db, row.slot)
-    if (!takeStretches(row, part, checks, writes)) return { kind: 'waits' }
-    const whole = gatherPieces(watch, part)
-    if (!whole) return { kind: 'waits' }
-    const drafts = await draftsOf(replica, whole.items, row)
-    row.parts.push(...whole.parts)
-    if (part.last) row.count = part.index + 1
-    const isWhole = row.count > 0 && row.parts.length === row.count
-    writes.push({ key, value: isWhole ? undefined : MailSetRow.encode(row).finish() })
+    takeStretches(row, part, checks, writes)
+    const drafts = await draftsOf(replica, whole, row)
+    row.parts = part.index + 1
+    writes.push({ key, value: part.last ? undefined : MailSetRow.encode(row).finish() })
     await replica.commitCases(drafts.values(), writes, { ...replica.meta, unclaimed: true })
-    for (const index of whole.parts) watch.pieces.delete(index)
-    if (!isWhole) {
+    watch.pieces = []
+    if (!part.last) {
       // A transfer that ends meanwhile must not call this content claimed.
       replica.loose++
       watch.loose++
       return { kind: 'taken', advanced: [] }
     }
-    watches.get(replica)?.delete(toHex(part.set))
+    seen.finish(set)
     // A cut that fell meanwhile: what this targeted may not be what is held.
     const advanced =
       watch.cuts === replica.cuts ? await adopt(replica, row, watch.loose !== replica.loose) : []
@@ -80,7 +113,7 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
   })
 }
 
-async function newSet(replica: Replica): Promise<MailSetRow> {
+async function newSet(replica: Replica, seen: Watches): Promise<MailSetRow> {
   const sets: { key: Uint8Array; row: MailSetRow }[] = []
   for await (const { key, value } of replica.db.rows(rangeOf('y'), () => {}))
     sets.push({ key, row: MailSetRow.decode(value) })
@@ -88,22 +121,21 @@ async function newSet(replica: Replica): Promise<MailSetRow> {
   const kept = sets.slice(-(MAX_SETS - 1))
   const old = sets.slice(0, sets.length - kept.length)
   await replica.db.write(old.map(({ key }) => ({ key, value: undefined })))
+  for (const { key } of old) seen.bySet.delete(toHex(key.slice(-SET_ID_BYTES)))
   const used = new Set(kept.map(({ row }) => row.slot))
   let slot = FIRST_SLOT
   while (used.has(slot)) slot++
   await new TargetChecks(replica.db, slot).clear()
   const number = (sets[sets.length - 1]?.row.number ?? 0) + 1
   const beyond = replica.meta.unclaimed
-  return { target: [], parts: [], count: 0, beyond, number, openings: [], slot, stretches: [] }
+  return { target: [], parts: 0, beyond, number, openings: [], slot, stretches: [] }
 }
 
 /** After a restart nothing is known of what happened since: then a scan decides. */
-function watchOf(replica: Replica, set: string, isResumed: boolean): Watch {
-  const all = watches.get(replica) ?? new Map<string, Watch>()
-  watches.set(replica, all)
-  const fresh = { cuts: replica.cuts, loose: isResumed ? -1 : replica.loose, pieces: new Map() }
-  const watch = all.get(set) ?? fresh
-  all.set(set, watch)
+function watchOf(replica: Replica, seen: Watches, set: string, isResumed: boolean): Watch {
+  const fresh = { cuts: replica.cuts, loose: isResumed ? -1 : replica.loose, pieces: [] }
+  const watch = seen.bySet.get(set) ?? fresh
+  seen.bySet.set(set, watch)
   return watch
 }
 
@@ -121,38 +153,37 @@ async function beginSet(
   return doubtWrites(replica, proven, new TargetChecks(replica.db, row.slot), await readDoubts(replica))
 }
 
-/** False if a stretch comes before those that it follows. What fits no target is passed over. */
-function takeStretches(row: MailSetRow, part: States, checks: TargetChecks, writes: Write[]): boolean {
-  const stretches = stretchesFromWire(part.stretches) ?? []
+/** What fits no target, or doesn't follow what is here, is passed over, and its log drops out. */
+function takeStretches(row: MailSetRow, part: States, checks: TargetChecks, writes: Write[]): void {
   const targets = targetOf(row)
-  for (const stretch of stretches) {
+  for (const stretch of stretchesFromWire(part.stretches) ?? []) {
     const at = targets.findIndex(({ log }) => log === stretch.log)
     const target = targets[at]
     const number = target && stretchNumber(target, stretch)
-    if (!target || number === undefined || number < row.stretches[at]!) continue
-    if (number > row.stretches[at]!) return false
+    if (!target || number === undefined || number !== row.stretches[at]!) continue
     const isLast = stretch.from + CHECKS_PER_STRETCH >= target.seq
     if (isLast && !equalBytes(stretch.checks.subarray(-target.check.length), target.check)) continue
     writes.push(checks.write(stretch, number))
     row.stretches[at] = number + 1
   }
-  return true
 }
 
-/** The cases that are whole with this part, and which parts they came in; undefined while pieces are missing. */
-function gatherPieces(watch: Watch, part: States): { items: Item[]; parts: number[] } | undefined {
-  if (!part.items.some(({ more }) => more) && watch.pieces.size === 0)
-    return { items: part.items, parts: [part.index] }
-  watch.pieces.set(part.index, part.items)
-  let from = part.index
-  let to = part.index
-  while (watch.pieces.has(from - 1)) from--
-  while (watch.pieces.has(to + 1)) to++
-  const parts = Array.from({ length: to - from + 1 }, (_, at) => from + at)
-  const lastItems = watch.pieces.get(to)!
-  if (lastItems[lastItems.length - 1]?.more) return undefined
-  const items = new ItemAssembly().add(parts.flatMap((index) => watch.pieces.get(index)!))
-  return items && { items, parts }
+/** The cases that are whole with this part; undefined while pieces are missing. */
+function gatherPieces(seen: Watches, watch: Watch, part: States): Item[] | 'too-large' | undefined {
+  const isOpen = part.items.at(-1)?.more === true
+  if (isOpen && (part.last || part.index === 0)) return 'too-large'
+  const parts = [...watch.pieces, part.items]
+  const bytes = parts.flat().reduce((sum, item) => sum + contentBytes(item), 0)
+  if (bytes > MAX_GATHERED_BYTES) {
+    watch.pieces = []
+    return 'too-large'
+  }
+  if (isOpen) {
+    watch.pieces = parts
+    seen.gather(watch)
+    return undefined
+  }
+  return new ItemAssembly().add(parts.flat()) ?? 'too-large'
 }
 
 async function draftsOf(replica: Replica, items: Item[], row: MailSetRow): Promise<Map<string, CaseDraft>> {

@@ -118,9 +118,6 @@ export interface StatementRow {
 /** A transfer of whole states that comes by mail: which parts are in. */
 export interface MailSetRow {
   target: TargetRow[];
-  parts: number[];
-  /** How many there are; 0 until the last one came. */
-  count: number;
   /** Content beyond the target came, or may have: a scan decides. */
   beyond: boolean;
   number: number;
@@ -128,6 +125,8 @@ export interface MailSetRow {
   /** Where the target's checks lie, and how many stretches of each target log have come. */
   slot: number;
   stretches: number[];
+  /** How many of its parts are in: always the first ones. */
+  parts: number;
 }
 
 export interface OpeningRow {
@@ -1332,23 +1331,13 @@ export const StatementRow: MessageFns<StatementRow> = {
 };
 
 function createBaseMailSetRow(): MailSetRow {
-  return { target: [], parts: [], count: 0, beyond: false, number: 0, openings: [], slot: 0, stretches: [] };
+  return { target: [], beyond: false, number: 0, openings: [], slot: 0, stretches: [], parts: 0 };
 }
 
 export const MailSetRow: MessageFns<MailSetRow> = {
   encode(message: MailSetRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.target) {
       TargetRow.encode(v!, writer.uint32(10).fork()).join();
-    }
-    if (message.parts.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.parts) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    if (message.count !== 0) {
-      writer.uint32(24).uint32(message.count);
     }
     if (message.beyond !== false) {
       writer.uint32(32).bool(message.beyond);
@@ -1368,6 +1357,9 @@ export const MailSetRow: MessageFns<MailSetRow> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.parts !== 0) {
+      writer.uint32(72).uint32(message.parts);
     }
     return writer;
   },
@@ -1391,32 +1383,6 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             }
 
             message.target.push(TargetRow.decode(reader, reader.uint32()));
-            continue;
-          }
-          case 2: {
-            if (tag === 16) {
-              message.parts.push(reader.uint32());
-
-              continue;
-            }
-
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.parts.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.count = reader.uint32();
             continue;
           }
           case 4: {
@@ -1468,6 +1434,14 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             }
 
             break;
+          }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.parts = reader.uint32();
+            continue;
           }
         }
         if ((tag & 7) === 4 || tag === 0) {

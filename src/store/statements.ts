@@ -51,9 +51,9 @@ export class Statements {
     return this.replica.natives.sha256(concat(rows.sort(compareBytes))).subarray(0, 16)
   }
 
-  /** My own word on what is held now; call only after a flush. No new one if nothing changed. */
-  state(): Promise<boolean> {
-    return this.replica.exclusive(() => this.stateNow())
+  /** My own word on what is held now; call only after a flush. No new one if nothing changed, unless `anew`. */
+  state(anew = false): Promise<boolean> {
+    return this.replica.exclusive(() => this.stateNow(anew))
   }
 
   /** Mail that was of no use here: the next statement says so, until so many others have followed. */
@@ -63,7 +63,7 @@ export class Statements {
   }
   private unusable: Uint8Array[] = []
 
-  private async stateNow(): Promise<boolean> {
+  private async stateNow(anew: boolean): Promise<boolean> {
     const { replica } = this
     const { device, practice } = replica.options
     const frontier = [...replica.logs.all()]
@@ -72,7 +72,8 @@ export class Statements {
       .sort((a, b) => compareBytes(a.log, b.log))
     const old = this.of(device.ed)
     const { unusable } = this
-    if (old && sameFrontier(old.row.frontier, frontier) && sameIds(old.row.unusable, unusable)) return false
+    const isSame = old && sameFrontier(old.row.frontier, frontier) && sameIds(old.row.unusable, unusable)
+    if (isSame && !anew) return false
     const counter = Math.max(replica.meta.statementCounter, old?.counter ?? 0) + 1
     const row: StatementRow = {
       device: device.ed,
@@ -104,7 +105,7 @@ export class Statements {
       if (statement.device.length !== 32 || statement.frontier.length > MAX_CLAIMS) continue
       const row: StatementRow = { ...statement }
       const old = this.of(row.device)
-      if (!isSound(row) || (old && old.counter >= row.counter)) continue
+      if (!isSound(row) || (old && !this.isNewer(row, old))) continue
       if (!options.isMember(row.device)) continue
       if (!natives.verify(row.device, signedBytes(options.practice, row), row.signature)) continue
       taken.push(row)
@@ -113,6 +114,12 @@ export class Statements {
     await db.write(writes)
     for (const row of taken) this.keep(row)
     return taken.map(({ device }) => device)
+  }
+
+  /** A word of mine with the number of my newest but of other content was said before I was restored. */
+  private isNewer({ device, counter, signature }: StatementRow, old: HeldStatement): boolean {
+    if (counter !== old.counter) return counter > old.counter
+    return equalBytes(device, this.replica.options.device.ed) && !equalBytes(signature, old.row.signature)
   }
 
   private keep(row: StatementRow): void {

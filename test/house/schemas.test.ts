@@ -43,14 +43,14 @@ const PINS: Pin[] = [
     constant: 'ENVELOPE_VERSION',
     where: 'src/protocol/envelope.ts',
     version: ENVELOPE_VERSION,
-    pinned: { version: 1, hash: '16440bbc2f978999c2dcb03c242240dd' },
+    pinned: { version: 1, hash: 'adf981a001c782183e7a8f1644d30886' },
   },
   {
     schema: 'src/store/records.proto',
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: 'd0aec26433c1a0d7ac5d84b0d7601552' },
+    pinned: { version: 1, hash: '012a373d96d2afc1a6ed264736eaf306' },
   },
 ]
 

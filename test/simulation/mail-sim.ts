@@ -5,6 +5,9 @@
  */
 import { toHex } from '../../src/protocol/bytes.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
+import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
+import { keys } from '../../src/store/keyspace.js'
+import { LogRow } from '../../src/store/records.gen.js'
 import type { Rows } from '../support/disk.js'
 import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
 import type { SimDevice } from '../support/world.js'
@@ -14,15 +17,19 @@ export interface MailSimOptions extends SimOptions {
   relays: number
   /** Relays that withhold, repeat, reorder, damage, and claim to hold what they drop. */
   evil: boolean
+  /** Devices also meet each other. */
+  direct: boolean
 }
 
-export const MAIL_DEFAULTS: MailSimOptions = { ...DEFAULTS, steps: 120, relays: 1, evil: true }
+export const MAIL_DEFAULTS: MailSimOptions = { ...DEFAULTS, steps: 120, relays: 1, evil: true, direct: true }
 
 type Evil = 'drop' | 'withhold' | 'repeat' | 'reorder' | 'flip'
-const EVILS: Evil[] = ['drop', 'withhold', 'repeat', 'reorder', 'flip']
+/** Dropping is the worst, and the likeliest. */
+const EVILS: Evil[] = ['drop', 'drop', 'withhold', 'repeat', 'reorder', 'flip']
 
 class MailSimulation extends Simulation {
   private readonly copies = new Map<SimRelay, Rows>()
+  private readonly broken = new Set<string>()
 
   constructor(
     seed: number,
@@ -41,7 +48,44 @@ class MailSimulation extends Simulation {
 
   override async run(): Promise<SimResult> {
     for (let at = 0; at < this.mailOptions.relays; at++) await this.mailWorld.addRelay()
-    return super.run()
+    this.mailWorld.onMail = (device, bytes) => this.overhear(device, bytes)
+    const result = await super.run()
+    return { ...result, problems: [...result.problems, ...this.broken] }
+  }
+
+  /** What every acknowledgement must keep, looked at in the moment it leaves. */
+  private overhear(device: MailDevice, bytes: Uint8Array): void {
+    const frame = decodeMailFrame(bytes)
+    if (frame?.$case !== 'ack' || frame.value.notice.length === 0) return
+    const letter = device.mail.office.open(frame.value.notice)
+    const statement = letter?.body.$case === 'word' ? letter.body.value.statement : undefined
+    if (!statement) return void this.broken.add(`${device.name} acknowledged without a statement`)
+    const stated = new Map(statement.frontier.map(({ log, seq }) => [toHex(log), seq]))
+    for (const [log, seq] of stated) {
+      const held = device.replica.logs.get(log)
+      if (held && held.seq >= seq && durableSeq(device, log) < seq)
+        this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${seq} before it was durable`)
+    }
+    const unusable = new Set(statement.unusable.map(toHex))
+    for (const id of frame.value.ids.map(toHex)) if (!unusable.has(id)) this.covered(device, id, stated)
+  }
+
+  /** Mail that is acknowledged and not called unusable is covered by what is stated, as its sender understands it. */
+  private covered(device: MailDevice, id: string, stated: ReadonlyMap<string, number>): void {
+    const others = this.mailWorld.mailDevices.filter((other) => other !== device && other.alive)
+    const sessions = others.flatMap(({ mail }) => [...mail.sessions.values()])
+    const live = sessions.flatMap(({ ledger }) => ledger.row(toHex(device.ed)).live)
+    const mail = live.find(({ ids }) => ids.length === 1 && toHex(ids[0]!) === id)
+    for (const { log, to } of mail?.ranges ?? []) {
+      const isWhole = !this.isForked && !device.replica.logs.get(log)?.cut
+      if (isWhole && (stated.get(log) ?? 0) < to)
+        this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${to} and states ${stated.get(log)}`)
+    }
+  }
+
+  /** A folder came back, so that some log may have two branches. */
+  private get isForked(): boolean {
+    return (this.stats.rollback ?? 0) > 0
   }
 
   protected override async chaos(): Promise<void> {
@@ -49,15 +93,19 @@ class MailSimulation extends Simulation {
     const roll = random()
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
-    if (roll < 0.16) return this.connectMail(device, relay)
+    if (roll < 0.06) return this.connectMail(device, relay)
+    if (roll < 0.26) return this.visit(device, relay)
     if (roll < 0.42) return this.deliverMail(random.int(1, 16))
     if (roll < 0.46) return this.cutMailSome()
-    if (roll < 0.48) return this.crashRelay(relay)
+    if (roll < 0.475) return this.crashRelay(relay)
     if (roll < 0.49) return this.copyRelay(relay)
-    if (roll < 0.5) return this.restoreRelay(relay)
+    if (roll < 0.505) return this.restoreRelay(relay)
     if (roll < 0.52) return this.toggle(device)
     if (roll < 0.55 && this.mailOptions.evil) return this.turnEvil(relay)
-    if (roll < 0.6) return this.passMail(random.pick([300, 1_500, 4_500, 15_000]))
+    if (roll < 0.58) return this.restart(device)
+    if (roll < 0.6 && this.mailOptions.rollbacks) return this.rollBack(device)
+    if (roll < 0.615) return this.expire(relay)
+    if (roll < 0.65) return this.passMail(random.pick([300, 1_500, 4_500, 15_000]))
     return super.chaos()
   }
 
@@ -69,6 +117,33 @@ class MailSimulation extends Simulation {
     if (!device.collects || this.wireOf(device, relay)) return
     this.note(`mail ${device.name}`)
     await this.mailWorld.connectMail(device, relay)
+  }
+
+  /** Some seconds at a relay with everything that comes of it, unless the connection breaks in between. */
+  private async visit(device: MailDevice, relay: SimRelay): Promise<void> {
+    const { random, clock } = this.mailWorld
+    await this.connectMail(device, relay)
+    const wire = this.wireOf(device, relay)
+    if (!wire) return
+    const rounds = random.int(3, 14)
+    this.note(`visit ${device.name} ${rounds}`)
+    for (let round = 0; round < rounds && wire.open; round++) {
+      clock.pass(random.pick([100, 300, 900]))
+      relay.core.tick()
+      for (let moved = true; moved && wire.open; ) {
+        moved = false
+        for (const toDevice of [true, false])
+          while (wire.open && this.mailWorld.deliverMail(wire, toDevice)) moved = true
+        await this.mailWorld.settle(3)
+        if (random() < 0.02) this.mailWorld.cutMail(wire)
+      }
+    }
+    if (random() < 0.7) this.mailWorld.cutMail(wire)
+  }
+
+  protected override async connect(device: SimDevice): Promise<void> {
+    if (this.mailOptions.direct) return super.connect(device)
+    return this.visit(device as MailDevice, this.mailWorld.random.pick(this.mailWorld.relays))
   }
 
   private async deliverMail(count: number): Promise<void> {
@@ -104,6 +179,11 @@ class MailSimulation extends Simulation {
     if (!rows) return
     this.note('relayrestore')
     await relay.restore(rows)
+  }
+
+  private async expire(relay: SimRelay): Promise<void> {
+    this.note('expire')
+    await relay.expire()
   }
 
   /** The cloud mailbox on and off again. */
@@ -232,9 +312,17 @@ class MailSimulation extends Simulation {
   }
 }
 
+/** How far a power cut now would leave a log. */
+function durableSeq(device: MailDevice, log: string): number {
+  const key = keys.log(log)
+  const stored = device.disk.durable(key)
+  const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }
+  return stored ? LogRow.decode(db.unseal(key, stored)).seq : 0
+}
+
 const HEAL_ROUNDS = 12
 
 export async function simulateMail(seed: number, options: Partial<MailSimOptions> = {}): Promise<SimResult> {
-  const merged = { ...MAIL_DEFAULTS, relays: 1 + (seed % 2), ...options }
+  const merged = { ...MAIL_DEFAULTS, relays: 1 + (seed % 2), direct: seed % 4 < 2, ...options }
   return runToEnd(new MailSimulation(seed, merged))
 }

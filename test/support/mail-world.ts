@@ -4,6 +4,7 @@
  */
 import { RelayCore } from '../../relay/core.js'
 import { openLevelStore } from '../../relay/store/level-store.js'
+import type { MailStore } from '../../relay/store/mail-store.js'
 import type { MarkFile } from '../../relay/store/marks.js'
 import type { DriverOptions } from '../../src/node/driver.js'
 import { MailDriver, type RelaySession } from '../../src/node/mail-driver.js'
@@ -35,6 +36,8 @@ export interface MailWire {
 export class MailDevice extends SimDevice {
   mail!: MailDriver
   collects = true
+  /** False: every letter seems to be written under a branch of the roster that has lost. */
+  knowsHeads = true
 
   constructor(
     readonly mailWorld: MailWorld,
@@ -68,7 +71,7 @@ export class MailDevice extends SimDevice {
       now: () => mailWorld.clock.now,
       roster: {
         head: () => mailWorld.roster.head,
-        knows: (head) => mailWorld.roster.hashes.some((hash) => equalBytes(hash, head)),
+        knows: (head) => this.knowsHeads && mailWorld.roster.hashes.some((hash) => equalBytes(hash, head)),
         entries: () => [...mailWorld.roster.entries],
         isMember: (ed) => mailWorld.isMember(ed),
         apply: async () => false,
@@ -88,6 +91,7 @@ export class SimRelay {
   private stamp = 0
   readonly ed: Uint8Array
   core!: RelayCore
+  private store!: MailStore
   meddle: Meddling | undefined
 
   constructor(readonly world: MailWorld) {
@@ -106,7 +110,8 @@ export class SimRelay {
     }
     const random = (length: number) => world.random.bytes(length)
     const db = this.disk.db as never
-    const store = await openLevelStore({ db, marks, natives: nodeNatives, random })
+    this.store = await openLevelStore({ db, marks, natives: nodeNatives, random })
+    const { store } = this
     const clock = { monotonic: () => world.clock.now, wall: () => world.clock.now }
     this.core = new RelayCore({ store, natives: nodeNatives, clock })
   }
@@ -116,6 +121,11 @@ export class SimRelay {
     for (const wire of [...this.world.mailWires]) if (wire.relay === this) this.world.cutMail(wire)
     await this.disk.crash(kept)
     await this.boot()
+  }
+
+  /** Its clock is ten years ahead for a moment: everything that waits has expired. */
+  async expire(): Promise<void> {
+    await this.store.expire(Number.MAX_SAFE_INTEGER)
   }
 
   /** Its folder comes back as it was. The marks beside it are of a later start. */
@@ -140,6 +150,8 @@ export class MailWorld extends World {
   readonly mailDevices: MailDevice[] = []
   readonly relays: SimRelay[] = []
   readonly mailWires: MailWire[] = []
+  /** Sees every message to a relay as it leaves. */
+  onMail: ((device: MailDevice, bytes: Uint8Array) => void) | undefined
 
   override async add(name: string): Promise<MailDevice> {
     const random = (length: number) => this.random.bytes(length)
@@ -176,7 +188,11 @@ export class MailWorld extends World {
     )
     wire.session = await device.mail.connect({
       relay: relay.ed,
-      send: (lane, bytes) => void (wire.open && wire.toRelay.push({ lane, bytes })),
+      send: (lane, bytes) => {
+        if (!wire.open) return
+        this.onMail?.(device, bytes)
+        wire.toRelay.push({ lane, bytes })
+      },
       close: () => this.cutMail(wire),
     })
     return wire

@@ -193,7 +193,8 @@ export class Mailboxes {
     const opened = await host.dial(id, MAILBOX_PROTOCOL)
     this.connecting.delete(id)
     if ('code' in opened) return this.again(id)
-    if (this.stopped || !host.relays().some((state) => state.id === id)) {
+    // The mailbox may have been switched off, or left, while this was dialled.
+    if (this.stopped || !this.isWanted(id)) {
       void opened.channel.close()
       return
     }
@@ -207,6 +208,10 @@ export class Mailboxes {
       },
       isLeaving,
     )
+    if (this.stopped || !this.isWanted(id) || isLeaving === this.isOn) {
+      mail.disconnect(session, 'stopped')
+      return this.again(id)
+    }
     this.attached.set(id, { session, channel })
     mail.window(this.window)
     void this.read(id, session, channel)
