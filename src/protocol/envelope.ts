@@ -28,8 +28,8 @@ const NONCE_BYTES = 24
 const SIGNATURE_BYTES = 64
 const TAG_BYTES = 16
 const HEADER_BYTES = 2 + KEY_ID_BYTES + ENVELOPE_ID_BYTES
-/** Below this everything looks alike: a keystroke, a date, a word. */
-const MIN_PLAINTEXT_BYTES = 256
+/** Below this everything looks alike, in the first letter of a log too: a keystroke, a date, a sentence. */
+export const MIN_PLAINTEXT_BYTES = 512
 
 export type EnvelopeKind = 'changes' | 'states' | 'word'
 const KIND_CODES: Record<EnvelopeKind, number> = { changes: 1, states: 2, word: 3 }
