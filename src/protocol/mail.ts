@@ -75,6 +75,8 @@ export class MailSession {
   private depositNumber = 0
   private surveying = false
   private surveyAgain = false
+  /** The relay is full or failing: it is left alone until `again`, or until somebody waits. */
+  private resting = false
   private owes = true
   private readonly lacks: Lacks = new Map()
   /** What each device says it left: device → recipient → how far. */
@@ -142,6 +144,7 @@ export class MailSession {
         break
       case 'hurry':
         this.hurry = true
+        this.resting = false
         this.survey()
         break
       case 'surveyed':
@@ -448,7 +451,7 @@ export class MailSession {
   }
 
   private survey(): void {
-    if (!this.hasCollected || this.phase !== 'ready') return
+    if (!this.hasCollected || this.phase !== 'ready' || this.resting) return
     if (this.surveying || this.job) {
       this.surveyAgain = true
       return
@@ -529,11 +532,13 @@ export class MailSession {
       if (outcome === 'needs-states') this.wantsStates.add(recipient)
       else this.wantsStates.delete(recipient)
       if (outcome === 'too-large' && job?.unlessBytes !== undefined)
-        this.weighed.set(recipient, job.unlessBytes)
+        this.weighed.set(recipient, 2 * job.unlessBytes)
     }
     if (outcome === 'dropped') {
       if (error === 'full') this.out.push({ type: 'full', full: true })
       this.owes = true
+      // Of a recipient that the relay doesn't know any more, or yet, the next look tells.
+      this.resting = error !== 'not-member'
       return this.arm('again', REFUSED_MS)
     }
     if (outcome === 'done') {
@@ -570,6 +575,7 @@ export class MailSession {
         this.gathering = false
         return this.survey()
       case 'again':
+        this.resting = false
         return this.survey()
       case 'word':
         this.wordArmed = false
