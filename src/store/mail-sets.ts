@@ -139,19 +139,21 @@ function takeStretches(row: MailSetRow, part: States, checks: TargetChecks, writ
   return true
 }
 
+/** What a later piece of a large case lacks: only its first one says which changes the case holds. */
+const isTail = ({ touched }: Item) => touched.length === 0
+
 /** The cases that are whole with this part, and which parts they came in; undefined while pieces are missing. */
 function gatherPieces(watch: Watch, part: States): { items: Item[]; parts: number[] } | undefined {
-  if (!part.items.some(({ more }) => more) && watch.pieces.size === 0)
-    return { items: part.items, parts: [part.index] }
+  if (!part.items.some((item) => item.more || isTail(item))) return { items: part.items, parts: [part.index] }
   watch.pieces.set(part.index, part.items)
   let from = part.index
   let to = part.index
   while (watch.pieces.has(from - 1)) from--
   while (watch.pieces.has(to + 1)) to++
   const parts = Array.from({ length: to - from + 1 }, (_, at) => from + at)
-  const lastItems = watch.pieces.get(to)!
-  if (lastItems[lastItems.length - 1]?.more) return undefined
-  const items = new ItemAssembly().add(parts.flatMap((index) => watch.pieces.get(index)!))
+  const pieces = parts.flatMap((index) => watch.pieces.get(index)!)
+  if (isTail(pieces[0]!) || pieces[pieces.length - 1]!.more) return undefined
+  const items = new ItemAssembly().add(pieces)
   return items && { items, parts }
 }
 
