@@ -9,7 +9,8 @@
  *  [V1] an envelope opens only whole, unchanged, and in the practice, kind and id that it was sealed for;
  *  [V2] its letter is believed only with the signature of the sender that it names;
  *  [V3] the same content for the same epoch and attempt has the same id, whoever seals it;
- *  [V4] its size tells the size of its content only roughly: at most one part in eight is padding.
+ *  [V4] its size tells the size of its content only roughly: nothing below 512 bytes, and above at most one part in
+ *       eight is padding.
  */
 import { concat, equalBytes, fromHex, isZero, readU32, u8, u32, utf8 } from './bytes.js'
 import { Letter } from './envelope.gen.js'
