@@ -9,7 +9,7 @@ import type { Deposit, Mail } from '../../src/protocol/mailbox.gen.js'
 import { decodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import type { Roster } from '../../src/protocol/roster.js'
 
-export const device = (n: number) => n.toString(16).padStart(2, '0').repeat(32)
+const device = (n: number) => n.toString(16).padStart(2, '0').repeat(32)
 export const logId = (n: number) => n.toString(16).padStart(2, '0').repeat(16)
 export const mailId = (n: number) => new Uint8Array(16).fill(n)
 export const INCARNATION = new Uint8Array(16).fill(5)
