@@ -16,6 +16,8 @@ export const MODULES = [
   'cases/project',
   'protocol/bytes',
   'protocol/ed25519',
+  'protocol/envelope',
+  'protocol/envelope.gen',
   'protocol/epoch-keys',
   'protocol/fork',
   'protocol/framing',
@@ -54,6 +56,14 @@ const LIMIT_FILES = [
   'protocol/epoch-keys',
   'protocol/mailbox-limits',
   'protocol/mailbox-meet',
+  'protocol/envelope',
+  'protocol/mail',
+  'protocol/mail-plan',
+  'protocol/mail-fold',
+  'store/mail-out',
+  'store/mail-sets',
+  'store/statements',
+  'node/mail-driver',
   'store/pruning',
   'node/frames',
 ]
@@ -83,7 +93,8 @@ export function makeExamples(code) {
   const practice = roster.genesis.practiceId
   const log = logExample(code, natives, practice, office)
   const context = { code, natives, toHex, utf8, concat, u32, office, laptop, practice, roster, log }
-  return { ...context, sync: syncMessages(context), pair: pairMessages(context) }
+  const messages = { sync: syncMessages(context), pair: pairMessages(context) }
+  return { ...context, ...messages, mail: letterExamples(context) }
 }
 
 function rosterExamples(code, { natives, random }, office, laptop, recovery) {
@@ -137,7 +148,8 @@ function rosterExamples(code, { natives, random }, office, laptop, recovery) {
     undefined,
     entries.slice(0, 2).map(([, entry]) => entry),
   )
-  return { genesis: genesis.roster, both: both.roster, last: roster, entries }
+  const first = { practice: genesis.roster.practiceId, number: 1, key: genesis.epochKey }
+  return { genesis: genesis.roster, both: both.roster, last: roster, entries, first }
 }
 
 /** One log of "Office" with one change: a new case. */
@@ -306,6 +318,76 @@ function pairMessages({ code, natives, office, laptop, roster, practice }) {
   return sent
 }
 
+/** One letter of each kind from "Office", as in the other examples, and the first one in its envelope. */
+function letterExamples(context) {
+  const { code, natives, practice, roster, office, laptop, log } = context
+  const wire = code['protocol/wire']
+  const seal = code['protocol/envelope']
+  const { Letter } = code['protocol/envelope.gen']
+  const keys = code['protocol/epoch-keys'].envelopeKeys(roster.first)
+  const opening = wire.openingToWire(log.opening)
+  const claim = wire.claimToWire({ log: log.id, seq: 1, check: log.check })
+  const { items } = context.code['protocol/wire'].decodeFrame(
+    syncMessages(context).find(({ kind }) => kind === 'items').bytes,
+  ).value
+  const set = new Uint8Array(16).fill(0x5e)
+  const part = { set, index: 0, last: false, target: [], openings: [], items: [], stretches: [] }
+  const target = {
+    log: log.id,
+    seq: 1,
+    head: log.head1,
+    signature: log.signature,
+    from: 0,
+    check: log.check,
+  }
+  const left = [{ recipient: laptop.ed, frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 1 }]
+  const word = {
+    statement: statement(context),
+    openings: [],
+    cuts: [],
+    ladder: [],
+    left,
+    incarnation: new Uint8Array(16).fill(0x1c),
+    newer: [],
+  }
+  const stretch = { log: claim.log, from: 0, checks: log.check }
+  const bodies = [
+    ['CHANGES', { $case: 'changes', value: { openings: [opening], runs: [wire.runToWire(log.run)] } }],
+    [
+      'STATES, the first part',
+      { $case: 'states', value: { ...part, target: [wire.targetToWire(target)], openings: [opening] } },
+    ],
+    ['STATES, the second part', { $case: 'states', value: { ...part, index: 1, stretches: [stretch] } }],
+    ['STATES, the last part', { $case: 'states', value: { ...part, index: 2, last: true, items } }],
+    ['WORD', { $case: 'word', value: word }],
+  ]
+  const rosterHead = roster.both.head
+  const letters = bodies.map(([name, body]) => {
+    const bytes = Letter.encode({ sender: office.ed, rosterHead, body }).finish()
+    return { name, value: Letter.decode(bytes), bytes }
+  })
+  const none = new Uint8Array(8)
+  const range = { log: log.id, from: 0, fromCheck: none, to: 1, toCheck: log.check }
+  const id = seal.changesId(keys, [range], 0)
+  const envelope = seal.sealEnvelope({
+    natives,
+    random: countingRandom(),
+    practice,
+    keys,
+    id,
+    sender: { ed: office.ed, secret: office.edSecret },
+    rosterHead,
+    body: bodies[0][1],
+  })
+  const ids = [
+    ['changes (0..1] of the log, first attempt', id],
+    ['the same, second attempt', seal.changesId(keys, [range], 1)],
+    ['part 0 of the set', seal.statesId(keys, set, 0)],
+    ['the word of "Office"', seal.wordId(keys, office.ed)],
+  ]
+  return { keys, letters, envelope, ids }
+}
+
 // ---- as text
 
 const hexLines = (hex) => hex.match(/.{1,64}/g)?.join('\n') ?? ''
@@ -329,7 +411,7 @@ const block = (...parts) => ['```', ...parts.filter((part) => part !== ''), '```
 /** The section of PROTOCOL.md between its marks. */
 export function examplesText(code) {
   const made = makeExamples(code)
-  const { toHex, office, laptop, practice, log, natives, roster, sync, pair } = made
+  const { toHex, office, laptop, practice, log, natives, roster, sync, pair, mail } = made
   const say = (name, bytes) => `${name} = ${toHex(bytes)}`
   const digest = code['protocol/frontier'].claimsDigest(natives, [
     { ...log.opening, log: log.id, seq: 1, check: log.check, cut: undefined },
@@ -397,6 +479,27 @@ export function examplesText(code) {
         block(...fieldLines(value, toHex), '', hexLines(toHex(bytes))),
       ].join('\n'),
     ),
+    '### Letters and an envelope',
+    'From "Office", under the first epoch key of the practice above.',
+    block(
+      say('epoch key', roster.first.key),
+      say('key id', mail.keys.keyId),
+      say('envelope key', mail.keys.sealKey),
+      say('envelope id key', mail.keys.idKey),
+      ...mail.ids.map(([what, id]) => say(`id of ${what}`, id)),
+    ),
+    ...mail.letters.map(({ name, value, bytes }) =>
+      [
+        `**${name}**, ${bytes.length} bytes`,
+        '',
+        block(...fieldLines(value, toHex), '', hexLines(toHex(bytes))),
+      ].join('\n'),
+    ),
+    [
+      `**The first letter in its envelope**, ${mail.envelope.length} bytes; the nonce counts up from 00`,
+      '',
+      block(hexLines(toHex(mail.envelope))),
+    ].join('\n'),
     '### Roster entries',
     ...roster.entries.map(([what, entry]) =>
       [`**${what}**, ${entry.length} bytes`, '', block(hexLines(toHex(entry)))].join('\n'),
@@ -424,9 +527,10 @@ function limitsIn(name) {
     if (comment !== undefined) reason = oneLine(comment).replace(/ \(document \d[^)]*\)/, '')
     else if (found.index !== end) reason = ''
     end = found.index + all.length
-    const value = sum
-      .split('*')
-      .reduce((product, factor) => product * Number(factor.replaceAll('_', '').trim()), 1)
+    const value = sum.split(/(?<!\*)\*(?!\*)/).reduce((product, factor) => {
+      const [base, power = 1] = factor.split('**').map((digits) => Number(digits.replaceAll('_', '').trim()))
+      return product * base ** power
+    }, 1)
     // Two constants under one comment: the second one's reason is the first one's.
     return { constant, value, reason }
   })
@@ -506,7 +610,7 @@ const UNNAMED = {
 
 /** The table of rules in PROTOCOL.md. */
 export function rulesText() {
-  const order = 'FDATXSHRENB'
+  const order = 'FDATXSHRENVLPB'
   const rows = rules()
     .sort((a, b) => order.indexOf(a.id[0]) - order.indexOf(b.id[0]) || (a.file < b.file ? -1 : 1))
     .map((rule) => {

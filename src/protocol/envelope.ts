@@ -9,7 +9,8 @@
  *  [V1] an envelope opens only whole, unchanged, and in the practice, kind and id that it was sealed for;
  *  [V2] its letter is believed only with the signature of the sender that it names;
  *  [V3] the same content for the same epoch and attempt has the same id, whoever seals it;
- *  [V4] its size tells the size of its content only roughly: at most one part in eight is padding.
+ *  [V4] its size tells the size of its content only roughly: nothing below 512 bytes, and above at most one part in
+ *       eight is padding.
  */
 import { concat, equalBytes, fromHex, isZero, readU32, u8, u32, utf8 } from './bytes.js'
 import { Letter } from './envelope.gen.js'
@@ -28,8 +29,8 @@ const NONCE_BYTES = 24
 const SIGNATURE_BYTES = 64
 const TAG_BYTES = 16
 const HEADER_BYTES = 2 + KEY_ID_BYTES + ENVELOPE_ID_BYTES
-/** Below this everything looks alike: a keystroke, a date, a word. */
-const MIN_PLAINTEXT_BYTES = 256
+/** Below this everything looks alike, in the first letter of a log too: a keystroke, a date, a sentence. */
+export const MIN_PLAINTEXT_BYTES = 512
 
 export type EnvelopeKind = 'changes' | 'states' | 'word'
 const KIND_CODES: Record<EnvelopeKind, number> = { changes: 1, states: 2, word: 3 }

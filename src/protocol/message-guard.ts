@@ -13,14 +13,15 @@ export interface Nested {
 export function hasSoundCounts(bytes: Uint8Array, nested: Nested): boolean {
   const most = SPARE_ELEMENTS + bytes.length / BYTES_PER_ELEMENT
   let count = 0
+  // As the codec reads them: whatever is beyond 32 bits doesn't count.
   const varint = (at: number): [value: number, next: number] => {
     let value = 0
     for (let shift = 0; shift < 10; shift++) {
       const byte = bytes[at++] ?? 0
-      value += (byte & 0x7f) * 2 ** (7 * shift)
+      if (shift < 5) value += (byte & 0x7f) * 2 ** (7 * shift)
       if (byte < 0x80) break
     }
-    return [value, at]
+    return [value % 2 ** 32, at]
   }
   const walk = (start: number, end: number, inside: Nested): boolean => {
     for (let at = start; at < end; ) {
@@ -34,9 +35,10 @@ export function hasSoundCounts(bytes: Uint8Array, nested: Nested): boolean {
       else if (kind === 2) {
         const [length, from] = varint(at)
         const inner = inside[Math.floor(tag / 8)]
-        if (inner && !walk(from, Math.min(from + length, end), inner)) return false
         at = from + length
-      } else return true
+        // The codec would read on behind its end, and see other elements than are counted here.
+        if (at > end || (inner && !walk(from, at, inner))) return false
+      } else return false // a group, which nothing of ours writes: the codec skips it and reads on
     }
     return true
   }

@@ -8,6 +8,7 @@ import {
   partOf,
   rules,
 } from '../../scripts/protocol-examples.mjs'
+import { openEnvelope } from '../../src/protocol/envelope.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { applyEntries } from '../../src/protocol/roster.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
@@ -60,6 +61,19 @@ describe('the examples', () => {
 
   it('are read back as they were written', () => {
     for (const { kind, bytes } of examples.sync) expect(decodeFrame(bytes)?.$case).toBe(kind)
+  })
+
+  it('hold letters of every kind, and an envelope that opens', () => {
+    const { mail, practice } = examples
+    expect(mail.letters.map(({ value }) => value.body.$case)).toEqual([
+      'changes',
+      'states',
+      'states',
+      'states',
+      'word',
+    ])
+    const opened = openEnvelope(portableNatives, practice, mail.keys, mail.envelope)
+    expect(opened).toMatchObject({ id: mail.ids[0]?.[1], body: mail.letters[0]?.value.body })
   })
 
   it('hold a pairing that succeeds', () => {

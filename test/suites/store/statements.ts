@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { toHex } from '../../../src/protocol/bytes.js'
+import { fromHex, toHex } from '../../../src/protocol/bytes.js'
 import { Bench, type CreateDb, type Device, flipBit } from './bench.js'
 
 /** A device's word on what it holds. */
@@ -68,6 +68,11 @@ export function statementsSuite(createDb: CreateDb): void {
         { ...word!, frontier: [{ ...word!.frontier[0]!, seq: 99 }] },
         { ...word!, frontier: [] },
         { ...word!, log: bench.random.bytes(16) },
+        { ...word!, frontier: [{ ...word!.frontier[0]!, check: flipBit(word!.frontier[0]!.check, 3) }] },
+        { ...word!, frontier: [{ ...word!.frontier[0]!, check: new Uint8Array(0) }] },
+        { ...word!, unusable: [bench.random.bytes(16)] },
+        { ...word!, unusable: [bench.random.bytes(15)] },
+        { ...word!, unusable: Array.from({ length: 65 }, () => bench.random.bytes(16)) },
         { ...word!, device: b.keys.ed },
         { ...word!, device: new Uint8Array(5) },
         { ...word!, frontier: [{ ...word!.frontier[0]!, log: new Uint8Array(3) }] },
@@ -83,6 +88,29 @@ export function statementsSuite(createDb: CreateDb): void {
       bench.members.delete(toHex(a.keys.ed))
       expect(await b.statements.admit(a.statements.wire())).toBe(false)
       expect(b.statements.wire()).toEqual([])
+    })
+
+    test('carry the check of every claim, by which another branch of a log shows', async () => {
+      await a.statements.state()
+      const [word] = a.statements.wire()
+      const held = a.replica.logs.get(a.log)!
+      expect(word!.frontier).toEqual([{ log: fromHex(a.log), seq: held.seq, check: held.check }])
+    })
+
+    test('name mail that was of no use, each once, the newest 64, also after a start', async () => {
+      await a.statements.state()
+      const ids = Array.from({ length: 70 }, () => bench.random.bytes(16))
+      a.statements.noteUnusable(ids.slice(0, 2))
+      a.statements.noteUnusable(ids.slice(1, 3))
+      expect(await a.statements.state()).toBe(true)
+      await b.statements.admit(a.statements.wire())
+      expect(b.statements.of(a.keys.ed)?.unusable).toEqual(ids.slice(0, 3))
+      expect(await a.statements.state()).toBe(false)
+      await a.reopen()
+      a.statements.noteUnusable(ids.slice(3))
+      await a.statements.state()
+      expect(await b.statements.admit(a.statements.wire())).toBe(true)
+      expect(b.statements.of(a.keys.ed)?.unusable).toEqual(ids.slice(6))
     })
 
     test('their digest does not depend on the order in which they came', async () => {

@@ -1,0 +1,99 @@
+/** Devices and relays that are online when a test says so: what they type, hold and have waiting. */
+import { expect } from 'vitest'
+import { createUpdate } from '../../src/cases/create.js'
+import { setFields } from '../../src/cases/edit.js'
+import { nodeNatives } from '../../src/node/natives.js'
+import { equalBytes } from '../../src/protocol/bytes.js'
+import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { prune } from '../../src/store/pruning.js'
+import type { Rows } from '../support/disk.js'
+import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
+
+export interface Held {
+  count: number
+  bytes: number
+  /** All envelopes of the practice, each once. */
+  total: number
+}
+
+export class MailBench extends MailWorld {
+  relay!: SimRelay
+
+  static async begin(seed: number, ...names: string[]) {
+    const bench = new MailBench(seed)
+    bench.relay = await bench.addRelay()
+    const devices: MailDevice[] = []
+    for (const name of names) devices.push(await bench.add(name))
+    return { bench, devices: devices as [MailDevice, MailDevice, MailDevice] }
+  }
+
+  async create(device: MailDevice, ...ids: string[]): Promise<void> {
+    for (const id of ids) {
+      const update = createUpdate({ id, patient: { lastName: id } }, nodeNatives.sha256)
+      await device.replica.append([{ caseId: id, kind: KIND_UPDATE, update }])
+    }
+  }
+
+  phone(device: MailDevice, id: string, text: string): Promise<unknown> {
+    return device.edit(id, (doc) => setFields(doc, [['patient.phone', text]]))
+  }
+
+  /** One device alone with relays for a while. */
+  async online(device: MailDevice, ms = 6_000, relays = [this.relay]): Promise<void> {
+    const wires = []
+    for (const relay of relays) wires.push(await this.connectMail(device, relay))
+    await this.pass(ms)
+    for (const wire of wires) this.cutMail(wire)
+    await this.quiesce()
+  }
+
+  /** What waits for a device, as another one is told; asking changes nothing. */
+  async held(recipient: MailDevice, asking: MailDevice, relay = this.relay): Promise<Held> {
+    const open = this.mailWires.find((wire) => wire.device === asking && wire.relay === relay)
+    const wire = open ?? (await this.connectMail(asking, relay))
+    await this.quiesce()
+    const inventory = (await relay.waiting(asking))!
+    if (!open) this.cutMail(wire)
+    await this.quiesce()
+    const row = inventory.waiting.find((each) => equalBytes(each.recipient, recipient.ed))
+    return { count: row?.count ?? 0, bytes: row?.bytes ?? 0, total: inventory.bytes }
+  }
+
+  /** Everything was delivered: the same content everywhere, nothing waits, nothing failed. */
+  async expectSettled(devices: MailDevice[], relays = [this.relay]): Promise<void> {
+    const lines = await devices[0]!.lines()
+    for (const device of devices) {
+      expect(await device.lines()).toEqual(lines)
+      expect(device.failures).toEqual([])
+    }
+    for (const relay of relays)
+      for (const device of devices) expect((await this.held(device, devices[0]!, relay)).count).toBe(0)
+  }
+
+  /** A clean stop; the folder as it is then. */
+  async stopDevice(device: MailDevice): Promise<Rows> {
+    for (const wire of [...this.mailWires]) if (wire.device === device) this.cutMail(wire)
+    for (const wire of [...this.wires]) if (wire.a === device || wire.b === device) this.cut(wire)
+    await device.mail.stop()
+    await device.driver.stop()
+    await device.replica.close()
+    return device.disk.snapshot()
+  }
+
+  async restart(device: MailDevice, rows?: Rows): Promise<void> {
+    const stopped = await this.stopDevice(device)
+    await device.disk.restore(rows ?? stopped)
+    await device.boot()
+  }
+
+  /** Changes are retained no longer, whoever lacks them. */
+  forget(device: MailDevice): Promise<number> {
+    return prune(device.replica, [], 0)
+  }
+
+  /** How far one device knows that another one holds its logs: what a delivery tick rests on. */
+  ticks(device: MailDevice, other: MailDevice): boolean {
+    const known = device.driver.frontierOf(other.ed)
+    return [...device.replica.logs.all()].every(({ log, seq }) => (known?.get(log) ?? 0) >= seq)
+  }
+}

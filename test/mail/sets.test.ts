@@ -1,0 +1,155 @@
+/** Whole states by mail: in parts, in any order, more than once, with starts in between. */
+import { afterEach, expect, test } from 'vitest'
+import { setFields } from '../../src/cases/edit.js'
+import type { States } from '../../src/protocol/envelope.gen.js'
+import { StatesWriter } from '../../src/store/mail-out.js'
+import { type TakenStates, takeStates } from '../../src/store/mail-sets.js'
+import type { MailDevice } from '../support/mail-world.js'
+import { seeded } from '../support/random.js'
+import { MailBench } from './mail-bench.js'
+
+let bench: MailBench
+afterEach(() => bench.stop())
+
+async function begin(seed: number, ...names: string[]) {
+  const begun = await MailBench.begin(seed, ...names)
+  bench = begun.bench
+  return begun.devices
+}
+
+test('a device that comes when changes are retained no longer gets whole states, and the rest as changes', async () => {
+  const [a, b] = await begin(30, 'a', 'b')
+  await bench.create(a, 'one', 'two')
+  await bench.phone(a, 'one', '1')
+  expect(await bench.forget(a)).toBe(1)
+  await bench.online(a)
+  await bench.phone(a, 'two', '2')
+  await bench.online(a)
+  await bench.online(b)
+  expect(await b.lines()).toEqual(await a.lines())
+  await bench.online(a)
+  expect(bench.ticks(a, b)).toBe(true)
+  await bench.expectSettled([a, b])
+})
+
+/** All parts of a transfer of what `device` holds beyond `base`. */
+async function partsOf(device: MailDevice, base = new Map<string, number>()): Promise<States[]> {
+  const writer = (await StatesWriter.open(device.replica, bench.random.bytes(16), base))!
+  const parts: States[] = []
+  while (!parts.at(-1)?.last) parts.push((await writer.next(parts.length))!)
+  return parts
+}
+
+/** As mail is taken in: what waits is tried again as long as something fits. */
+async function takeAll(device: MailDevice, parts: States[]): Promise<TakenStates['kind'][]> {
+  let waiting = parts
+  const kinds: TakenStates['kind'][] = []
+  for (let again = true; again; ) {
+    again = false
+    const rest: States[] = []
+    for (const part of waiting) {
+      const { kind } = await takeStates(device.replica, part)
+      if (kind === 'waits') rest.push(part)
+      else {
+        kinds.push(kind)
+        again = true
+      }
+    }
+    waiting = rest
+  }
+  return [...kinds, ...waiting.map(() => 'waits' as const)]
+}
+
+function permutations<T>(of: T[]): T[][] {
+  if (of.length < 2) return [of]
+  return of.flatMap((first, at) =>
+    permutations([...of.slice(0, at), ...of.slice(at + 1)]).map((rest) => [first, ...rest]),
+  )
+}
+
+/** A case of about this many bytes, which hardly compress. */
+async function large(device: MailDevice, id: string, bytes: number, fields = 1): Promise<void> {
+  const random = seeded(bytes)
+  await bench.create(device, id)
+  for (let at = 0; at < fields; at++) {
+    const text = Buffer.from(random.bytes(bytes / fields)).toString('base64')
+    await device.edit(id, (doc) => setFields(doc, [[FIELDS[at]!, text]]))
+  }
+}
+const FIELDS = ['patient.phone', 'patient.email', 'patient.address'] as const
+
+test('parts are taken in every order, with starts in between and each of them twice', async () => {
+  const [a] = await begin(31, 'a')
+  for (const id of ['one', 'two', 'three']) await large(a, id, 530_000)
+  await bench.forget(a)
+  const parts = await partsOf(a)
+  expect(parts.length).toBe(5)
+  const orders = permutations(parts)
+  for (const [at, order] of orders.entries()) {
+    if (at % 10 > 0) continue
+    const b = await bench.add(`b${at}`)
+    for (const part of order) {
+      await takeAll(b, [part])
+      if (at % 20 === 0) await bench.restart(b)
+    }
+    expect(await takeAll(b, [...order, ...order])).not.toContain('useless')
+    expect(b.replica.logs.get([...a.replica.logs.all()][0]!.log)?.seq).toBe([...a.replica.logs.all()][0]!.seq)
+    expect(await b.lines()).toEqual(await a.lines())
+  }
+})
+
+test('a case that is too large for one part comes in pieces, and is whole or not there', async () => {
+  const [a, b] = await begin(32, 'a', 'b')
+  await large(a, 'one', 18_000_000, 3)
+  await bench.forget(a)
+  const parts = await partsOf(a)
+  expect(parts.filter(({ items }) => items.some(({ more }) => more)).length).toBeGreaterThan(0)
+  const pieces = parts.filter(({ items }) => items.length > 0)
+  await takeAll(
+    b,
+    parts.filter(({ items }) => items.length === 0),
+  )
+  await takeAll(b, pieces.slice(1))
+  expect(await b.lines()).toEqual([])
+  await takeAll(b, [pieces[0]!, ...pieces.slice(1)])
+  expect(await b.lines()).toEqual(await a.lines())
+})
+
+test('a target is adopted only where this device holds each log as far as the transfer begins', async () => {
+  const [a, b] = await begin(33, 'a', 'b')
+  await bench.create(a, 'one', 'two')
+  const [log] = [...a.replica.logs.all()].map((held) => held.log) as [string]
+  await bench.forget(a)
+  const parts = await partsOf(a, new Map([[log, 1]]))
+  await takeAll(b, parts)
+  expect(b.replica.logs.get(log)?.seq ?? 0).toBe(0)
+  expect(b.replica.meta.unclaimed).toBe(true)
+  await takeAll(b, await partsOf(a))
+  expect(b.replica.logs.get(log)?.seq).toBe(2)
+  expect(await b.lines()).toEqual(await a.lines())
+})
+
+test('without its first part nothing of a transfer is taken, and what is no part is of no use', async () => {
+  const [a, b] = await begin(34, 'a', 'b')
+  await bench.create(a, 'one')
+  const parts = await partsOf(a)
+  expect(await takeAll(b, parts.slice(1))).toEqual(parts.slice(1).map(() => 'waits'))
+  expect(await b.lines()).toEqual([])
+  for (const wrong of [
+    { ...parts[0]!, set: new Uint8Array(15) },
+    { ...parts[0]!, index: 65_536 },
+    { ...parts[0]!, target: [{ ...parts[0]!.target[0]!, log: new Uint8Array(3) }] },
+  ])
+    expect((await takeStates(b.replica, wrong)).kind).toBe('useless')
+})
+
+test('sixteen unfinished transfers are remembered, the oldest makes room, and each can still end', async () => {
+  const [a, b] = await begin(35, 'a', 'b')
+  await bench.create(a, 'one')
+  const sets: States[][] = []
+  for (let at = 0; at < 18; at++) sets.push(await partsOf(a))
+  for (const parts of sets) await takeAll(b, parts.slice(0, 1))
+  expect(await takeAll(b, sets[0]!.slice(1))).toEqual(sets[0]!.slice(1).map(() => 'waits'))
+  expect(await takeAll(b, sets[17]!)).not.toContain('waits')
+  expect(await b.lines()).toEqual(await a.lines())
+})

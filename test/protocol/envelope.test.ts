@@ -1,0 +1,523 @@
+/** Envelopes: what is sealed comes back whole, and nothing else comes back at all. */
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { nodeNatives } from '../../src/node/natives.js'
+import { concat, equalBytes, fromHex, toHex, u32 } from '../../src/protocol/bytes.js'
+import { edPublicKey } from '../../src/protocol/ed25519.js'
+import { Letter } from '../../src/protocol/envelope.gen.js'
+import {
+  changesId,
+  type EnvelopeKind,
+  envelopeHeader,
+  type LetterBody,
+  type LogRange,
+  MIN_PLAINTEXT_BYTES,
+  openEnvelope,
+  padmeBytes,
+  sealEnvelope,
+  statesId,
+  wordId,
+} from '../../src/protocol/envelope.js'
+import { envelopeKeys } from '../../src/protocol/epoch-keys.js'
+import { LABEL_ENVELOPE } from '../../src/protocol/labels.js'
+import { MAX_ENVELOPE_BYTES } from '../../src/protocol/mailbox-limits.js'
+import { portableNatives } from '../../src/protocol/portable.js'
+import {
+  claimToWire,
+  openingToWire,
+  runToWire,
+  stretchToWire,
+  targetToWire,
+} from '../../src/protocol/wire.js'
+import { change, makeKeys, TestLog } from '../support/logs.js'
+import { seeded } from '../support/random.js'
+
+const random = seeded(31)
+const natives = nodeNatives
+const practice = random.bytes(32)
+const epochKey = random.bytes(32)
+const keysOf = (of = practice, number = 1, key = epochKey) => envelopeKeys({ practice: of, number, key })
+const keys = keysOf()
+const secret = random.bytes(32)
+const sender = { ed: edPublicKey(secret), secret }
+const rosterHead = random.bytes(32)
+const log = new TestLog(practice, makeKeys(random), random).add(
+  change(),
+  change({ payload: random.bytes(300) }),
+)
+const claim = claimToWire(log.claim())
+const opening = openingToWire(log.opening)
+
+const bodies: Record<EnvelopeKind, LetterBody> = {
+  changes: { $case: 'changes', value: { openings: [opening], runs: [runToWire(log.run())] } },
+  states: {
+    $case: 'states',
+    value: {
+      set: random.bytes(16),
+      index: 3,
+      last: true,
+      target: [targetToWire(log.target())],
+      openings: [opening],
+      items: [
+        {
+          key: random.bytes(16),
+          caseId: 'a1',
+          generation: 1,
+          erased: 0,
+          touched: [{ log: claim.log, seq: 2 }],
+          parts: [random.bytes(40)],
+          parked: [{ log: claim.log, seq: 2, payload: random.bytes(5) }],
+          row: random.bytes(9),
+          clocks: [{ client: 2 ** 48, clock: 7 }],
+          more: true,
+        },
+      ],
+      stretches: [stretchToWire({ log: log.id, from: 0, checks: random.bytes(16) })],
+    },
+  },
+  word: {
+    $case: 'word',
+    value: {
+      statement: {
+        device: sender.ed,
+        log: claim.log,
+        counter: 9,
+        frontier: [claim],
+        signature: random.bytes(64),
+        unusable: [random.bytes(16)],
+      },
+      openings: [opening],
+      cuts: [claim],
+      ladder: [claim],
+      left: [{ recipient: random.bytes(32), frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 3 }],
+      incarnation: random.bytes(16),
+      newer: [],
+    },
+  },
+}
+const kinds = Object.keys(bodies) as EnvelopeKind[]
+
+interface Sealing {
+  body: LetterBody
+  practice: Uint8Array
+  keys: ReturnType<typeof keysOf>
+  id: Uint8Array
+  sender: typeof sender
+}
+
+function seal(given: Partial<Sealing> = {}): Uint8Array {
+  return sealEnvelope({
+    natives,
+    random: random.bytes,
+    practice,
+    keys,
+    id: new Uint8Array(16).fill(7),
+    sender,
+    rosterHead,
+    body: bodies.changes,
+    ...given,
+  })
+}
+
+const openIt = (envelope: Uint8Array, of = practice, by = keys) => openEnvelope(natives, of, by, envelope)
+const flipped = (bytes: Uint8Array, bit: number) =>
+  bytes.map((byte, at) => (at === bit >> 3 ? byte ^ (1 << (bit & 7)) : byte))
+
+/** The smallest letter of each kind. */
+const small: [EnvelopeKind, LetterBody][] = [
+  ['changes', { $case: 'changes', value: { openings: [], runs: [] } }],
+  [
+    'states',
+    {
+      $case: 'states',
+      value: {
+        set: random.bytes(16),
+        index: 0,
+        last: false,
+        target: [],
+        openings: [],
+        items: [],
+        stretches: [],
+      },
+    },
+  ],
+  [
+    'word',
+    {
+      $case: 'word',
+      value: {
+        statement: undefined,
+        openings: [],
+        cuts: [],
+        ladder: [],
+        left: [],
+        incarnation: random.bytes(16),
+        newer: [],
+      },
+    },
+  ],
+]
+
+describe('an envelope', () => {
+  test.each(kinds)('of %s comes back as it went, with sender, roster head and id', (kind) => {
+    const id = random.bytes(16)
+    const envelope = seal({ body: bodies[kind], id })
+    expect(openIt(envelope)).toEqual({ id, sender: sender.ed, rosterHead, body: bodies[kind] })
+    expect(envelopeHeader(envelope)).toEqual({ kind, keyId: keys.keyId, id })
+  })
+
+  test.each(kinds)('of %s opens with the portable code as with the native one', (kind) => {
+    const envelope = seal({ body: bodies[kind] })
+    expect(openEnvelope(portableNatives, practice, keys, envelope)).toEqual(openIt(envelope))
+    expect(openEnvelope(portableNatives, practice, keys, flipped(envelope, 2000))).toBeUndefined()
+  })
+
+  test('shows no byte of its letter, and is sealed differently each time', () => {
+    const [first, second] = [seal(), seal()]
+    expect(toHex(first)).not.toContain(toHex(sender.ed))
+    expect(toHex(first)).not.toContain(log.id)
+    expect(equalBytes(first.subarray(34), second.subarray(34))).toBe(false)
+  })
+
+  test.each(small)('[V1] of %s is refused with any single bit of any field flipped', (_kind, body) => {
+    const envelope = seal({ body })
+    expect(envelope).toHaveLength(2 + 16 + 16 + 24 + MIN_PLAINTEXT_BYTES + 16)
+    expect(openIt(envelope)).toBeDefined()
+    const opened: number[] = []
+    for (let bit = 0; bit < envelope.length * 8; bit++) if (openIt(flipped(envelope, bit))) opened.push(bit)
+    expect(opened).toEqual([])
+  })
+
+  test.each(small)(
+    '[V1] of %s is refused at every shorter length, and with anything behind it',
+    (_kind, body) => {
+      const envelope = seal({ body })
+      for (let length = 0; length < envelope.length; length++)
+        expect(openIt(envelope.subarray(0, length))).toBeUndefined()
+      for (let byte = 0; byte < 256; byte++)
+        expect(openIt(concat([envelope, Uint8Array.of(byte)]))).toBeUndefined()
+    },
+  )
+})
+
+/** What a key holder can make: any plaintext, sealed for any header. */
+function sealRaw(header: Uint8Array, plaintext: Uint8Array, of = practice): Uint8Array {
+  const nonce = random.bytes(24)
+  const aad = concat([new TextEncoder().encode(LABEL_ENVELOPE), of, header])
+  return concat([header, nonce, natives.seal(keys.sealKey, nonce, plaintext, aad)])
+}
+function plaintextOf(envelope: Uint8Array): Uint8Array {
+  const aad = concat([new TextEncoder().encode(LABEL_ENVELOPE), practice, envelope.subarray(0, 34)])
+  return natives.open(keys.sealKey, envelope.subarray(34, 58), envelope.subarray(58), aad)!
+}
+
+describe('a device that holds the key', () => {
+  test('[V2] can change no bit of a letter, its signature, length or padding', () => {
+    for (const [, body] of small) {
+      const envelope = seal({ body })
+      const header = envelope.subarray(0, 34)
+      const plaintext = plaintextOf(envelope)
+      expect(openIt(sealRaw(header, plaintext))).toEqual(openIt(envelope))
+      const opened: number[] = []
+      for (let bit = 0; bit < plaintext.length * 8; bit++)
+        if (openIt(sealRaw(header, flipped(plaintext, bit)))) opened.push(bit)
+      expect(opened).toEqual([])
+    }
+  })
+
+  test('[V2] can put no signed letter under another id, kind, practice or name', () => {
+    const envelope = seal()
+    const plaintext = plaintextOf(envelope)
+    const header = envelope.subarray(0, 34)
+    for (let bit = 0; bit < 34 * 8; bit++)
+      expect(openIt(sealRaw(flipped(header, bit), plaintext))).toBeUndefined()
+    const other = random.bytes(32)
+    expect(openIt(sealRaw(header, plaintext, other), other)).toBeUndefined()
+    const imposter = { ed: edPublicKey(random.bytes(32)), secret }
+    expect(openIt(seal({ sender: imposter }))).toBeUndefined()
+  })
+
+  test('[V2] is not believed with a sender of another length, a letter of another kind, or none', () => {
+    for (const length of [0, 31, 33]) {
+      const ed = new Uint8Array(length).fill(3)
+      expect(openIt(seal({ sender: { ed, secret } }))).toBeUndefined()
+    }
+    const envelope = seal()
+    const header = Uint8Array.from(envelope.subarray(0, 34))
+    header[1] = 3
+    expect(openIt(sealRaw(header, plaintextOf(envelope)))).toBeUndefined()
+    const empty = Letter.encode({ sender: sender.ed, rosterHead, body: undefined }).finish()
+    const padded = concat([u32(empty.length), empty, new Uint8Array(MIN_PLAINTEXT_BYTES)])
+    expect(openIt(sealRaw(envelope.subarray(0, 34), padded))).toBeUndefined()
+  })
+
+  test('[V2] is refused with lengths that lead nowhere and bytes that are no letter', () => {
+    const header = seal().subarray(0, 34)
+    for (const length of [0, 444, 445, 508, 509, 2 ** 31, 2 ** 32 - 1])
+      expect(openIt(sealRaw(header, concat([u32(length), random.bytes(508)])))).toBeUndefined()
+    const noLetter = concat([u32(20), new Uint8Array(20).fill(0xff), new Uint8Array(488)])
+    expect(openIt(sealRaw(header, noLetter))).toBeUndefined()
+    expect(openIt(sealRaw(header, new Uint8Array(MIN_PLAINTEXT_BYTES - 1)))).toBeUndefined()
+  })
+})
+
+test('[V1] no change of any kind to any envelope is opened: 100,000 cases', () => {
+  const practices = [practice, random.bytes(32), random.bytes(32)]
+  const epochs = practices.map((of) => [keysOf(of, 1), keysOf(of, 2), keysOf(of, 1, random.bytes(32))])
+  const pool = practices.flatMap((of, at) =>
+    epochs[at]!.flatMap((by) =>
+      kinds.map((kind) => ({
+        envelope: seal({ practice: of, keys: by, body: bodies[kind], id: random.bytes(16) }),
+        of,
+        by,
+      })),
+    ),
+  )
+  for (const { envelope, of, by } of pool) expect(openIt(envelope, of, by)).toBeDefined()
+  /** Where each field begins: version, kind, key id, id, nonce, and what is sealed. */
+  const fields = [0, 1, 2, 18, 34, 58]
+  const change = fc.oneof(
+    fc.record({
+      type: fc.constant('flip' as const),
+      bits: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
+    }),
+    fc.record({ type: fc.constant('cut' as const), at: fc.nat(), from: fc.boolean() }),
+    fc.record({
+      type: fc.constant('extend' as const),
+      bytes: fc.uint8Array({ minLength: 1, maxLength: 40 }),
+    }),
+    fc.record({ type: fc.constant('swap' as const), field: fc.nat(5), other: fc.nat() }),
+    fc.record({ type: fc.constant('id' as const), id: fc.uint8Array({ minLength: 16, maxLength: 16 }) }),
+    fc.record({ type: fc.constant('elsewhere' as const), other: fc.nat() }),
+    fc.record({ type: fc.constant('rotate' as const), by: fc.nat() }),
+  )
+  let tried = 0
+  fc.assert(
+    fc.property(fc.nat(pool.length - 1), change, (index, what) => {
+      const { envelope, of, by } = pool[index]!
+      const other = 'other' in what ? pool[what.other % pool.length]! : undefined
+      let changed = envelope
+      let [opener, place] = [by, of]
+      switch (what.type) {
+        case 'flip':
+          for (const bit of new Set(what.bits.map((each) => each % (envelope.length * 8))))
+            changed = flipped(changed, bit)
+          break
+        case 'cut': {
+          const at = what.at % envelope.length
+          changed = what.from ? envelope.subarray(at + 1) : envelope.subarray(0, at)
+          break
+        }
+        case 'extend':
+          changed = concat([envelope, what.bytes])
+          break
+        case 'swap': {
+          const [from, to] = [fields[what.field]!, fields[what.field + 1] ?? envelope.length]
+          const end = to === envelope.length ? other!.envelope.length : to
+          changed = concat([
+            envelope.subarray(0, from),
+            other!.envelope.subarray(from, end),
+            envelope.subarray(to),
+          ])
+          break
+        }
+        case 'id':
+          changed = concat([envelope.subarray(0, 18), what.id, envelope.subarray(34)])
+          break
+        case 'elsewhere':
+          opener = other!.by
+          place = other!.of
+          break
+        case 'rotate': {
+          const at = what.by % envelope.length
+          changed = concat([envelope.subarray(at), envelope.subarray(0, at)])
+        }
+      }
+      const isSame = opener === by && place === of && equalBytes(changed, envelope)
+      if (!isSame) tried++
+      const opened = openIt(changed, place, opener)
+      if ((opened !== undefined) !== isSame) throw new Error(`${what.type} was opened, or the same was not`)
+    }),
+    { seed: 15, numRuns: 110_000 },
+  )
+  expect(tried).toBeGreaterThanOrEqual(100_000)
+})
+
+describe('ids', () => {
+  const range = (given: Partial<LogRange> = {}): LogRange => ({
+    log: log.id,
+    from: 3,
+    fromCheck: fromHex('0102030405060708'),
+    to: 9,
+    toCheck: fromHex('1112131415161718'),
+    ...given,
+  })
+  const other = range({ log: 'ff'.repeat(16) })
+
+  test('[V3] the same ranges have the same id, whoever seals them and in whatever order', () => {
+    const id = changesId(keys, [range(), other, range({ from: 9, to: 12 })], 0)
+    expect(changesId(keysOf(), [range({ from: 9, to: 12 }), other, range()], 0)).toEqual(id)
+    expect(id).toHaveLength(16)
+  })
+
+  test('[V3] another attempt, range, check, log, epoch or practice has another id', () => {
+    const ids = [
+      changesId(keys, [range()], 0),
+      changesId(keys, [range()], 1),
+      changesId(keys, [range(), other], 0),
+      changesId(keys, [range({ from: 2 })], 0),
+      changesId(keys, [range({ to: 8 })], 0),
+      changesId(keys, [range({ fromCheck: new Uint8Array(8) })], 0),
+      changesId(keys, [range({ toCheck: new Uint8Array(8) })], 0),
+      changesId(keys, [other], 0),
+      changesId(keysOf(practice, 2), [range()], 0),
+      changesId(keysOf(random.bytes(32)), [range()], 0),
+      changesId(keys, [], 0),
+      statesId(keys, new Uint8Array(16), 0),
+      statesId(keys, new Uint8Array(16), 1),
+      statesId(keys, new Uint8Array(16).fill(1), 0),
+      wordId(keys, sender.ed),
+      wordId(keys, random.bytes(32)),
+    ].map(toHex)
+    expect(new Set(ids).size).toBe(ids.length)
+  })
+
+  test('[V3] a word and a part of states of the same bytes have different ids', () => {
+    const bytes = random.bytes(16)
+    expect(wordId(keys, concat([bytes, u32(5)]))).not.toEqual(statesId(keys, bytes, 5))
+  })
+})
+
+describe('sizes', () => {
+  /** As published: a mask of the bits that are not told. */
+  function published(length: bigint): bigint {
+    const e = BigInt(length.toString(2).length - 1)
+    const s = BigInt(e.toString(2).length)
+    const mask = (1n << (e - s)) - 1n
+    return (length + mask) & ~mask
+  }
+
+  test('[V4] are those of Padmé as it was published, and 512 at least', () => {
+    for (let length = 0; length <= 512; length++) expect(padmeBytes(length)).toBe(512)
+    const lengths = Array.from({ length: 30_000 }, (_, at) => 513 + at)
+    for (let power = 10; power < 32; power++) lengths.push(2 ** power - 1, 2 ** power, 2 ** power + 1)
+    const wrong = lengths.filter((length) => BigInt(padmeBytes(length)) !== published(BigInt(length)))
+    expect(wrong).toEqual([])
+    expect([513, 600, 1_000, 1_025, 10_000, 1_000_000].map(padmeBytes)).toEqual([
+      544, 608, 1_024, 1_088, 10_240, 1_015_808,
+    ])
+  })
+
+  test('[V4] are never less than the content and at most an eighth more, in few steps', () => {
+    const seen = new Set<number>()
+    for (let length = 513; length <= 2 ** 20; length += 37) {
+      const padded = padmeBytes(length)
+      seen.add(padded)
+      expect(padded >= length && padded <= length * 1.125).toBe(true)
+      expect(padmeBytes(padded)).toBe(padded)
+    }
+    // Eleven doublings of 16 or 32 steps each.
+    expect(seen.size).toBeLessThan(300)
+  })
+
+  test('[V4] of a keystroke, a date and a sentence are alike, in the first letter of a log too', () => {
+    const sizes = new Set<number>()
+    for (let length = 1; length <= 130; length++) {
+      const caseId = toHex(random.bytes(10))
+      const typed = new TestLog(practice, log.keys, random).add(
+        change({ caseId, payload: random.bytes(length) }),
+      )
+      const runs = [{ ...runToWire(typed.run()), from: 50_000 + length }]
+      for (const openings of [[], [openingToWire(typed.opening)]])
+        sizes.add(seal({ body: { $case: 'changes', value: { openings, runs } } }).length)
+    }
+    expect(sizes.size).toBe(1)
+  })
+})
+
+describe('a hostile letter', () => {
+  /** `count` elements of two bytes inside the fields of `path`. */
+  function elements(path: number[], count: number): Uint8Array {
+    let bytes: Uint8Array = Uint8Array.from({ length: 2 * count }, (_, at) =>
+      at % 2 === 0 ? path[path.length - 1]! * 8 + 2 : 0,
+    )
+    for (const field of path.slice(0, -1).reverse()) {
+      const length: number[] = []
+      for (let rest = bytes.length; ; rest = Math.floor(rest / 128)) {
+        length.push(rest > 127 ? (rest % 128) + 128 : rest)
+        if (rest <= 127) break
+      }
+      bytes = concat([Uint8Array.from([field * 8 + 2, ...length]), bytes])
+    }
+    return bytes
+  }
+
+  const places: [string, EnvelopeKind, number[]][] = [
+    ['openings', 'changes', [3, 1]],
+    ['runs', 'changes', [3, 2]],
+    ['changes', 'changes', [3, 2, 3]],
+    ['targets', 'states', [4, 4]],
+    ['items', 'states', [4, 6]],
+    ['touched logs', 'states', [4, 6, 5]],
+    ['parts', 'states', [4, 6, 6]],
+    ['parked changes', 'states', [4, 6, 7]],
+    ['clocks', 'states', [4, 6, 9]],
+    ['stretches', 'states', [4, 7]],
+    ['claims of a statement', 'word', [5, 1, 4]],
+    ['unusable ids', 'word', [5, 1, 6]],
+    ['cuts', 'word', [5, 3]],
+    ['rungs', 'word', [5, 4]],
+    ['what was left', 'word', [5, 5]],
+    ['claims of what was left', 'word', [5, 5, 2]],
+  ]
+
+  test.each(places)('of nothing but empty %s is refused within 64 MB and a second', (_name, kind, path) => {
+    const prefix = Letter.encode({ sender: sender.ed, rosterHead, body: undefined }).finish()
+    const letter = concat([prefix, elements(path, 4_000_000)])
+    const header = concat([
+      Uint8Array.of(1, { changes: 1, states: 2, word: 3 }[kind]),
+      keys.keyId,
+      new Uint8Array(16),
+    ])
+    const signed = concat([
+      new TextEncoder().encode('kartoteka/1 letter'),
+      practice,
+      header,
+      natives.sha256(letter),
+    ])
+    const signature = natives.sign(secret, signed)
+    const plaintext = concat([u32(letter.length), letter, signature])
+    const padding = new Uint8Array(padmeBytes(plaintext.length) - plaintext.length)
+    const envelope = sealRaw(header, concat([plaintext, padding]))
+    expect(envelope.length).toBeLessThan(MAX_ENVELOPE_BYTES)
+    const [heap, cpu] = [process.memoryUsage().heapUsed, process.cpuUsage()]
+    expect(openIt(envelope)).toBeUndefined()
+    const { user, system } = process.cpuUsage(cpu)
+    expect(process.memoryUsage().heapUsed - heap).toBeLessThan(64 * 1024 * 1024)
+    expect((user + system) / 1e6).toBeLessThan(1)
+  })
+
+  test('of any bytes whatever gives a letter or nothing, and never throws', () => {
+    const header = seal().subarray(0, 34)
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 180 }), (bytes) => {
+        const padding = new Uint8Array(MIN_PLAINTEXT_BYTES - 4 - bytes.length)
+        expect(openIt(sealRaw(header, concat([u32(bytes.length), bytes, padding])))).toBeUndefined()
+      }),
+      { seed: 16, numRuns: 5_000 },
+    )
+    for (let length = 0; length < 400; length++) {
+      const bytes = random.bytes(length)
+      envelopeHeader(bytes)
+      expect(openIt(bytes)).toBeUndefined()
+    }
+  })
+
+  test('one envelope of the largest size opens', () => {
+    const payload = random.bytes(16 * 1024 * 1024)
+    const run = { ...runToWire(log.run()), changes: [{ ...runToWire(log.run()).changes[0]!, payload }] }
+    const envelope = seal({ body: { $case: 'changes', value: { openings: [], runs: [run] } } })
+    expect(envelope.length).toBeLessThan(MAX_ENVELOPE_BYTES)
+    expect(openIt(envelope)).toBeDefined()
+  })
+})
