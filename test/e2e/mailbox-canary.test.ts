@@ -135,11 +135,16 @@ function caseWith(id: string, canary: () => string): string {
 
 /** The tap itself hears what goes through it unsealed. */
 async function expectTapHears(scanner: Scanner, secret: string): Promise<void> {
-  const server = createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1')
+  const server = createServer((socket) => {
+    socket.on('error', () => {})
+    socket.pipe(socket)
+  }).listen(0, '127.0.0.1')
   afterwards(() => server.close())
   await new Promise((resolve) => server.once('listening', resolve))
   const tap = await TcpProxy.open((server.address() as AddressInfo).port)
   const socket = connect(tap.port, '127.0.0.1')
+  // The tap hangs up when either end does.
+  socket.on('error', () => {})
   socket.end(deflateRawSync(Buffer.from(`${JSON.stringify(fullCase(2))} ${secret}`)))
   await new Promise((resolve) => socket.resume().once('close', resolve))
   expect(scanner.scan(tap.captured)).not.toEqual([])
