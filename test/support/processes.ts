@@ -172,6 +172,8 @@ export interface DeviceOptions {
   listen?: string[] | null
   lan?: boolean
   netns?: string
+  /** Of the device's process, not of the commands that talk to it. */
+  env?: Record<string, string>
 }
 
 /** A device that runs as a process, and can be killed and started again at the same address. */
@@ -206,8 +208,8 @@ export class TestDevice {
 
   /** Resolves when the device says that it is ready. */
   async start(): Promise<this> {
-    const { lan = false, netns } = this.options
-    const process = begin([...this.startArgs(lan), '--data', this.folder, '--json'], { netns })
+    const { lan = false, netns, env = {} } = this.options
+    const process = begin([...this.startArgs(lan), '--data', this.folder, '--json'], { netns, env })
     this.process = process
     let early: Outcome | undefined
     void process.ended.then((outcome) => {

@@ -47,10 +47,11 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
       practice.state()
       if (!isOn()) return done
       const relays = relayAddresses(keeper)
+      // A command alone has only just begun to dial, and is gone before it could say so later.
+      await practice.mailboxes?.whenReady(REACH_MS)
       // While the relays are still told of it: whoever leaves last takes the practice along.
       await change(practice, { collectsMail: { [toHex(identity.ed)]: false } }, false)
       practice.mail?.rosterChanged()
-      await practice.mailboxes?.whenReady(REACH_MS)
       if (practice.mailboxes) await practice.mailboxes.leave(relays)
       else await notes.saveDurably('leaving', relays)
       practice.rosterChanged()

@@ -8,6 +8,8 @@ import { idOf, RELAY_SENTENCES } from './mailboxes.js'
 export const MEET_PROTOCOL = '/kartoteka/meet/1'
 
 const MEET_MS = 4_000
+/** The relay has just answered: what is still under way takes no longer. */
+const CONNECT_MS = 2_000
 /** The code without its check characters. */
 const CODE_CHARACTERS = 16
 const MAX_FOUND = 64
@@ -43,6 +45,24 @@ export async function meetAt(
   const found = answers.flatMap((answer) => (answer instanceof Refused ? [] : answer))
   if (found.length === 0 && failed && !isOptional) throw failed
   return [...new Set(found)]
+}
+
+/** A relay is connected, so that circuits can be opened; or one can't be reached in that time. */
+export async function whenRelayed(host: Host, signal: AbortSignal): Promise<void> {
+  const isConnected = () => host.relays().some(({ state }) => state === 'connected')
+  if (isConnected()) return
+  await new Promise<void>((resolve) => {
+    const end = () => {
+      off()
+      clearTimeout(timer)
+      resolve()
+    }
+    const off = host.onRelayChanged(() => {
+      if (isConnected()) end()
+    })
+    const timer = setTimeout(end, CONNECT_MS)
+    signal.addEventListener('abort', end, { once: true })
+  })
 }
 
 async function ask(

@@ -23,7 +23,7 @@ import type { RemotePeer } from '../host.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
 import { byRelay } from './mailboxes.js'
-import { meetAt } from './meeting.js'
+import { meetAt, whenRelayed } from './meeting.js'
 import type { Practice } from './practice-state.js'
 
 export const PAIR_PROTOCOL = '/kartoteka/pair/1'
@@ -311,6 +311,7 @@ export class Pairing {
       if (relays.length > 0) host.setRelays(byRelay(relays).map((each) => ({ addresses: each })))
       const found =
         relays.length > 0 ? await meetAt(host, relays, invitation.code, addresses.length > 0, end.signal) : []
+      if (found.length > 0) await whenRelayed(host, end.signal)
       const roster =
         addresses.length + relays.length > 0
           ? await this.joinAt([...byPeer(addresses), ...found.map((relayed) => ({ relayed }))], attempt)

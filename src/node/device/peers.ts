@@ -16,6 +16,8 @@ export const SYNC_PROTOCOL = '/kartoteka/sync/1'
 
 const FIRST_RETRY_MS = 1_000
 const LAST_RETRY_MS = 20_000
+/** Somebody waits for the outcome of the next three dials. */
+const HURRIED_RETRY_MS = 500
 /** The device with the greater key waits a moment, so that both don't dial at once. */
 const SECOND_DIALLER_MS = 700
 /** Known addresses get this much of a start before the relays are tried as well. */
@@ -125,8 +127,12 @@ export class Peers {
     return this.dialling.get(peer)?.failures ?? 0
   }
 
+  /** Whoever can't be reached will soon be known as such, whatever the back-off was. */
   forgive(): void {
-    for (const state of this.dialling.values()) state.failures = 0
+    for (const state of this.dialling.values()) {
+      state.failures = 0
+      state.waitMs = HURRIED_RETRY_MS
+    }
   }
 
   sessionOf(peer: string): PeerSession | undefined {
