@@ -602,7 +602,8 @@ export class MailSession {
       case 'suspect':
         return this.onSuspects()
       case 'held':
-        return this.takeHeld(true)
+        // While more waits at the relay the wait begins anew behind it.
+        return this.atEnd ? this.takeHeld(true) : undefined
       case 'seek':
         this.isSeeking = false
         this.seekMs = Math.min(LAST_SEEK_MS, 2 * this.seekMs)
