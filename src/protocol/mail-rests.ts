@@ -1,6 +1,6 @@
 /**
- * [L7] What was in vain rests before it is tried again, longer each time: a recipient that can use nothing, content that
- * can't be read here, a relay that is full.
+ * What rests by [L7] of mail.ts before it is tried again: a recipient that can use nothing, content that can't be read
+ * here, a relay that is full.
  */
 
 /** So often in one session a lost envelope is offered again at once. */

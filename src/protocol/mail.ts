@@ -9,7 +9,7 @@
  *  [L4] a sender forgets only what the recipient's own newest word covers, never on the relay's word;
  *  [L5] what is neither covered nor waiting any more is offered again, under another id;
  *  [L6] what is gathered for a moment travels together, and a relay sees no rhythm of keystrokes;
- *  [L7] what was in vain rests before it is tried again, longer each time (mail-rests.ts);
+ *  [L7] what was in vain rests before it is tried again, longer each time;
  *  [L8] who finds nothing of what others say they left for it says so.
  */
 import { equalBytes, fromHex, toHex } from './bytes.js'
@@ -602,7 +602,8 @@ export class MailSession {
       case 'suspect':
         return this.onSuspects()
       case 'held':
-        return this.takeHeld(true)
+        // While more waits at the relay the wait begins anew behind it.
+        return this.atEnd ? this.takeHeld(true) : undefined
       case 'seek':
         this.isSeeking = false
         this.seekMs = Math.min(LAST_SEEK_MS, 2 * this.seekMs)

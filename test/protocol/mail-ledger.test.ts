@@ -140,10 +140,10 @@ describe('the ledger', () => {
 })
 
 describe('folding', () => {
-  const survey = (known: [string, number][] = []): Survey => ({
+  const survey = (known: [string, number][] = [], held = 1_000): Survey => ({
     now: 0,
     self: S,
-    logs: [],
+    logs: [{ log: A, seq: held, device: S }],
     recipients: [{ device: R, known: new Map(known), counter: 0, connected: false }],
     near: [],
   })
@@ -165,7 +165,33 @@ describe('folding', () => {
     const large = mail(99, A, 0, 50, FULL_BYTES)
     const job = fold(ledgerWith(large, ...small(FOLD_AT, 50)))
     expect(job!.from).toEqual(new Map([[A, 50]]))
+    expect(job!.until).toEqual(new Map([[A, 50 + FOLD_AT]]))
     expect(job!.replaces.map(toHex)).not.toContain(toHex(id(99)))
+  })
+
+  test('reaches no further than a log is held: it may have been cut meanwhile', () => {
+    const cut = (held: number, ledger = ledgerWith(...small(FOLD_AT))) =>
+      foldingFor(survey([], held), ledger, new Map(), new Set(), new Rests())
+    expect(cut(FOLD_AT - 4)!.until).toEqual(new Map([[A, FOLD_AT - 4]]))
+    expect(cut(0)).toBeUndefined()
+    // Cut below what is large: nothing of what is small is left.
+    const large = mail(99, A, 0, 50, FULL_BYTES)
+    expect(cut(50, ledgerWith(large, ...small(FOLD_AT, 50)))).toBeUndefined()
+    expect(cut(51, ledgerWith(large, ...small(FOLD_AT, 50)))!.until).toEqual(new Map([[A, 51]]))
+  })
+
+  test('[L7] leaves a recipient that rests alone', () => {
+    const ledger = ledgerWith(...small(FOLD_AT))
+    for (const each of small(FOLD_AT)) ledger.add(S, each, [])
+    const both = survey()
+    both.recipients.push({ device: S, known: new Map(), counter: 0, connected: false })
+    const rests = new Rests()
+    rests.rest([R], 10)
+    rests.look(0)
+    const foldAt = (now: number) =>
+      foldingFor({ ...both, now }, ledger, new Map(), new Set([R]), rests)?.recipients
+    expect(foldAt(9)).toEqual([S])
+    expect(foldAt(10)).toEqual([R])
   })
 
   test('leaves alone what the recipient holds already, and parts of a transfer', () => {

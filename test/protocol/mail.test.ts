@@ -170,15 +170,25 @@ describe('the roster', () => {
     early.batch([mailOf(1)])
     early.take('take')
     early.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
-    early.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
     early.forget()
     early.roster = roster
     early.step({ type: 'rosterChanged' })
     expect(early.takeSent('chain')?.entries).toHaveLength(2)
-    expect(early.take('take')).toMatchObject({ final: true, mails: [{ sequence: 1 }] })
-    // Nothing held, or something under way: nothing is taken twice.
+    // A look between times: what misses something may still get it.
+    expect(early.take('take')).toMatchObject({ final: false, mails: [], held: [{ sequence: 1 }] })
+    // While it is looked at, nothing is taken twice; but it is looked at once more under the roster of now.
+    early.step({ type: 'rosterChanged' })
+    early.step({ type: 'rosterApplied' })
+    expect(early.take('take')).toBeUndefined()
+    early.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
+    expect(early.take('take')).toMatchObject({ final: false, mails: [], held: [{ sequence: 1 }] })
+    early.step({ type: 'taken', taken: { done: [mailId(1)], held: [], word } })
+    expect(early.take('take')).toBeUndefined()
+    // Nothing held: nothing to look at.
     early.step({ type: 'rosterChanged' })
     expect(early.take('take')).toBeUndefined()
+    // Only a batch that came asks for another one.
+    expect(early.takeSent('collect')).toBeUndefined()
   })
 
   test('before the greeting a change of it says nothing', () => {
@@ -237,32 +247,103 @@ describe('collecting', () => {
     expect(bench.timers.has('gather')).toBe(true)
   })
 
-  test('[L2] what misses something waits for what comes later, and is of no use only at the end', () => {
+  test('[L2] what misses something waits for what comes later, and is of no use only a while after the end', () => {
     bench.welcome()
     bench.batch([mailOf(1)], false)
-    expect(bench.take('take')?.final).toBe(false)
+    expect(bench.take('take')).toMatchObject({ mails: [{ sequence: 1 }], held: [], final: false })
     bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
     expect(bench.takeSent('ack')).toBeUndefined()
+    // More is to come.
+    expect(bench.timers.has('held')).toBe(false)
     bench.batch([mailOf(2)], true)
-    expect(bench.take('take')).toMatchObject({ mails: [{ sequence: 1 }, { sequence: 2 }], final: false })
+    expect(bench.take('take')).toMatchObject({
+      mails: [{ sequence: 2 }],
+      held: [{ sequence: 1 }],
+      final: false,
+    })
     bench.step({ type: 'taken', taken: { done: [mailId(2)], held: [mailOf(1)], word } })
-    expect(bench.take('take')).toMatchObject({ mails: [{ sequence: 1 }], final: true })
-    bench.step({ type: 'taken', taken: { done: [mailId(1)], held: [], word } })
+    expect(bench.takeSent('ack')?.ids).toEqual([mailId(2)])
     expect(bench.take('take')).toBeUndefined()
+    expect(bench.timers.get('held')).toBe(10_000)
+    expect(bench.machine.isCollected).toBe(false)
+    bench.fire('held')
+    expect(bench.take('take')).toMatchObject({ mails: [], held: [{ sequence: 1 }], final: true })
+    bench.step({ type: 'taken', taken: { done: [mailId(1)], held: [], word } })
+    expect(bench.takeSent('ack')?.ids).toEqual([mailId(1)])
+    expect(bench.take('take')).toBeUndefined()
+    expect(bench.timers.has('held')).toBe(false)
     // Tried once more, not asked for once more.
     expect(bench.sent().filter(({ $case }) => $case === 'collect')).toHaveLength(3)
   })
 
-  test('[L2] mail that comes later is taken in with what still waits', () => {
+  test('[L2] mail that comes later is taken in with what still waits, and the wait begins anew', () => {
     bench.ready()
     bench.batch([mailOf(4)])
     bench.take('take')
     bench.step({ type: 'taken', taken: { done: [], held: [mailOf(4)], word } })
-    bench.take('take')
-    bench.step({ type: 'taken', taken: { done: [], held: [mailOf(4)], word } })
     expect(bench.machine.incoming).toBe(1)
+    bench.timers.delete('held')
     bench.batch([mailOf(5)])
-    expect(bench.take('take')).toMatchObject({ mails: [{ sequence: 4 }, { sequence: 5 }], final: false })
+    expect(bench.take('take')).toMatchObject({
+      mails: [{ sequence: 5 }],
+      held: [{ sequence: 4 }],
+      final: false,
+    })
+    bench.step({ type: 'taken', taken: { done: [mailId(5)], held: [mailOf(4)], word } })
+    expect(bench.timers.get('held')).toBe(10_000)
+    bench.batch([])
+    expect(bench.take('take')).toBeUndefined()
+  })
+
+  test('[L2] while something is taken in, or more waits at the relay, nothing is of no use', () => {
+    bench.ready()
+    const held = [mailOf(4)]
+    bench.batch(held)
+    bench.take('take')
+    bench.step({ type: 'taken', taken: { done: [], held, word } })
+    bench.batch([mailOf(5)], false)
+    bench.take('take')
+    bench.step({ type: 'taken', taken: { done: [mailId(5)], held, word } })
+    bench.fire('held')
+    expect(bench.take('take')).toBeUndefined()
+    bench.batch([mailOf(6)])
+    bench.take('take')
+    bench.step({ type: 'taken', taken: { done: [mailId(6)], held, word } })
+    // A roster lets it be tried between times, just when the wait ends.
+    bench.step({ type: 'rosterChanged' })
+    expect(bench.take('take')?.final).toBe(false)
+    bench.fire('held')
+    expect(bench.take('take')).toBeUndefined()
+    bench.step({ type: 'taken', taken: { done: [], held, word } })
+    expect(bench.take('take')).toMatchObject({ mails: [], held: [{ sequence: 4 }], final: false })
+    bench.step({ type: 'taken', taken: { done: [], held, word } })
+    bench.fire('held')
+    expect(bench.take('take')).toMatchObject({ mails: [], held: [{ sequence: 4 }], final: true })
+  })
+
+  test('[L8] what others say they left for me is sought: at the end, and a while after they say more', () => {
+    bench.welcome()
+    bench.heard({ left: [] })
+    expect(bench.timers.has('seek')).toBe(false)
+    bench.batch([])
+    expect(bench.take('seekLeft')).toBeDefined()
+    bench.heard({ left: undefined })
+    bench.heard({ left: [], incarnation: mailId(6) })
+    expect(bench.timers.has('seek')).toBe(false)
+    const waits: number[] = []
+    for (let round = 0; round < 9; round++) {
+      bench.heard({ left: [] })
+      waits.push(bench.timers.get('seek')!)
+      bench.timers.set('seek', 0)
+      // One that is under way is not put off.
+      bench.heard({ left: [] })
+      expect(bench.timers.get('seek')).toBe(0)
+      expect(bench.take('seekLeft')).toBeUndefined()
+      bench.fire('seek')
+      expect(bench.take('seekLeft')).toBeDefined()
+      expect(bench.timers.has('seek')).toBe(false)
+    }
+    expect(waits.map((ms) => ms / 1_000)).toEqual([10, 20, 40, 80, 160, 320, 600, 600, 600])
   })
 })
 
@@ -403,10 +484,36 @@ describe('leaving mail', () => {
     // Said twice: only what was asked counts.
     bench.frame({ $case: 'missing', value: { number, ids: [mailId(105)] } })
     expect(bench.waiting).toHaveLength(1)
+    expect(bench.timers.get('suspect')).toBe(2_000)
     bench.forget().fire('suspect')
+    // The first look may come just after the answer: its word may still be on its way.
+    expect(bench.waiting).toHaveLength(1)
+    expect(bench.timers.get('suspect')).toBe(2_000)
+    bench.fire('suspect')
     expect(bench.waiting).toEqual([])
+    expect(bench.take('keepLedger')).toBeDefined()
+    expect(bench.timers.has('suspect')).toBe(false)
     bench.look()
     expect(bench.take('write')).toMatchObject({ attempt: 1 })
+  })
+
+  test('[L5] each that is missing waits for two looks of its own', () => {
+    for (const n of [1, 2]) {
+      const ranges = [{ log: logId(10), from: n - 1, to: n }]
+      bench.ledger.add(FAR, { ids: [mailId(n)], ranges, bytes: 600 }, [])
+    }
+    const missing = (...ids: Uint8Array[]) => {
+      bench.forget().heard()
+      const { number } = bench.takeSent('check')!
+      bench.frame({ $case: 'missing', value: { number, ids } })
+    }
+    missing(mailId(1))
+    bench.fire('suspect')
+    missing(mailId(2))
+    bench.fire('suspect')
+    expect(bench.waiting).toEqual([toHex(mailId(2))])
+    bench.fire('suspect')
+    expect(bench.waiting).toEqual([])
   })
 
   test('[L5] a word that comes in time saves the second deposit', () => {
@@ -417,10 +524,12 @@ describe('leaving mail', () => {
     bench.heard({ known: new Map() })
     const { number } = bench.takeSent('check')!
     bench.frame({ $case: 'missing', value: { number, ids: [mailId(105)] } })
+    bench.fire('suspect')
     bench.heard({ known: new Map([[logId(10), 5]]) })
     bench.forget().fire('suspect')
     expect(bench.take('keepLedger')).toBeUndefined()
     expect(bench.ledger.row(FAR).attempt).toBe(0)
+    expect(bench.timers.has('suspect')).toBe(false)
   })
 
   test('[L5] what two attempts could not bring goes as whole states, and stands for all before', () => {
@@ -474,35 +583,95 @@ describe('leaving mail', () => {
     expect(bench.take('openStates')).toBeDefined()
     bench.step({ type: 'statesOpened', opened: { set: mailId(1), ranges: [], bytes: 0 } })
     // Damaged here, for now: it is looked at again later, from the beginning.
-    expect(bench.timers.has('again')).toBe(true)
+    bench.look()
+    expect(bench.take('openStates')).toBeUndefined()
+    expect(bench.timers.get('again')).toBe(10_000)
+    bench.survey.now = 10_000
     bench.fire('again')
     bench.look()
+    expect(bench.take('openStates')).toBeUndefined()
     expect(bench.take('write')).toBeDefined()
   })
 
-  test('what could not be written is looked at again later', () => {
+  test('[L7] what could not be written is looked at again later, and others are given something meanwhile', () => {
     bench.look()
+    bench.take('write')
     bench.step({ type: 'written', written: undefined })
-    bench.fire('again')
     bench.look()
+    expect(bench.take('write')).toBeUndefined()
+    expect(bench.timers.get('again')).toBe(10_000)
+    expect(bench.machine.isDelivered).toBe(false)
+    bench.survey.recipients.push({ device: THIRD, known: new Map(), counter: 0, connected: false })
+    bench.survey.now = 9_999
+    bench.step({ type: 'changed' })
+    bench.look()
+    expect(bench.take('write')).toBeDefined()
+    bench.written()
+    const { number, recipients } = bench.deposit()
+    expect(recipients).toEqual([fromHex(THIRD)])
+    bench.done(number)
+    bench.survey.now = 10_000
+    bench.look()
+    expect(bench.take('write')).toBeDefined()
     bench.written(logId(10), 0, 0)
     expect(bench.takeSent('deposit')).toBeUndefined()
-    expect(bench.timers.has('again')).toBe(true)
+    bench.look()
+    expect(bench.take('write')).toBeUndefined()
+    expect(bench.timers.get('again')).toBe(10_000)
   })
 
-  test('a full relay loses nothing: it is said, and for a while nothing is left there', () => {
+  test('[L7] what is in vain again and again is offered after longer and longer rests, until all is well', () => {
+    const rests: number[] = []
+    const tries = (count: number) => {
+      for (let at = 0; at < count; at++) {
+        bench.ledger.add(FAR, { ids: [mailId(7)], ranges: [], bytes: 600 }, [])
+        bench.heard({ unusable: [mailId(7)] })
+        bench.look()
+        const isGiven = bench.take('openStates') ?? bench.take('write')
+        rests.push(isGiven ? 0 : bench.timers.get('again')! / 1_000)
+        if (!isGiven) continue
+        // Nothing is left by this one: only what was in vain counts here.
+        bench.survey.now += 60_000
+        bench.step(
+          isGiven.type === 'write'
+            ? { type: 'written', written: undefined }
+            : { type: 'statesOpened', opened: { set: mailId(1), ranges: [], bytes: 0 } },
+        )
+        bench.look()
+        bench.survey.now += 60_000
+      }
+    }
+    tries(11)
+    expect(rests).toEqual([0, 0, 0, 10, 20, 40, 80, 160, 320, 600, 600])
+    // It has everything: the next one in vain is the first one again.
+    bench.ledger.add(FAR, { ids: [mailId(8)], ranges: [{ log: logId(10), from: 0, to: 1 }], bytes: 600 }, [])
+    bench.heard({ known: new Map([[logId(10), 1]]) })
+    bench.survey.now += 600_000
+    rests.length = 0
+    tries(4)
+    expect(rests).toEqual([0, 0, 0, 10])
+  })
+
+  test('[L7] a full relay loses nothing: it is said, and for a while nothing is left there for anybody', () => {
     bench.look()
+    bench.take('write')
     bench.written()
     bench.done(bench.deposit().number, 'full')
     expect(bench.take('full')).toEqual({ type: 'full', full: true })
     expect(bench.waiting).toEqual([])
+    bench.look()
     expect(bench.timers.get('again')).toBe(60_000)
-    for (let at = 0; at < 5; at++) {
+    bench.survey.recipients.push({ device: THIRD, known: new Map(), counter: 0, connected: false })
+    for (const now of [1, 20_000, 59_999]) {
+      bench.survey.now = now
       bench.step({ type: 'changed' })
-      bench.fire('gather')
+      bench.look()
     }
-    expect(bench.take('survey')).toBeUndefined()
+    expect(bench.take('write')).toBeUndefined()
+    // What is left of the rest, but never sooner than changes gather.
+    expect(bench.timers.get('again')).toBe(GATHER_MS)
     expect(bench.machine.isDelivered).toBe(false)
+    bench.survey.now = 60_000
     bench.fire('again')
     bench.look()
     bench.written()
@@ -510,22 +679,46 @@ describe('leaving mail', () => {
     expect(bench.take('full')).toEqual({ type: 'full', full: false })
   })
 
-  test('a relay that failed is asked again at once by a person who waits', () => {
+  test('[L7] a relay that failed rests too, and whoever waits hears that something is not delivered', () => {
     bench.look()
+    bench.take('write')
     bench.written()
     bench.done(bench.deposit().number, 'failed')
     expect(bench.take('full')).toBeUndefined()
+    bench.look()
     bench.step({ type: 'hurry' })
-    expect(bench.take('survey')).toBeDefined()
+    bench.look()
+    expect(bench.take('write')).toBeUndefined()
+    expect(bench.machine.isDelivered).toBe(false)
+    bench.survey.now = 60_000
+    bench.fire('again')
+    bench.look()
+    expect(bench.take('write')).toBeDefined()
   })
 
-  test('a recipient that the relay does not know yet is looked at again with the next change', () => {
+  test.each(['not-member', 'too-large'])('[L7] after "%s" only its recipient rests', (error) => {
+    bench.look()
+    bench.take('write')
+    bench.written()
+    bench.done(bench.deposit().number, error)
+    expect(bench.take('full')).toBeUndefined()
+    bench.survey.recipients.push({ device: THIRD, known: new Map(), counter: 0, connected: false })
     bench.look()
     bench.written()
-    bench.done(bench.deposit().number, 'not-member')
+    const { number, recipients } = bench.deposit()
+    expect(recipients).toEqual([fromHex(THIRD)])
+    bench.done(number)
+    bench.look()
+    bench.survey.now = 59_999
     bench.step({ type: 'changed' })
-    bench.fire('gather')
-    expect(bench.take('survey')).toBeDefined()
+    bench.forget().look()
+    expect(bench.take('write')).toBeUndefined()
+    bench.survey.now = 60_000
+    bench.step({ type: 'changed' })
+    bench.look()
+    expect(bench.take('write')).toBeDefined()
+    bench.written()
+    expect(bench.deposit().recipients).toEqual([fromHex(FAR)])
   })
 
   test('folding takes small deposits together, letter after letter, and the last one replaces them', () => {
@@ -584,6 +777,33 @@ describe('leaving mail', () => {
     expect(bench.take('write')).toBeDefined()
   })
 
+  test('[P4] what was left before the recipient last spoke does not count, whichever came here first', () => {
+    const claim = (counter: number) => [
+      {
+        recipient: fromHex(FAR),
+        frontier: [{ log: fromHex(logId(10)), seq: 5, check: NOTHING }],
+        counter,
+      },
+    ]
+    const reach = () => bench.machine.reach(FAR, new Map()).get(logId(10))
+    bench.heard({ counter: 3 })
+    bench.heard({ device: THIRD, counter: 1, left: claim(2) })
+    expect(reach()).toBeUndefined()
+    bench.heard({ device: THIRD, counter: 2, left: claim(3) })
+    expect(reach()).toBe(5)
+    expect(bench.machine.leftFor(FAR, 3)).toEqual(new Map([[logId(10), 5]]))
+    expect(bench.machine.leftFor(FAR, 4)).toEqual(new Map())
+    // A word that came another way speaks as well.
+    bench.survey.recipients[0]!.counter = 4
+    bench.look()
+    expect(reach()).toBeUndefined()
+    bench.heard({ device: THIRD, counter: 3, left: claim(4) })
+    expect(reach()).toBe(5)
+    // All that it has left, each time.
+    bench.heard({ device: THIRD, counter: 4, left: [] })
+    expect(reach()).toBeUndefined()
+  })
+
   test('[P4] what was left at another incarnation of the relay does not count', () => {
     const left = [
       {
@@ -619,6 +839,8 @@ describe('leaving mail', () => {
     bench.step({ type: 'changed' })
     bench.look()
     bench.forget().done(number)
+    bench.look()
+    expect(bench.take('write')).toBeUndefined()
     expect(bench.timers.get('again')).toBe(60_000)
     expect(bench.waiting).toHaveLength(1)
   })
