@@ -148,8 +148,8 @@ export class MailDriver {
   }
 
   /** Somebody waits: what can be left is left now. */
-  hurry(): void {
-    for (const session of this.sessions.values()) this.step(session, { type: 'hurry' })
+  hurry(anew = false): void {
+    for (const session of this.sessions.values()) this.step(session, { type: 'hurry', anew })
   }
 
   /** Everything that others lack waits at each connected relay; false if it took longer. */

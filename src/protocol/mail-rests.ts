@@ -24,6 +24,12 @@ export class Rests {
     this.rest([RELAY], ms)
   }
 
+  /** A person asks: a relay that was full may have room again. */
+  wake(): void {
+    this.begun.delete(RELAY)
+    this.due.delete(RELAY)
+  }
+
   /** Something for this recipient was lost, or of no use to it. */
   inVain(recipient: string): void {
     const times = (this.vain.get(recipient) ?? 0) + 1

@@ -69,7 +69,8 @@ export type MailEvent =
   | { type: 'changed' }
   /** What I hold has changed: others shall hear it. */
   | { type: 'stated' }
-  | { type: 'hurry' }
+  /** Somebody waits; `anew`: who has just begun to, so that a relay that was full is asked again. */
+  | { type: 'hurry'; anew?: boolean }
   | { type: 'surveyed'; survey: Survey }
   | { type: 'written'; written: Written | undefined }
   | { type: 'statesOpened'; opened: StatesOpened }

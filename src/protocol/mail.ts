@@ -159,6 +159,7 @@ export class MailSession {
         break
       case 'hurry':
         this.hurry = true
+        if (event.anew) this.rests.wake()
         this.survey()
         break
       case 'surveyed':

@@ -696,6 +696,17 @@ describe('leaving mail', () => {
     expect(bench.take('write')).toBeDefined()
   })
 
+  test('[L7] a person who has just begun to wait has a relay that was full asked again at once', () => {
+    bench.look()
+    bench.take('write')
+    bench.written()
+    bench.done(bench.deposit().number, 'full')
+    bench.look()
+    bench.step({ type: 'hurry', anew: true })
+    bench.look()
+    expect(bench.take('write')).toBeDefined()
+  })
+
   test.each(['not-member', 'too-large'])('[L7] after "%s" only its recipient rests', (error) => {
     bench.look()
     bench.take('write')

@@ -273,7 +273,7 @@ class MailboxWait {
     this.isOn = collectsMail(keeper, identity.ed)
     if (!this.isOn) return
     practice.mailboxes?.retry()
-    practice.mail?.hurry()
+    practice.mail?.hurry(true)
   }
 
   isThrough(finished: ReadonlySet<string>): boolean {
