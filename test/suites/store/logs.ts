@@ -97,6 +97,19 @@ export function logsSuite(createDb: CreateDb): void {
     const admit = (...runs: ReturnType<TestLog['run']>[]) => a.replica.admit([log.opening], runs, log.keys.ed)
     const fine = { gaps: [], forks: [], refused: [] }
 
+    test('[A1] of a run that begins before what is held, what lies behind it is taken, if its signature holds', async () => {
+      expect(await admit(log.run(0, 3))).toMatchObject({ advanced: [log.id], ...fine })
+      const forged = log.run(1, 6)
+      forged.changes = forged.changes.map((each, at) => (at === 4 ? { ...each, at: each.at + 1 } : each))
+      expect((await admit(forged)).refused).toHaveLength(1)
+      expect(a.seq(log.id)).toBe(3)
+      expect(await admit(log.run(1, 6))).toMatchObject({ advanced: [log.id], ...fine })
+      expect(a.seq(log.id)).toBe(6)
+      const whole = await bench.device()
+      await whole.replica.admit([log.opening], [log.run(0, 6)], log.keys.ed)
+      expect(await a.contents()).toEqual(await whole.contents())
+    })
+
     test('[A1] takes runs in order, each once; gaps are told, what is known is nothing new', async () => {
       expect(await admit(log.run(2, 4))).toEqual({ ...fine, advanced: [], gaps: [{ log: log.id, from: 0 }] })
       expect(await admit(log.run(0, 2), log.run(2, 4))).toEqual({ ...fine, advanced: [log.id] })
