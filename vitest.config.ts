@@ -32,8 +32,9 @@ export default defineConfig({
           // Everything that is nowhere else, so that no test is lost.
           include: ['test/**/*.test.{ts,tsx}'],
           exclude: [...BROWSER_TESTS, ...SIMULATION_TESTS, ...E2E_TESTS],
-          testTimeout: MINUTE_MS,
-          hookTimeout: MINUTE_MS,
+          // The longest take 20 s where nothing else runs.
+          testTimeout: 4 * MINUTE_MS,
+          hookTimeout: 2 * MINUTE_MS,
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
