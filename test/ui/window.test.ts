@@ -94,7 +94,7 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
   })
 
   describe('the list', () => {
-    test('10,000 cases are there at once, and keys move in them', async () => {
+    test('10,000 cases are there at once, and keys move in them', { timeout: 120_000 }, async () => {
       const { page, url } = await start({ cases: 10_000 })
       const times: number[] = []
       // The best of several: what else the machine does is not what this is about.
