@@ -7,6 +7,8 @@ export const BROWSER_TESTS = [
   'test/ui/window*.test.ts',
 ]
 const SIMULATION_TESTS = ['test/simulation/**/*.test.ts']
+/** Hostile bytes, many of them: `npm run fuzz`. */
+const FUZZ_TESTS = ['test/fuzz/**/*.test.ts']
 /** Real processes of the built product, on this computer's network or on one made for the test. */
 export const E2E_TESTS = ['test/e2e/**/*.test.ts', 'test/netlab/**/*.test.ts']
 
@@ -31,7 +33,7 @@ export default defineConfig({
           name: 'unit',
           // Everything that is nowhere else, so that no test is lost.
           include: ['test/**/*.test.{ts,tsx}'],
-          exclude: [...BROWSER_TESTS, ...SIMULATION_TESTS, ...E2E_TESTS],
+          exclude: [...BROWSER_TESTS, ...SIMULATION_TESTS, ...FUZZ_TESTS, ...E2E_TESTS],
           // The longest take 20 s where nothing else runs.
           testTimeout: 4 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
@@ -53,12 +55,23 @@ export default defineConfig({
       {
         extends: true,
         test: {
+          name: 'fuzz',
+          include: FUZZ_TESTS,
+          testTimeout: 10 * MINUTE_MS,
+          hookTimeout: MINUTE_MS,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
           name: 'browser',
           include: BROWSER_TESTS,
           testTimeout: 2 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -70,7 +83,7 @@ export default defineConfig({
           testTimeout: 5 * MINUTE_MS,
           hookTimeout: 5 * MINUTE_MS,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

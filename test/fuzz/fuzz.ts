@@ -1,0 +1,118 @@
+/**
+ * The loop around every fuzzer: so many inputs of one seed, each made from its own number, so that a failing one is
+ * replayed alone. An input must give a value or an error, within a second and within 64 MB, and break nothing.
+ *
+ *   npm run fuzz -- --inputs N --seed S --at I
+ */
+import { getHeapStatistics } from 'node:v8'
+import { type Random, seeded } from '../support/random.js'
+
+const INPUTS = Number(process.env.KARTOTEKA_FUZZ_INPUTS ?? 200_000)
+const SEED = Number(process.env.KARTOTEKA_FUZZ_SEED ?? 1)
+/** The one input to replay. */
+const AT = process.env.KARTOTEKA_FUZZ_AT === undefined ? undefined : Number(process.env.KARTOTEKA_FUZZ_AT)
+
+export const MAX_MS = 1_000
+export const MAX_BYTES = 64 * 1024 * 1024
+/** A machine that does something else as well may take long over one input by chance: it is tried again. */
+const TRIES = 3
+/** An asynchronous input that is still not done after this long hangs. */
+const HANG_MS = 20_000
+/** Looking at the memory costs more than most inputs do. */
+const MEASURED_FROM_BYTES = 4_096
+const MEASURED_EVERY = 16
+const SHOWN_BYTES = 64 * 1024
+
+/** What came of an input: it was taken, or refused with an error. */
+export type Outcome = 'value' | 'error'
+
+export interface Fuzzer<T> {
+  name: string
+  make: (random: Random) => T
+  run: (input: T) => Outcome | Promise<Outcome>
+  /** For the report of a failing input; bytes and texts show themselves. */
+  show?: (input: T) => string
+  /** Of 200,000; where one input is a conversation, fewer are enough. */
+  share?: number
+}
+
+export interface Tally {
+  value: number
+  error: number
+  slowestMs: number
+  mostBytes: number
+}
+
+/** Runs all inputs; throws at the first that breaks something, with what replays it. */
+export async function fuzz<T>({ name, make, run, show = shown, share = 1 }: Fuzzer<T>): Promise<Tally> {
+  const tally: Tally = { value: 0, error: 0, slowestMs: 0, mostBytes: 0 }
+  const count = Math.ceil(INPUTS * share)
+  const first = AT ?? 0
+  for (let at = first; at < (AT === undefined ? count : first + 1); at++) {
+    const input = make(seeded(numberOf(name, at)))
+    try {
+      const isMeasured = at % MEASURED_EVERY === 0 || sizeOf(input) >= MEASURED_FROM_BYTES
+      tally[await attempt(input, run, isMeasured, tally)]++
+    } catch (error) {
+      const replay = `--seed ${SEED} --at ${at}`
+      throw new Error(`${name}, ${replay}: ${(error as Error).stack ?? error}\ninput ${show(input)}`)
+    }
+  }
+  return tally
+}
+
+/** Neighbouring numbers give unrelated inputs, and each fuzzer its own. */
+function numberOf(name: string, at: number): number {
+  let hash = SEED | 0
+  for (const unit of name) hash = Math.imul(hash ^ unit.charCodeAt(0), 0x01000193)
+  return (Math.imul(at + 1, 0x9e3779b1) ^ hash) >>> 0
+}
+
+async function attempt<T>(
+  input: T,
+  run: Fuzzer<T>['run'],
+  isMeasured: boolean,
+  tally: Tally,
+): Promise<Outcome> {
+  for (let left = TRIES; ; left--) {
+    const before = isMeasured ? usedBytes() : 0
+    const began = performance.now()
+    const running = run(input)
+    const outcome = running instanceof Promise ? await inTime(running) : running
+    const ms = performance.now() - began
+    const bytes = isMeasured ? usedBytes() - before : 0
+    if ((ms > MAX_MS || bytes > MAX_BYTES) && left > 1) continue
+    tally.slowestMs = Math.max(tally.slowestMs, ms)
+    tally.mostBytes = Math.max(tally.mostBytes, bytes)
+    if (ms > MAX_MS) throw new Error(`it took ${Math.round(ms)} ms`)
+    if (bytes > MAX_BYTES) throw new Error(`it took ${Math.round(bytes / 1e6)} MB`)
+    return outcome
+  }
+}
+
+async function inTime(running: Promise<Outcome>): Promise<Outcome> {
+  let timer: NodeJS.Timeout | undefined
+  const hangs = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error('it hangs')), HANG_MS)
+  })
+  try {
+    return await Promise.race([running, hangs])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Of the heap and of buffers, garbage included: an upper bound of what one input takes. */
+export function usedBytes(): number {
+  const { used_heap_size, external_memory } = getHeapStatistics()
+  return used_heap_size + external_memory
+}
+
+function sizeOf(input: unknown): number {
+  return input instanceof Uint8Array || typeof input === 'string' ? input.length : 0
+}
+
+function shown(input: unknown): string {
+  if (input instanceof Uint8Array) return Buffer.from(input.subarray(0, SHOWN_BYTES)).toString('hex')
+  return JSON.stringify(input)?.slice(0, SHOWN_BYTES) ?? String(input)
+}
