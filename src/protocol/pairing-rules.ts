@@ -12,6 +12,7 @@ import {
   LABEL_PAIR_NEW,
   LABEL_PAIR_SESSION,
 } from './labels.js'
+import { hasSoundCounts, type Nested } from './message-guard.js'
 import type { Natives } from './natives.js'
 import { PairFrame } from './pair.gen.js'
 import type { PairingError } from './pairing-errors.js'
@@ -41,9 +42,12 @@ export const MAX_SMALL_FRAME_BYTES = 16 * 1024
 
 export type FrameKind = NonNullable<PairFrame['kind']>
 
+/** Each kind is one message without messages in it. */
+const NESTED: Nested = { 1: {}, 2: {}, 3: {}, 4: {}, 5: {}, 6: {}, 7: {}, 8: {}, 9: {} }
+
 /** undefined for anything that is no frame. */
 export function decodePairFrame(bytes: Uint8Array): FrameKind | undefined {
-  if (bytes.length > MAX_PAIR_FRAME_BYTES) return undefined
+  if (bytes.length > MAX_PAIR_FRAME_BYTES || !hasSoundCounts(bytes, NESTED)) return undefined
   try {
     // Fields are views: of a plain Uint8Array even where the transport hands over a Buffer.
     const { kind } = PairFrame.decode(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length))
