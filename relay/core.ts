@@ -8,17 +8,15 @@ import { decodeMeetFrame, encodeMailFrame, encodeMeetFrame } from '../src/protoc
 import type { Natives } from '../src/protocol/natives.js'
 import { Rates } from '../src/protocol/rates.js'
 import { Hubs, type PracticeHub } from './hub.js'
-import { EXPIRY_INTERVAL_MS, RELAY_LIMITS, type RelayLimits } from './limits.js'
+import { AGE_INTERVAL_MS, EXPIRY_INTERVAL_MS, RELAY_LIMITS, type RelayLimits } from './limits.js'
 import { MailboxLink, type Surroundings, type Wire } from './link.js'
 import { Membership } from './membership.js'
 import { noMeter, type RelayMeter } from './meter.js'
 import type { MailStore } from './store/mail-store.js'
 
 export interface RelayClock {
-  /** Milliseconds, only forward: deadlines and rates. */
+  /** Milliseconds, only forward: deadlines and rates, and how old mail is. A relay looks at no other clock. */
   monotonic(): number
-  /** Milliseconds since 1970: how old mail is. */
-  wall(): number
 }
 
 export interface RelayCoreOptions {
@@ -60,6 +58,9 @@ export class RelayCore {
   private readonly work = new Set<Promise<void>>()
   private unansweredBytes = 0
   private waitingForRoom: (() => void)[] = []
+  private readonly ageAtStart: number
+  private readonly startedAt: number
+  private nextAging = Number.NEGATIVE_INFINITY
   private nextExpiry = Number.NEGATIVE_INFINITY
   private isTidying = false
   private isStopping = false
@@ -69,6 +70,8 @@ export class RelayCore {
     this.limits = { ...RELAY_LIMITS, ...options.limits }
     this.meter = options.meter ?? noMeter
     this.log = log
+    this.ageAtStart = store.age
+    this.startedAt = clock.monotonic()
     this.hubs = new Hubs(store, natives, log)
     this.meeting = new Meeting(natives)
     this.membership = new Membership(store.practices())
@@ -81,7 +84,7 @@ export class RelayCore {
       meter: this.meter,
       limits: this.limits,
       monotonic: clock.monotonic,
-      wall: clock.wall,
+      age: () => this.age(),
       find: (practice) => this.hubs.find(practice),
       renew: (practice) => this.hubs.renew(practice),
       announce: (hub) => this.announce(hub),
@@ -150,11 +153,20 @@ export class RelayCore {
     this.track(this.tidy(now))
   }
 
+  /** How long this relay has run since its folder was made, in whole milliseconds; the time it was off doesn't count. */
+  private age(): number {
+    return Math.trunc(this.ageAtStart + (this.options.clock.monotonic() - this.startedAt))
+  }
+
   private async tidy(now: number): Promise<void> {
-    const { store, clock } = this.options
+    const { store } = this.options
+    if (now >= this.nextAging) {
+      this.nextAging = now + AGE_INTERVAL_MS
+      if (store.totals().rows > 0) await store.keepAge(this.age())
+    }
     if (now >= this.nextExpiry) {
       this.nextExpiry = now + EXPIRY_INTERVAL_MS
-      const expired = await store.expire(clock.wall() - this.limits.expiryMs)
+      const expired = await store.expire(this.age() - this.limits.expiryMs)
       if (expired !== 'failed' && expired > 0) this.log(`Dropped ${expired} mails that nobody had collected.`)
     }
     await store.tidy()
@@ -170,6 +182,7 @@ export class RelayCore {
   async stop(): Promise<void> {
     this.isStopping = true
     await this.whenQuiet()
+    if (this.options.store.totals().rows > 0) await this.options.store.keepAge(this.age())
     for (const link of [...this.links]) link.end('stopping')
   }
 

@@ -37,6 +37,8 @@ export const RELAY_LIMITS: RelayLimits = {
   strangerCircuits: { burst: 10, perSecond: 0.2 },
 }
 
+/** How often the relay's age is written down: what a crash makes its mail younger by. */
+export const AGE_INTERVAL_MS = 60 * 1000
 /** How often expired mail is looked for. */
 export const EXPIRY_INTERVAL_MS = 60 * 60 * 1000
 /** Rosters of practices without a connected device that are remembered, verified. */

@@ -29,7 +29,8 @@ export interface Surroundings {
   meter: RelayMeter
   limits: { quotaBytes: number; queuedBytes: number }
   monotonic(): number
-  wall(): number
+  /** How long this relay has run, in milliseconds. */
+  age(): number
   find(practice: Uint8Array): Promise<PracticeHub | 'failed'>
   renew(practice: Uint8Array): Promise<PracticeHub | 'failed'>
   /** The practice's roster has changed, or with it the practice is gone. */
@@ -166,8 +167,8 @@ export class MailboxLink {
         const held = await store.inventory(practice)
         if (held === 'failed') return this.end('failed')
         const { number } = effect
-        const now = this.around.wall()
-        // An age, not a moment: the two clocks may differ by years.
+        const now = this.around.age()
+        // An age, not a moment: no two clocks need to agree.
         const waiting = held.waiting.map((each) => ({ ...each, oldest: Math.max(0, now - each.oldest) }))
         const quota = this.around.limits.quotaBytes
         this.take({ kind: 'inventory', number, waiting, bytes: held.bytes, quota })
@@ -216,11 +217,11 @@ export class MailboxLink {
   }
 
   private async deposit({ number, deposit }: Extract<MailboxEffect, { kind: 'deposit' }>): Promise<void> {
-    const { store, meter, limits, monotonic, wall, holds } = this.around
+    const { store, meter, limits, monotonic, age, holds } = this.around
     const bytes = deposit.envelope.length
     const began = monotonic()
     holds(bytes)
-    const stored = { ...deposit, depositor: this.device, at: wall() }
+    const stored = { ...deposit, depositor: this.device, at: age() }
     const outcome = this.around.hasRoom()
       ? await store.deposit(this.session.practice, stored, limits.quotaBytes)
       : { error: 'full' as const }

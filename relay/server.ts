@@ -85,7 +85,7 @@ async function compose(
   const core = new RelayCore({
     store,
     natives: nodeNatives,
-    clock: { monotonic: () => performance.now(), wall: () => Date.now() },
+    clock: { monotonic: () => performance.now() },
     limits: { quotaBytes: settings.quotaBytes, expiryMs: settings.expiryMs },
     mayRegister: (practice) =>
       settings.allow.length === 0 || settings.allow.includes(practiceCode(nodeNatives, practice)),

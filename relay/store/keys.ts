@@ -10,6 +10,8 @@ type Bytes = Uint8Array
 export const keys = {
   /** The mark that must be in the file beside the database as well. */
   mark: () => key('a'),
+  /** How long the relay has run. */
+  age: () => key('t'),
   /** A practice: head and current members. */
   practice: (practice: Bytes) => key('p', practice),
   /** Its roster's entries. */
@@ -56,7 +58,11 @@ export function rowsAfter(practice: Uint8Array, recipient: Uint8Array, after: nu
     : { gte: key('w', practice, recipient, u64(after + 1)), lt: all.lt }
 }
 
-/** What was deposited before a time. */
+/** At which age the mail of an expiry row was deposited. */
+export const ageIn = (bytes: Uint8Array): number =>
+  readU64(concat([new Uint8Array(2), copy(bytes, 1, 6)])) ?? 0
+
+/** What was deposited before an age. */
 export function expiryBefore(at: number): Range {
   return { gte: key('e'), lt: key('e', u48(Math.max(0, at))) }
 }

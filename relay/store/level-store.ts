@@ -8,7 +8,7 @@ import { Committer, type Decision } from './committer.js'
 import { Compaction } from './compaction.js'
 import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
-import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
+import { ageIn, expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
 import type {
   Failed,
   MailStore,
@@ -21,7 +21,15 @@ import type {
 } from './mail-store.js'
 import { type MarkFile, settleIncarnation } from './marks.js'
 import { devicesUnder, readInventory, readNotices, rowsWithin } from './reads.js'
-import { decodeMail, decodeRoster, encodePractice, encodeRoster } from './rows.js'
+import {
+  checked,
+  decodeAge,
+  decodeMail,
+  decodeRoster,
+  encodeAge,
+  encodePractice,
+  encodeRoster,
+} from './rows.js'
 import {
   emptyState,
   type PracticeState,
@@ -56,9 +64,29 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<MailSt
   await db.open()
   const { incarnation, isNew } = await settleIncarnation(options)
   if (isNew) log('This relay begins a new incarnation: devices check what they have left here.')
-  const store = new LevelStore(options, incarnation, await readStates({ db, natives, log }))
+  const age = await readAge(options)
+  const store = new LevelStore(options, incarnation, age, await readStates({ db, natives, log }))
   await store.begin()
   return store
+}
+
+/** What was written down, or the age of the newest mail where that is more, as after a crash. */
+async function readAge({ db, natives }: LevelStoreOptions): Promise<number> {
+  const stored = (await db.get(keys.age(), VIEW)) as Uint8Array | undefined
+  const value = stored && checked(natives, keys.age(), stored)
+  return Math.max((value && decodeAge(value)) ?? 0, await newestMail(db, natives))
+}
+
+/** At which age the newest mail came. An expiry row without its mail may be damaged, and says nothing. */
+async function newestMail(db: Database, natives: Natives): Promise<number> {
+  for await (const row of db.keys({ ...rangeOf('e'), reverse: true, keyEncoding: 'view' })) {
+    const { practice, id } = expiringIn(row as unknown as Uint8Array)
+    const key = keys.mail(practice, id)
+    const stored = (await db.get(key, VIEW)) as Uint8Array | undefined
+    const value = stored && checked(natives, key, stored)
+    if (value && decodeMail(value)?.at === ageIn(row as unknown as Uint8Array)) return decodeMail(value)!.at
+  }
+  return 0
 }
 
 async function closeAndOpen(db: Database): Promise<Database> {
@@ -75,6 +103,7 @@ class LevelStore implements MailStore {
   constructor(
     private readonly options: LevelStoreOptions,
     readonly incarnation: Uint8Array,
+    readonly age: number,
     private states: States,
   ) {
     const { db, natives, reopen = closeAndOpen, log = () => {}, onFlush } = options
@@ -352,6 +381,12 @@ class LevelStore implements MailStore {
       mails++
     }
     return { writes, value: { seen: due.length, mails } }
+  }
+
+  async keepAge(age: number): Promise<'ok' | Failed> {
+    const write = { key: keys.age(), value: encodeAge(age) }
+    const outcome = await this.committer.commit([], () => ({ writes: [write], value: 'ok' as const }))
+    return 'value' in outcome ? outcome.value : 'failed'
   }
 
   totals(): Totals {

@@ -2,8 +2,8 @@
  * What a relay keeps, whatever keeps it. Everything that changes something resolves when it is durable, or
  * says why nothing was changed; `test/suites/mailbox.ts` holds what any implementation must do.
  *
- * Sequences rise by practice, in the order in which deposits become durable. Times are milliseconds by the
- * relay's clock: they are for display and for expiry.
+ * Sequences rise by practice, in the order in which deposits become durable. Times are milliseconds for
+ * which the relay has run, off times left out: for display and for expiry. No clock of the machine has a say.
  */
 
 /** The disk refused, or there is no way to it. Nothing was changed; the next call may succeed again. */
@@ -57,6 +57,8 @@ export interface Totals {
 export interface MailStore {
   /** 16 random bytes: another value means that what was acknowledged before may be missing. */
   readonly incarnation: Uint8Array
+  /** How long the relay had run when it was opened: no less than at the newest mail. */
+  readonly age: number
 
   /** Every practice with its current members. */
   practices(): Iterable<{ practice: Uint8Array; members: readonly Uint8Array[] }>
@@ -104,8 +106,10 @@ export interface MailStore {
   /** 'gone': this was the last collector, and nothing of the practice is left. */
   leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed>
 
-  /** Drops what was deposited before `before`; the number of mails dropped. */
+  /** Drops what was deposited at an age below `before`; the number of mails dropped. */
   expire(before: number): Promise<number | Failed>
+  /** Writes down how long the relay has run, for the next start. */
+  keepAge(age: number): Promise<'ok' | Failed>
   totals(): Totals
   /** To be called about once a second: gives the disk back what was acknowledged. */
   tidy(): Promise<void>

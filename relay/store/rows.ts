@@ -71,6 +71,7 @@ export interface Pending {
 
 export interface MailRow {
   depositor: Uint8Array
+  /** The relay's age when it came. */
   at: number
   /** Of the envelope. */
   bytes: number
@@ -115,6 +116,12 @@ export function decodeWaiting(value: Uint8Array): WaitingRow | undefined {
 export const encodeSequence = (sequence: number): Uint8Array => u64(sequence)
 
 export const decodeSequence = (value: Uint8Array): number | undefined =>
+  value.length === 8 ? readU64(value) : undefined
+
+/** Of a relay, in whole milliseconds. */
+export const encodeAge = (age: number): Uint8Array => u64(age)
+
+export const decodeAge = (value: Uint8Array): number | undefined =>
   value.length === 8 ? readU64(value) : undefined
 
 function integer(reader: Reader, width: 6 | 8): number {

@@ -1,5 +1,6 @@
 /** The relay's rules by their ids: the shipping sessions over the shipping store, message by message. */
 import { describe, expect, test } from 'vitest'
+import { EXPIRY_INTERVAL_MS } from '../../relay/limits.js'
 import {
   GREET_TIMEOUT_MS,
   MAX_ENVELOPE_BYTES,
@@ -244,7 +245,32 @@ describe('mail', () => {
     })
   })
 
-  test('expires by the relay’s clock, and leaves the rest', async () => {
+  test('mail ages while the relay runs, over restarts, and while it is off not at all', async () => {
+    const random = seeded(17)
+    const practice = makePractice(random, 2)
+    const db = memoryRelayDb()
+    const marks = memoryMarks()
+    const limits = { expiryMs: 5_000_000 }
+    const recipients = [practice.devices[1]!.ed]
+    const first = new TestRelay(await openTestStore(random, { db, marks }), { limits })
+    const old = random.bytes(16)
+    await (await first.member(practice, 0)).deposit({ id: old, recipients })
+    first.now += 4_000_000
+    await first.core.stop()
+    await first.store.close()
+    // Off for ten years, or put on by ten years: nothing here asks for the time.
+    const again = new TestRelay(await openTestStore(random, { db, marks }), { limits })
+    again.now += 900_000
+    again.core.tick()
+    await again.core.whenQuiet()
+    expect(again.store.totals().rows).toBe(1)
+    again.now += EXPIRY_INTERVAL_MS
+    again.core.tick()
+    await again.core.whenQuiet()
+    expect(again.store.totals().rows).toBe(0)
+  })
+
+  test('expires by the relay’s age, and leaves the rest', async () => {
     const { practice, relay, id } = await setUp(16, 2, { limits: { expiryMs: 5_000_000 } })
     const a = await relay.member(practice, 0)
     const [old, young] = [id(), id()]

@@ -112,7 +112,7 @@ export class SimRelay {
     const db = this.disk.db as never
     this.store = await openLevelStore({ db, marks, natives: nodeNatives, random })
     const { store } = this
-    const clock = { monotonic: () => world.clock.now, wall: () => world.clock.now }
+    const clock = { monotonic: () => world.clock.now }
     this.core = new RelayCore({ store, natives: nodeNatives, clock })
   }
 
@@ -123,7 +123,7 @@ export class SimRelay {
     await this.boot()
   }
 
-  /** Its clock is ten years ahead for a moment: everything that waits has expired. */
+  /** Nobody came for very long: everything that waits has expired. */
   async expire(): Promise<void> {
     await this.store.expire(Number.MAX_SAFE_INTEGER)
   }

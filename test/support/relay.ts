@@ -73,7 +73,7 @@ export class TestRelay {
     this.core = new RelayCore({
       store,
       natives: nodeNatives,
-      clock: { monotonic: () => this.now, wall: () => this.now },
+      clock: { monotonic: () => this.now },
       log: (line) => this.lines.push(line),
       ...options,
     })

@@ -100,6 +100,16 @@ export function goingSuite(create: CreateWorld): void {
       expect(await box.counts()).toEqual([0, 0, 0])
     })
 
+    test('the relay’s age is kept over a restart, and never less than at the newest mail', async () => {
+      const box = await mailbox(29)
+      await box.put([1], { at: 7000 })
+      await world().reopen()
+      expect(box.store.age).toBe(7000)
+      expect(await box.store.keepAge(9000)).toBe('ok')
+      await world().reopen()
+      expect(box.store.age).toBe(9000)
+    })
+
     test('practices share nothing but the disk', async () => {
       const [a, b] = [await mailbox(27), await mailbox(28)]
       const id = a.random.bytes(16)
