@@ -21,7 +21,11 @@ export function checkPackages(packageText, lockText) {
 /** @param {any} own */
 function checkPins(own) {
   const pins = KINDS.flatMap((kind) => Object.entries(own[kind] ?? {}))
-  return [...pins, ...Object.entries(own.overrides ?? {})].flatMap(([name, version]) =>
+  // An override may be for one package's own dependency.
+  const overrides = Object.entries(own.overrides ?? {}).flatMap(([name, version]) =>
+    typeof version === 'object' && version !== null ? Object.entries(version) : [[name, version]],
+  )
+  return [...pins, ...overrides].flatMap(([name, version]) =>
     EXACT.test(String(version)) || EXACT_ALIAS.test(String(version))
       ? []
       : [`package.json asks for ${name} ${JSON.stringify(version)}: give one exact version.`],
