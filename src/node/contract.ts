@@ -190,6 +190,8 @@ export const contract = {
     on: oc.input(z.object({ relays: z.array(z.string()).default([]) })).output(done),
     /** This device collects no more, and what waits for it is dropped. */
     off: oc.output(done),
+    /** Takes one of the practice's relay addresses back, as one that was mistyped. */
+    forget: oc.input(z.object({ relay: z.string() })).output(done),
     show: oc.output(mailboxReport),
     /** Does a relay answer at this address? */
     test: oc

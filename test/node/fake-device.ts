@@ -156,6 +156,10 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
         calls.push('mailbox off')
         return ok
       },
+      async forget({ relay }) {
+        calls.push(`mailbox forget ${relay}`)
+        return ok
+      },
       show: async () => ({
         relays: [
           {

@@ -49,6 +49,12 @@ export class FakeMailbox {
       this.#called('mailbox off')
       return { ok: true }
     },
+    forget: async ({ relay }) => {
+      if (this.relays.length === 1) throw new Refused('last-relay', 'This is the only relay of the practice.')
+      this.relays = this.relays.filter(({ address }) => address !== relay)
+      this.#called(`mailbox forget ${relay}`)
+      return { ok: true }
+    },
     show: async () => this.held,
     test: async ({ address }) => {
       if (!address.startsWith('/')) return { ok: false, sentence: 'That is not an address of a relay.' }

@@ -113,6 +113,23 @@ describe.skipIf(!isBrowserHere)('the window and the cloud mailbox', { timeout: 6
       await poll(() => served.calls).toEqual(['mailbox on', `choosePin ${offered}`])
     })
 
+    test('an address is taken back after a question; the only one is not', async () => {
+      const { page, device: served } = await start({ cases: 1 }, wide, (served) => {
+        threeDevices(served)
+        served.mail.relays.push({ address: away, connected: false, sentence: null })
+      })
+      await openPreferences(page)
+      const forget = page.getByRole('button', { name: /^Remove the address .*away/ })
+      await forget.click()
+      await expectAccessible(page)
+      await button(page, 'Cancel').click()
+      await forget.click()
+      await button(page, 'Remove this address').click()
+      await forget.waitFor({ state: 'detached' })
+      expect(served.calls).toEqual([`mailbox forget ${away}`])
+      expect(await page.getByRole('button', { name: /^Remove the address/ }).count()).toBe(0)
+    })
+
     test('leaving midway leaves everything as it was', async () => {
       const { page, device: served } = await start({ cases: 1, pinChosen: false })
       await openPreferences(page)

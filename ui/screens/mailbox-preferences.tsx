@@ -1,5 +1,5 @@
 /** Preferences: whether this device uses the cloud mailbox, and where that is. */
-import { Button, Checkbox } from '@mantine/core'
+import { Button, Checkbox, CloseButton } from '@mantine/core'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import type { Status } from '../../src/node/contract.js'
 import { shortAddress } from '../lib/addresses.js'
@@ -75,9 +75,13 @@ function missing(status: Status | null): Question[] {
   ]
 }
 
-function Relays({ relays }: { relays: Status['mailbox']['relays'] }) {
+type Relay = Status['mailbox']['relays'][number]
+
+function Relays({ relays }: { relays: Relay[] }) {
   const { t } = useSurroundings()
   const [adding, setAdding] = useState(false)
+  /** The address that is asked about before it is taken back. */
+  const [asked, setAsked] = useState<string | null>(null)
   return (
     <div className="relays">
       <p className="relays-title">{t('relays')}</p>
@@ -89,8 +93,20 @@ function Relays({ relays }: { relays: Status['mailbox']['relays'] }) {
               <span className="relay-address" title={relay.address}>
                 {shortAddress(relay.address)}
               </span>
-              <span className="dim">{relayState(relay)}</span>
+              {asked === relay.address ? (
+                <ForgetRelay relay={relay} done={() => setAsked(null)} />
+              ) : (
+                <span className="dim">{relayState(relay)}</span>
+              )}
             </div>
+            {relays.length > 1 && asked !== relay.address && (
+              <CloseButton
+                size="sm"
+                aria-label={t('forgetRelay', { address: shortAddress(relay.address) })}
+                title={t('forgetThisRelay')}
+                onClick={() => setAsked(relay.address)}
+              />
+            )}
           </li>
         ))}
       </ul>
@@ -110,10 +126,41 @@ function Relays({ relays }: { relays: Status['mailbox']['relays'] }) {
     </div>
   )
 
-  function relayState({ connected, sentence }: Status['mailbox']['relays'][number]): string {
+  function relayState({ connected, sentence }: Relay): string {
     if (connected) return t('relayOn')
     return sentence ? relaySentence(t, sentence) : t('relayOff')
   }
+}
+
+function ForgetRelay({ relay, done }: { relay: Relay; done: () => void }) {
+  const { t, data } = useSurroundings()
+  const [busy, setBusy] = useState(false)
+  const forget = async () => {
+    if (busy) return
+    setBusy(true)
+    try {
+      await connected(data.link).mailbox.forget({ relay: relay.address })
+      await data.readStatus()
+    } catch (error) {
+      sayRefusal(t, error)
+    } finally {
+      setBusy(false)
+      done()
+    }
+  }
+  return (
+    <div role="group" aria-label={t('forgetThisRelay')}>
+      <p className="small">{t('forgetMeans')}</p>
+      <div className="step-actions">
+        <Button size="compact-sm" variant="subtle" color="gray" onClick={done} autoFocus>
+          {t('cancel')}
+        </Button>
+        <BusyButton size="compact-sm" variant="light" busy={busy} onClick={() => void forget()}>
+          {t('forgetThisRelay')}
+        </BusyButton>
+      </div>
+    </div>
+  )
 }
 
 function AddRelay({ done }: { done: () => void }) {

@@ -49,6 +49,10 @@ export const syncEn = {
   relayOn: 'connected',
   relayOff: 'not connected',
   addRelay: 'Add another address…',
+  forgetRelay: 'Remove the address {address}',
+  forgetThisRelay: 'Remove this address',
+  forgetMeans:
+    'None of your devices will use it any more. What waits there and nowhere else is sent again by the other ways.',
   relayQuestion: 'Where is your cloud mailbox?',
   relayText: 'Type the address that its operator gave you.',
   relayHint: 'It begins with a slash and ends with a long name.',

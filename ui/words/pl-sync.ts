@@ -62,6 +62,10 @@ export const syncPl = {
   relayOn: 'połączono',
   relayOff: 'brak połączenia',
   addRelay: 'Dodaj kolejny adres…',
+  forgetRelay: 'Usuń adres {address}',
+  forgetThisRelay: 'Usuń ten adres',
+  forgetMeans:
+    'Żadne z Twoich urządzeń nie będzie go już używać. To, co czeka tylko tam, zostanie wysłane ponownie innymi drogami.',
   relayQuestion: 'Gdzie jest skrzynka w chmurze?',
   relayText: 'Wpisz adres otrzymany od jej operatora.',
   relayHint: 'Zaczyna się ukośnikiem i kończy długą nazwą.',

@@ -27,6 +27,9 @@ const polish: Readonly<Record<string, string>> = {
   'no-practice': 'Nie ma tu jeszcze kartoteki. Utwórz ją albo dołącz do swoich urządzeń.',
   'no-case': 'Tej sprawy nie ma na tym urządzeniu.',
   'no-relay': 'Wpisz adres przekaźnika.',
+  'last-relay':
+    'To jedyny adres skrzynki w chmurze. Dodaj najpierw inny albo wyłącz skrzynkę na wszystkich urządzeniach.',
+  'unknown-relay': 'Kartoteka nie ma już tego adresu.',
   'pin-too-short': 'PIN ma co najmniej sześć znaków.',
   'pin-too-long': 'Ten PIN jest zbyt długi.',
   'pin-repeated': 'Jeden powtórzony znak zbyt łatwo odgadnąć.',

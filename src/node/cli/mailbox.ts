@@ -1,4 +1,4 @@
-/** `mailbox on|off|show`: the cloud mailbox of this device. */
+/** `mailbox on|off|forget|show`: the cloud mailbox of this device. */
 import type { Command } from 'commander'
 import type { MailboxReport } from '../contract.js'
 import type { Act, Call } from './call.js'
@@ -12,6 +12,10 @@ export function addMailboxCommands(program: Command, act: Act): void {
     .description('use the cloud mailbox here, at these relays and those that the practice has')
     .action(act(on))
   mailbox.command('off').description('use it no more; what waits for this device is dropped').action(act(off))
+  mailbox
+    .command('forget <multiaddr>')
+    .description('take back the address of a relay, on all devices of the practice')
+    .action(act(forget))
   mailbox.command('show').description('show exactly what the relays hold').action(act(show))
 }
 
@@ -23,6 +27,11 @@ async function on(call: Call, _options: object, relays: string[]): Promise<void>
 async function off(call: Call): Promise<void> {
   const done = await withDevice(call, { network: true }, ({ client }) => client.mailbox.off())
   await call.print(done, 'The cloud mailbox is off here. Devices nearby are still synced directly.')
+}
+
+async function forget(call: Call, _options: object, relay: string): Promise<void> {
+  const done = await withDevice(call, { network: true }, ({ client }) => client.mailbox.forget({ relay }))
+  await call.print(done, 'The practice uses this relay no more.')
 }
 
 async function show(call: Call): Promise<void> {

@@ -1,4 +1,4 @@
-/** What a person does with the cloud mailbox: on, off, look at exactly what a relay holds, try an address. */
+/** What a person does with the cloud mailbox: on, off, give up a relay, look at exactly what a relay holds, try an address. */
 import { toHex } from '../../protocol/bytes.js'
 import { isAddress } from '../../protocol/invitation.js'
 import type { Inventory } from '../../protocol/mailbox.gen.js'
@@ -58,6 +58,25 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
       await notes.say('mailbox-off', 'The cloud mailbox is off here.')
       return done
     },
+    async forget({ relay }) {
+      practice.state()
+      const address = relay.trim()
+      const before = relayAddresses(keeper)
+      const rest = before.filter((each) => each !== address)
+      if (rest.length === before.length)
+        throw new Refused('unknown-relay', `The practice has no relay at "${address}".`)
+      if (rest.length === 0 && [identity.ed, ...keeper.others()].some((ed) => collectsMail(keeper, ed)))
+        throw new Refused(
+          'last-relay',
+          'This is the only relay of the practice. Add another first, or switch the cloud mailbox off on all devices.',
+        )
+      await practice.mailboxes?.whenReady(REACH_MS, idOf(address))
+      // While the relay is still told of it, as others may hear of it nowhere else.
+      await change(practice, { relays: rest }, false)
+      practice.mail?.rosterChanged()
+      practice.rosterChanged()
+      return done
+    },
     show: () => report(practice),
     async test({ address }) {
       const wanted = address.trim()
@@ -80,7 +99,7 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
 
 async function change(
   practice: Practice,
-  settings: { relays?: string[]; collectsMail: Record<string, boolean> },
+  settings: { relays?: string[]; collectsMail?: Record<string, boolean> },
   tell = true,
 ): Promise<void> {
   const written = await guarded(() =>

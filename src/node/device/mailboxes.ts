@@ -16,6 +16,8 @@ import type { RosterKeeper } from './roster-keeper.js'
 export const MAILBOX_PROTOCOL = '/kartoteka/mailbox/1'
 
 const POLL_MS = 50
+/** A relay that is given up gets so long to answer. */
+const DEPART_MS = 4_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 15_000
 /** A relay that refuses this device is asked less often. */
@@ -61,6 +63,8 @@ export class Mailboxes {
   private readonly refused = new Set<string>()
   /** Addresses of relays that are still to be told that this device collects no more. */
   private leaving: string[] = []
+  /** Addresses of relays that the practice has just given up, and that are being told so. */
+  private readonly departing = new Map<string, string[]>()
   private window = false
   private stopped = false
 
@@ -78,16 +82,33 @@ export class Mailboxes {
     if (this.stopped) return
     const { host } = this.options
     const { keeper, meetingRelays } = this.options
-    const wanted = [...new Set([...(this.isOn ? relayAddresses(keeper) : this.leaving), ...meetingRelays()])]
-    host.setRelays(byRelay(wanted).map((addresses) => ({ addresses })))
-    const ids = new Set(host.relays().flatMap(({ id }) => (this.isWanted(id) ? id : [])))
-    for (const [id, { channel, session }] of this.attached) {
-      if (ids.has(id)) continue
-      this.options.mail.disconnect(session, 'stopped')
-      void channel.close()
+    for (const [id, attached] of this.attached) {
+      if (this.isWanted(id) || this.departing.has(id)) continue
+      if (this.isOn && attached.session.machine.isReady) void this.depart(id, attached)
+      else this.end(attached)
     }
+    const used = this.isOn ? relayAddresses(keeper) : this.leaving
+    const wanted = [...new Set([...used, ...meetingRelays(), ...[...this.departing.values()].flat()])]
+    host.setRelays(byRelay(wanted).map((addresses) => ({ addresses })))
     for (const state of host.relays()) this.onRelay(state)
     this.options.status()
+  }
+
+  /** The practice uses this relay no more: what waits there for this device is dropped, if it listens. */
+  private async depart(id: string, attached: Attached): Promise<void> {
+    const { host, mail } = this.options
+    this.departing.set(id, host.relays().find((state) => state.id === id)?.addresses ?? [])
+    await Promise.race([mail.leave(attached.session), sleep(DEPART_MS, undefined, { ref: false })])
+    this.departing.delete(id)
+    // From now on it counts as gone: its stream may still take a while to end.
+    if (this.attached.get(id) === attached) this.attached.delete(id)
+    this.end(attached)
+    this.apply()
+  }
+
+  private end({ session, channel }: Attached): void {
+    this.options.mail.disconnect(session, 'stopped')
+    void channel.close()
   }
 
   /** This device uses the cloud mailbox. */
@@ -124,13 +145,15 @@ export class Mailboxes {
     return [...this.attached.values()].map(({ session }) => session).filter(({ machine }) => machine.isReady)
   }
 
-  /** Each relay has been reached, or so much time is over. */
-  async whenReady(timeoutMs: number): Promise<void> {
+  /** Each relay, but for `except`, has been reached, or so much time is over. */
+  async whenReady(timeoutMs: number, except?: string): Promise<void> {
     const until = performance.now() + timeoutMs
     const all = () =>
       this.options.host
         .relays()
-        .every(({ id }) => !this.isWanted(id) || this.attached.get(id)?.session.machine.isReady)
+        .every(
+          ({ id }) => id === except || !this.isWanted(id) || this.attached.get(id)?.session.machine.isReady,
+        )
     while (!all() && !this.stopped && performance.now() < until) await sleep(POLL_MS)
   }
 

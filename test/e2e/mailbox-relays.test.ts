@@ -1,0 +1,37 @@
+/** A practice with several relays: one is added, one is given up, and what waited at it goes the other way. */
+import { expect, it } from 'vitest'
+import { expectSameCases, heldBy, importFull, show, startMailPair, statusOf } from '../support/mail-pair.js'
+import { synced, until } from '../support/processes.js'
+import { RelayProcess } from '../support/relay-process.js'
+
+const MISTYPED = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo'
+
+it('takes a mistyped address back, moves to another relay without loss, and keeps the last one', async () => {
+  const { relay, address, desk, laptop } = await startMailPair()
+  const second = await new RelayProcess().start()
+  const next = second.addresses[0]!
+  await desk.ok('mailbox', 'on', MISTYPED, next)
+  await desk.ok('mailbox', 'forget', MISTYPED)
+  const known = async () => (await statusOf(laptop)).mailbox.relays.map((each) => each.address)
+  await until(async () => (await known()).join() === [address, next].join())
+  expect(await desk.refused('mailbox', 'forget', MISTYPED)).toMatchObject({ code: 'unknown-relay' })
+
+  // It waits at both when the first is given up.
+  await until(async () => (await statusOf(laptop)).mailbox.relays.every(({ connected }) => connected))
+  await laptop.stop()
+  await importFull(desk, 30)
+  await synced(desk)
+  expect((await show(desk)).relays.map(({ pending }) => pending.length)).toEqual([1, 1])
+  await desk.ok('mailbox', 'forget', address)
+  expect(await desk.refused('mailbox', 'forget', next)).toMatchObject({ code: 'last-relay' })
+  await desk.stop()
+  // The desk's own mail is dropped there; the laptop still collects, from both.
+  expect(await heldBy(relay.folder)).toMatchObject({ practices: 1 })
+  await laptop.start()
+  await synced(laptop)
+  await expectSameCases(laptop, desk, 30)
+  await until(async () => (await known()).join() === next)
+  // Whoever leaves last takes the practice along.
+  await until(async () => (await heldBy(relay.folder)).practices === 0)
+  expect((await show(laptop)).pendingTotal).toBe(0)
+})
