@@ -1,13 +1,15 @@
 /**
  * A channel: messages in two lanes over one libp2p stream, with true backpressure both ways.
  *
- * Sending: live before bulk, bulk in small fragments, nothing handed to the stream that it can't take.
+ * Sending: live before bulk, bulk in small fragments, nothing handed to the stream that it can't take. What is
+ * sent within one turn of the event loop leaves together, since each write costs a message of every layer below.
  * Receiving: a consumer that is slow pauses the stream, and so holds the sender. (libp2p by itself
  * reads on and buffers.) What is unfinished when a channel ends is lost without a sign to the sender:
  * only acknowledgements of the protocol above say what arrived.
  */
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
+import { concat } from '../protocol/bytes.js'
 import {
   FrameDecoder,
   type FrameLimits,
@@ -26,6 +28,9 @@ export const BULK_FRAGMENT_BYTES = 60 * 1024
 
 /** Live messages only wait for each other; the size keeps single writes moderate. */
 const LIVE_FRAGMENT_BYTES = 64 * 1024
+
+/** Frames that fit into so much are one write: not more than one bulk fragment is anyway. */
+const WRITE_BYTES = BULK_FRAGMENT_BYTES
 
 /** Below this much queued bulk its producer is asked for more: a few fragments ahead of the wire. */
 export const BULK_LOW_WATER_BYTES = 128 * 1024
@@ -67,6 +72,7 @@ export class Channel {
   #onBulkLow: (() => void) | undefined
   #bulkWasHigh = false
   #blocked = false
+  #pumpIsDue = false
   /** What the stream itself still held when we last looked; less of it is progress. */
   #unsentByStream = 0
   #stalled: NodeJS.Timeout | undefined
@@ -112,7 +118,7 @@ export class Channel {
     const queue = lane === 'live' ? this.#live : this.#bulk
     queue.push(bytes)
     if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
-    this.#pump()
+    this.#pumpSoon()
     return true
   }
 
@@ -140,12 +146,22 @@ export class Channel {
     this.#abort('aborted', error.message)
   }
 
+  /** Before anything else happens, but after what is still to be sent in this turn. */
+  #pumpSoon(): void {
+    if (this.#pumpIsDue || this.#blocked) return
+    this.#pumpIsDue = true
+    process.nextTick(() => {
+      this.#pumpIsDue = false
+      this.#pump()
+    })
+  }
+
   #pump(): void {
     while (!this.#blocked && this.#end === undefined) {
-      const frame = this.#live.nextFrame() ?? this.#bulk.nextFrame()
-      if (frame === undefined) break
+      const bytes = this.#nextWrite()
+      if (bytes === undefined) break
       try {
-        if (!this.#stream.send(frame)) this.#block()
+        if (!this.#stream.send(bytes)) this.#block()
       } catch {
         this.#abort('lost', 'The connection is gone.')
         return
@@ -157,6 +173,20 @@ export class Channel {
       if (callback !== undefined) queueMicrotask(callback)
     }
     if (this.#finishing && this.#live.empty && this.#bulk.empty) this.#closeStream()
+  }
+
+  /** One frame, or several small ones. */
+  #nextWrite(): Uint8Array | undefined {
+    const frames: Uint8Array[] = []
+    for (let bytes = 0; ; ) {
+      const queue = this.#live.empty ? this.#bulk : this.#live
+      if (frames.length > 0 && bytes + queue.nextBytes > WRITE_BYTES) break
+      const frame = queue.nextFrame()
+      if (frame === undefined) break
+      frames.push(frame)
+      bytes += frame.byteLength
+    }
+    return frames.length > 1 ? concat(frames) : frames[0]
   }
 
   /** The stream is full; its drain event lets us go on, and its absence ends the channel. */

@@ -1,12 +1,11 @@
 /** The libp2p node under a host: what devices and relays have in common, and the reasons for its numbers. */
 import './polyfill.js'
-import { noise } from '@chainsafe/libp2p-noise'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { identify } from '@libp2p/identify'
 import type { ConnectionGater, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
-import { yamux } from '@libp2p/yamux'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
+import { thriftyNoise, thriftyYamux } from './host-thrift.js'
 import type { Transports } from './host-transports.js'
 
 /**
@@ -54,9 +53,9 @@ export async function createNode(options: NodeOptions, transports: Transports): 
     nodeInfo: { name: USER_AGENT, version: '', userAgent: USER_AGENT },
     addresses: { listen: options.listen, appendAnnounce: options.announce ?? [] },
     transports: [transports.tcp, transports.webSockets],
-    connectionEncrypters: [noise()],
+    connectionEncrypters: [thriftyNoise()],
     streamMuxers: [
-      yamux({
+      thriftyYamux({
         maxInboundStreams: maxStreams,
         maxOutboundStreams: maxStreams,
         streamOptions: {

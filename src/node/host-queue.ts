@@ -23,6 +23,12 @@ export class FragmentQueue {
     return this.#head === this.#messages.length
   }
 
+  /** Content bytes of the next frame. */
+  get nextBytes(): number {
+    const message = this.#messages[this.#head]
+    return message === undefined ? 0 : Math.min(message.byteLength - this.#sent, this.#fragmentBytes)
+  }
+
   push(message: Uint8Array): void {
     this.#messages.push(message)
     this.byteLength += message.byteLength

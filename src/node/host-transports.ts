@@ -6,6 +6,7 @@ import { isIPv6, Server, type Socket } from 'node:net'
 import type { Listener, Transport } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
+import { joiningUpgrader } from './host-thrift.js'
 
 type TcpComponents = Parameters<ReturnType<typeof tcp>>[0]
 type WebSocketComponents = Parameters<ReturnType<typeof webSockets>>[0]
@@ -72,7 +73,11 @@ export class Transports {
 
   #watch(transport: Transport): Transport {
     const createListener = transport.createListener.bind(transport)
-    transport.createListener = (options) => this.#watchListener(createListener(options))
+    transport.createListener = (options) =>
+      this.#watchListener(createListener({ ...options, upgrader: joiningUpgrader(options.upgrader) }))
+    const dial = transport.dial.bind(transport)
+    transport.dial = (address, options) =>
+      dial(address, { ...options, upgrader: joiningUpgrader(options.upgrader) })
     return transport
   }
 

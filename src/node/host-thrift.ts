@@ -1,0 +1,137 @@
+/**
+ * Less work for the same bytes. libp2p writes each piece of a message to the socket by itself, answers every frame
+ * of the multiplexer with one of its own, and learns from an exception that nothing more has come: for a relay under
+ * many small messages these three are half of its work.
+ */
+import { Socket } from 'node:net'
+import { noise } from '@chainsafe/libp2p-noise'
+import type { MultiaddrConnection, Stream, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
+import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
+
+/**
+ * A receiver grants more once it has taken so much: a quarter of the smallest window, about one bulk fragment. A
+ * slow line still shows progress well within the writer's patience.
+ */
+const GRANT_BYTES = 64 * 1024
+
+/** What the library's connections and streams have inside; instances are adapted, never its classes. */
+interface InnerConnection {
+  sendData(data: Pieces): unknown
+}
+
+type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
+
+interface InnerCipher {
+  decoder: { lengthDecoder(data: Pieces): number }
+}
+
+interface InnerStream {
+  state: number
+  recvWindow: number
+  recvWindowCapacity: number
+  sendWindowUpdate(): void
+}
+
+interface InnerMuxer {
+  _newStream(...values: unknown[]): InnerStream
+}
+
+/** States of a stream that has said everything that a window update would say besides the window. */
+const [OPENED, ESTABLISHED] = [1, 3]
+
+/** Yamux that opens a stream's window again when a part of it is used up, not after each frame. */
+export function thriftyYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
+  const make = yamux(init)
+  return () => {
+    const factory = make()
+    const create = factory.createStreamMuxer.bind(factory)
+    factory.createStreamMuxer = (connection) => {
+      const muxer = create(connection)
+      const inner = muxer as unknown as InnerMuxer
+      const newStream = inner._newStream.bind(muxer)
+      inner._newStream = (...values) => grantLater(newStream(...values))
+      return muxer
+    }
+    return factory
+  }
+}
+
+function grantLater(stream: InnerStream): InnerStream {
+  const grant = stream.sendWindowUpdate.bind(stream)
+  stream.sendWindowUpdate = () => {
+    const isPlain = stream.state === OPENED || stream.state === ESTABLISHED
+    if (isPlain && stream.recvWindow - stream.recvWindowCapacity < GRANT_BYTES) return
+    grant()
+  }
+  return stream
+}
+
+/** Of a Noise message. */
+const LENGTH_BYTES = 2
+/** Made once: an exception of its own for each message that ends with its piece would cost more than the cipher. */
+const INCOMPLETE = new RangeError('the length is not complete')
+
+/** Noise that finds the end of what has come without the cost of an exception. */
+export function thriftyNoise(): ReturnType<typeof noise> {
+  const make = noise()
+  return (components) => {
+    const encrypter = make(components)
+    const inbound = encrypter.secureInbound.bind(encrypter)
+    const outbound = encrypter.secureOutbound.bind(encrypter)
+    encrypter.secureInbound = async (...values) => lookBeforeDecoding(await inbound(...values))
+    encrypter.secureOutbound = async (...values) => lookBeforeDecoding(await outbound(...values))
+    return encrypter
+  }
+}
+
+function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
+  const { decoder } = secured.connection as InnerCipher
+  const decode = decoder.lengthDecoder
+  decoder.lengthDecoder = (data) => {
+    if (data.byteLength < LENGTH_BYTES) throw INCOMPLETE
+    return decode(data)
+  }
+  return secured
+}
+
+/** The same upgrader; connections that it takes write what belongs together at once. */
+export function joiningUpgrader(upgrader: Upgrader): Upgrader {
+  return new Proxy(upgrader, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name)
+      if (typeof value !== 'function') return value
+      if (name !== 'upgradeInbound' && name !== 'upgradeOutbound') return value.bind(target)
+      return (connection: MultiaddrConnection, ...rest: unknown[]) => {
+        joinWrites(connection)
+        return Reflect.apply(value, target, [connection, ...rest])
+      }
+    },
+  })
+}
+
+function joinWrites(connection: MultiaddrConnection): void {
+  const inner = connection as unknown as InnerConnection
+  const send = inner.sendData.bind(connection)
+  const socket: unknown = Reflect.get(connection, 'socket')
+  if (socket instanceof Socket) {
+    inner.sendData = (data) => {
+      corkForNow(socket)
+      return send(data)
+    }
+  } else {
+    // A message of a WebSocket is whole.
+    inner.sendData = (data) => {
+      const whole = data.subarray()
+      data.consume(whole.byteLength)
+      data.append(whole)
+      return send(data)
+    }
+  }
+}
+
+/** What is written until this turn ends leaves in one call of the system. */
+function corkForNow(socket: Socket): void {
+  if (socket.writableCorked > 0) return
+  socket.cork()
+  process.nextTick(() => socket.uncork())
+}
