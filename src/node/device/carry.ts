@@ -131,9 +131,8 @@ class CarryIn {
   private isEnded = false
   private records = 0
   private entries: Uint8Array[] = []
-  /** Envelopes that something is still missing for. */
-  private held: Uint8Array[] = []
-  private unknown = 0
+  /** Envelopes that something is still missing for: changes before them, or their roster. */
+  private readonly held = new Map<Uint8Array, 'gap' | 'unknown'>()
   readonly report: CarryReport = { envelopes: 0, taken: 0, received: 0 }
 
   constructor(private readonly practice: Practice) {}
@@ -179,36 +178,31 @@ class CarryIn {
   }
 
   private async take(envelope: Uint8Array): Promise<void> {
-    if (this.entries.length > 0) {
+    const learns = this.entries.length > 0
+    if (learns) {
       const entries = this.entries
       this.entries = []
       await this.practice.applyRoster(entries)
     }
     this.report.envelopes++
-    this.held.push(envelope)
-    await this.admitHeld()
+    // What is held is looked at again only after something came that it may have waited for.
+    for (let moved = (await this.admit(envelope)) || learns; moved && this.held.size > 0; ) {
+      moved = false
+      for (const each of [...this.held.keys()]) if (await this.admit(each)) moved = true
+    }
   }
 
-  private async admitHeld(): Promise<void> {
-    const { mail, driver } = this.practice
-    if (!mail || !driver) return
-    for (let again = true; again; ) {
-      again = false
-      const waiting: Uint8Array[] = []
-      this.unknown = 0
-      for (const envelope of this.held) {
-        const admission = await mail.office.admit(envelope)
-        if ('changes' in admission && admission.advanced.length > 0) {
-          this.report.received += admission.changes
-          again = true
-        }
-        if (admission.kind === 'taken') this.report.taken++
-        else if (admission.kind !== 'useless') waiting.push(envelope)
-        if (admission.kind === 'unknown') this.unknown++
-      }
-      again &&= waiting.length > 0
-      this.held = waiting
-    }
+  /** True if something new came in. */
+  private async admit(envelope: Uint8Array): Promise<boolean> {
+    const { mail } = this.practice
+    if (!mail) return false
+    const admission = await mail.office.admit(envelope)
+    if (admission.kind === 'gap' || admission.kind === 'unknown') this.held.set(envelope, admission.kind)
+    else this.held.delete(envelope)
+    if (admission.kind === 'taken') this.report.taken++
+    if (!('changes' in admission) || admission.advanced.length === 0) return false
+    this.report.received += admission.changes
+    return true
   }
 
   async finish(): Promise<CarryReport> {
@@ -216,7 +210,7 @@ class CarryIn {
     this.practice.driver?.tookMail(this.report.received > 0)
     this.practice.driver?.tellStatements()
     if (!this.isEnded) throw damaged()
-    if (this.unknown > 0)
+    if ([...this.held.values()].includes('unknown'))
       throw new Refused(
         'carry-newer',
         'This file was written after devices were added that this device does not know of yet. Connect it once, then try again.',
