@@ -22,6 +22,7 @@ export class RelayProcess {
   constructor(
     private readonly args: string[] = [],
     folder?: string,
+    private readonly env: Record<string, string> = {},
   ) {
     this.folder = folder ?? join(tempFolder(), 'relay')
   }
@@ -38,7 +39,7 @@ export class RelayProcess {
   async start(): Promise<this> {
     const [was] = this.addresses.map((address) => address.replace(/\/p2p\/.*$/, ''))
     const args = ['--listen', was ?? '/ip4/127.0.0.1/tcp/0', '--stun-port', '0', ...this.args]
-    const process = begin(['relay', '--data', this.folder, '--json', ...args])
+    const process = begin(['relay', '--data', this.folder, '--json', ...args], { env: this.env })
     let early: Outcome | undefined
     void process.ended.then((outcome) => {
       early = outcome
