@@ -100,6 +100,7 @@ async function compose(
     random,
     now,
     binding: folder.binding,
+    notepad: folder.notepad,
     emit,
     log: options.log ?? (() => {}),
     // A store that may only be read can't keep what others send.

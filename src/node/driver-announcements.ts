@@ -91,9 +91,16 @@ export class Announcements {
   /** My own changes: at once where somebody is told of them, else together with what follows. */
   flushOwn(): void {
     if (this.sessions.all.size > 0) return this.flushSoon()
+    this.flushLater()
+  }
+
+  /** What is typed until then becomes one change where it is only jotted down, and is flushed together. */
+  flushLater(): void {
     this.later ??= this.options.timers.after(ALONE_FLUSH_MS, () => {
-      this.later = undefined
-      this.flushSoon()
+      void this.options.replica.docs.settle().then(() => {
+        this.later = undefined
+        if (!this.sessions.isStopped) this.flushSoon()
+      })
     })
   }
 

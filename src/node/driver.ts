@@ -45,6 +45,7 @@ export class Driver {
     this.serving = new Serving(options.replica, sessions)
     this.questions = new Questions(sessions)
     options.replica.events.grown = (growth) => this.onGrown(growth)
+    options.replica.events.jotted = () => this.announcements.flushLater()
   }
 
   private sessionsView(): Sessions {

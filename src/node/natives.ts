@@ -17,7 +17,6 @@ import { hchacha } from '@noble/ciphers/chacha.js'
 import { concat, equalBytes, fromHex } from '../protocol/bytes.js'
 import { ED_KEY_BYTES, followsRule } from '../protocol/ed25519.js'
 import type { Natives } from '../protocol/natives.js'
-import { portableNatives } from '../protocol/portable.js'
 
 /** DER around a raw Ed25519 key (RFC 8410): SubjectPublicKeyInfo, and PKCS #8 for the seed. */
 const SPKI_PREFIX = fromHex('302a300506032b6570032100')
@@ -26,9 +25,6 @@ const PKCS8_PREFIX = fromHex('302e020100300506032b657004220420')
 /** Public keys of a practice's devices, with room for a few practices in one process (tests, relays). */
 const PUBLIC_KEY_CACHE = 256
 const SECRET_KEY_CACHE = 4
-
-/** Below this, setting up an OpenSSL cipher costs more than portable code takes (measured: about 100 B). */
-const NATIVE_CIPHER_FROM_BYTES = 100
 
 const KEY_BYTES = 32
 const NONCE_BYTES = 24
@@ -109,8 +105,6 @@ function seal(
   aad: Uint8Array,
   room = 0,
 ): Uint8Array {
-  if (plaintext.length < NATIVE_CIPHER_FROM_BYTES)
-    return portableNatives.seal(key, nonce, plaintext, aad, room)
   if (key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES) throw new Error('wrong key or nonce length')
   deriveParameters(key, nonce)
   const cipher = createCipheriv(CIPHER, subkey, iv, CIPHER_OPTIONS)
@@ -129,8 +123,7 @@ function open(
   aad: Uint8Array,
 ): Uint8Array | undefined {
   const length = sealed.length - TAG_BYTES
-  if (length < NATIVE_CIPHER_FROM_BYTES) return portableNatives.open(key, nonce, sealed, aad)
-  if (key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES) return undefined
+  if (length < 0 || key.length !== KEY_BYTES || nonce.length !== NONCE_BYTES) return undefined
   deriveParameters(key, nonce)
   const decipher = createDecipheriv(CIPHER, subkey, iv, CIPHER_OPTIONS)
   decipher.setAAD(aad, { plaintextLength: length })

@@ -8,6 +8,8 @@ import type { Natives } from '../protocol/natives.js'
 
 /** Block length of SHA-256. */
 const BLOCK_BYTES = 64
+/** Whoever has a case open asks for its key with each letter. */
+const RECENT_KEYS = 64
 
 /** A function from case ids to case keys of 16 bytes: HMAC-SHA-256 (RFC 2104), with the key prepared once. */
 export function caseKeysOf(
@@ -18,8 +20,14 @@ export function caseKeysOf(
   padded.set(indexKey.length > BLOCK_BYTES ? natives.sha256(indexKey) : indexKey)
   const inner = padded.map((byte) => byte ^ 0x36)
   const outer = padded.map((byte) => byte ^ 0x5c)
+  const recent = new Map<string, Uint8Array>()
   return (caseId) => {
+    const known = recent.get(caseId)
+    if (known) return known
     const digest = natives.sha256(concat([inner, utf8(caseId)]))
-    return natives.sha256(concat([outer, digest])).slice(0, CASE_KEY_BYTES)
+    const key = natives.sha256(concat([outer, digest])).slice(0, CASE_KEY_BYTES)
+    if (recent.size >= RECENT_KEYS) recent.clear()
+    recent.set(caseId, key)
+    return key
   }
 }

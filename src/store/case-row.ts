@@ -22,7 +22,9 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
   if (open) {
     // Letters change a row only where it compares texts.
     const isStale = replica.docs.takeStaleRow(caseId)
-    return !isStale && isPlain(draft.state.row) ? draft.state.row : JSON.stringify(projectRow(open, sha256))
+    return !isStale && isPlainRow(draft.state.row)
+      ? draft.state.row
+      : JSON.stringify(projectRow(open, sha256))
   }
   let stored: Uint8Array[]
   try {
@@ -40,7 +42,7 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
 }
 
 /** The row of a case without conflicts that isn't deleted. Quotes inside values are escaped: these are its own flags. */
-const isPlain = (row: string) => row.includes('"deleted":false') && row.includes('"conflicts":0,')
+export const isPlainRow = (row: string) => row.includes('"deleted":false') && row.includes('"conflicts":0,')
 
 /** Counts one row in or out. */
 export function rowCounts(counts: RowCounts, row: string, sign: 1 | -1): void {

@@ -52,6 +52,11 @@ export class CaseTable {
     return value && decodeCase(key, value)
   }
 
+  /** The state, if it is one of those in memory. */
+  recentState(key: Uint8Array): CaseState | undefined {
+    return this.recent.get(toHex(key))
+  }
+
   /** Reads the states of many cases at once, so that `state` has them. */
   async prefetch(wanted: Uint8Array[]): Promise<void> {
     const missing = wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))

@@ -1,7 +1,8 @@
 /**
  * Documents that are open: one Y.Doc per case, kept while somebody edits it or it was used a moment ago.
- * Local edits become changes at once; what follows gathers while a write is under way. Edits that come in
- * from elsewhere reach the document through the same batch that stores them.
+ * Local edits become changes at once; what follows gathers while a write is under way. Letters on a lone device are
+ * jotted down first (jottings.ts). Edits that come in from elsewhere reach the document through the same batch that
+ * stores them.
  */
 import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
@@ -9,6 +10,7 @@ import { TEXT_PREFIX } from '../cases/schema.js'
 import { type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
 import { decodeParts } from './case-content.js'
+import { Jottings } from './jottings.js'
 import { keys } from './keyspace.js'
 import type { AppendOutcome, Replica } from './replica.js'
 import { proveRows } from './rows.js'
@@ -16,8 +18,10 @@ import { proveRows } from './rows.js'
 /** Origin of updates that come from the store; they are not appended again. */
 const STORED = Symbol('stored')
 const IDLE_DOCUMENTS = 16
+const JOTTED: Promise<AppendOutcome> = Promise.resolve({ ok: true })
 
 interface OpenDoc {
+  key: Uint8Array
   doc: Y.Doc
   users: number
   /** Something but the letters of texts has changed since the list row was projected. */
@@ -40,8 +44,11 @@ export class Documents {
   private pending: PendingEdit[] = []
   private draining: Promise<void> | undefined
   private lastEdit: Promise<AppendOutcome> | undefined
+  private readonly jottings: Jottings
 
-  constructor(private readonly replica: Replica) {}
+  constructor(private readonly replica: Replica) {
+    this.jottings = new Jottings(replica)
+  }
 
   /** The case's document, kept until `release`. A case that isn't there gives an empty document. */
   async open(caseId: string): Promise<Y.Doc> {
@@ -145,9 +152,10 @@ export class Documents {
     return entry.doc
   }
 
-  /** Everything typed so far is written. */
+  /** Everything typed so far has become changes, and is written. */
   async settle(): Promise<void> {
-    while (this.draining) await this.draining
+    await this.draining
+    if (this.pending.length > 0) await this.drain()
   }
 
   private async load(caseId: string): Promise<OpenDoc> {
@@ -172,19 +180,20 @@ export class Documents {
     const doc = new Y.Doc()
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
-    const entry: OpenDoc = { doc, users: 0, rowIsStale: true }
+    const entry: OpenDoc = { key: this.replica.keyOf(caseId), doc, users: 0, rowIsStale: true }
     doc.on('afterTransaction', ({ changed }: Y.Transaction) => {
       for (const type of changed.keys()) entry.rowIsStale ||= !isText(type)
     })
     doc.on('update', (update: Uint8Array, origin: unknown) => {
-      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update, doc)
+      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update, entry)
     })
     this.docs.set(caseId, entry)
     this.evict()
     return entry
   }
 
-  private enqueue(caseId: string, update: Uint8Array, from: Y.Doc): Promise<AppendOutcome> {
+  private enqueue(caseId: string, update: Uint8Array, entry: OpenDoc): Promise<AppendOutcome> {
+    const from = entry.doc
     let last = this.pending[this.pending.length - 1]
     if (last?.from !== from) {
       last = { caseId, from, updates: [], settle: [], fail: [] }
@@ -192,17 +201,29 @@ export class Documents {
     }
     const edit = last
     edit.updates.push(update)
+    // While edits become changes no jotting may overtake them.
+    if (!this.draining && !entry.rowIsStale && this.jottings.take(caseId, entry.key, update)) {
+      if (this.jottings.isFull) void this.drain()
+      else this.replica.events.jotted?.()
+      return JOTTED
+    }
     const written = new Promise<AppendOutcome>((settle, fail) => {
       edit.settle.push(settle)
       edit.fail.push(fail)
     })
-    this.draining ??= this.drain().finally(() => {
-      this.draining = undefined
-    })
+    void this.drain()
     return written
   }
 
-  private async drain(): Promise<void> {
+  private drain(): Promise<void> {
+    this.draining ??= this.drainAll().finally(() => {
+      this.draining = undefined
+    })
+    return this.draining
+  }
+
+  private async drainAll(): Promise<void> {
+    let isWritten = true
     while (this.pending.length > 0) {
       // A turn of the event loop: what one transaction or one frame brings goes together.
       await Promise.resolve()
@@ -217,11 +238,13 @@ export class Documents {
           if (!outcome.ok) this.refuseRest(edit.caseId, edits, outcome)
           for (const settle of edit.settle) settle(outcome)
         } catch (error) {
+          isWritten = false
           this.discard(edit.caseId)
           for (const fail of edit.fail) fail(error)
         }
       }
     }
+    if (isWritten) this.jottings.clear()
   }
 
   /** What was typed on top of a refused edit has lost its base: it is refused with it. */

@@ -177,6 +177,12 @@ export interface MetaRow {
   rowsUnproven: boolean;
 }
 
+/** An edit in the notepad, where it waits to become a change. */
+export interface JottingRow {
+  caseId: string;
+  update: Uint8Array;
+}
+
 export interface RosterRow {
   entries: Uint8Array[];
 }
@@ -1961,6 +1967,63 @@ export const MetaRow: MessageFns<MetaRow> = {
             }
 
             message.rowsUnproven = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseJottingRow(): JottingRow {
+  return { caseId: "", update: NO_BYTES };
+}
+
+export const JottingRow: MessageFns<JottingRow> = {
+  encode(message: JottingRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.caseId !== "") {
+      writer.uint32(10).string(message.caseId);
+    }
+    if (message.update.length !== 0) {
+      writer.uint32(18).bytes(message.update);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): JottingRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseJottingRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.caseId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.update = reader.bytes();
             continue;
           }
         }

@@ -3,6 +3,7 @@ import type { Doc } from 'yjs'
 import type { ChangeRun } from '../protocol/door.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
+import type { Notepad } from './jottings.js'
 import type { SealedDb } from './sealed-db.js'
 
 export interface ReplicaOptions {
@@ -20,6 +21,8 @@ export interface ReplicaOptions {
   isMember: (ed: Uint8Array) => boolean
   /** False while this device is the only one: payloads are then not retained for anybody. */
   hasOthers: () => boolean
+  /** Where a lone device jots its letters down; without one each edit becomes a change at once. */
+  notepad?: Notepad | undefined
   /** Machine, path and inode of the folder; another one means a copy, and a new log. */
   binding: string
 }
@@ -47,6 +50,8 @@ export interface Growth {
 
 export interface ReplicaEvents {
   grown?: (growth: Growth) => void
+  /** Something was jotted down: it becomes a change when the documents are settled. */
+  jotted?: () => void
   /** Rows changed; undefined ids mean many. */
   cases?: (ids: string[]) => void
   /** A sentence worth keeping in the device's log. */

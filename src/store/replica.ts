@@ -25,6 +25,7 @@ import { caseKeysOf } from './case-key.js'
 import { CaseTable } from './case-table.js'
 import { commitCases } from './commit.js'
 import { Documents } from './documents.js'
+import { takeUpJottings } from './jottings.js'
 import { keys } from './keyspace.js'
 import { LogTable, type StoredLog } from './logs.js'
 import { MetaRow } from './records.gen.js'
@@ -68,9 +69,11 @@ export class Replica {
   cuts = 0
   /** How often content beyond the frontier came outside a transfer. */
   loose = 0
+  /** Some of what the last start had jotted down could not be read. */
+  lostJottings = false
   private needsNewLog = false
   /** The `running` mark is durable. */
-  private isMarked = false
+  isMarked = false
   private queue: Promise<unknown> = Promise.resolve()
 
   private constructor(readonly options: ReplicaOptions) {
@@ -91,6 +94,8 @@ export class Replica {
     replica.needsNewLog =
       replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
     await replica.logs.load()
+    if (replica.meta.running && options.db.newerVersion === undefined)
+      replica.lostJottings = !(await takeUpJottings(replica))
     return replica
   }
 

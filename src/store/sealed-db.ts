@@ -161,24 +161,28 @@ export class SealedDb {
     return writes.map(({ key, value }) =>
       value === undefined
         ? { type: 'del' as const, key }
-        : { type: 'put' as const, key, value: this.seal(key, value) },
+        : { type: 'put' as const, key, value: this.sealed(key, value) },
     )
   }
 
-  private seal(key: Uint8Array, value: Uint8Array): Uint8Array {
+  /** A value as it is stored under this key, behind `room` bytes for the caller to fill. */
+  sealed(key: Uint8Array, value: Uint8Array, room = 0): Uint8Array {
     const { natives, dataKey, random } = this.options
     const nonce = random(NONCE_BYTES)
-    const stored = natives.seal(dataKey, nonce, value, key, NONCE_BYTES)
-    stored.set(nonce)
+    const stored = natives.seal(dataKey, nonce, value, key, room + NONCE_BYTES)
+    stored.set(nonce, room)
     return stored
   }
 
-  private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {
+  /** What was sealed under this key, or undefined. */
+  opened(key: Uint8Array, stored: Uint8Array): Uint8Array | undefined {
+    if (stored.length < NONCE_BYTES) return undefined
     const { natives, dataKey } = this.options
-    const value =
-      stored.length >= NONCE_BYTES
-        ? natives.open(dataKey, stored.subarray(0, NONCE_BYTES), stored.subarray(NONCE_BYTES), key)
-        : undefined
+    return natives.open(dataKey, stored.subarray(0, NONCE_BYTES), stored.subarray(NONCE_BYTES), key)
+  }
+
+  private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {
+    const value = this.opened(key, stored)
     if (!value) throw new DamagedError(key)
     return value
   }

@@ -50,7 +50,7 @@ const PINS: Pin[] = [
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '012a373d96d2afc1a6ed264736eaf306' },
+    pinned: { version: 1, hash: '87fcc1ed5b19a0bde1c276b70158c717' },
   },
 ]
 

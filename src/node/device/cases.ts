@@ -154,6 +154,7 @@ export function casesApi(context: CasesContext): CasesApi {
       import: ({ lines, preview }) => importLines(context.replica(), lines, preview),
       async export({ only, after }) {
         const replica = context.replica()
+        await replica.docs.settle()
         const asked = JSON.stringify(only ?? null)
         let ids = after === undefined ? undefined : exporting.get(asked)
         if (!ids) {
@@ -270,6 +271,7 @@ async function importLines(
   lines: { line: number; text: string }[],
   preview: boolean,
 ): Promise<ImportReport> {
+  await replica.docs.settle()
   const report: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: [] }
   let batch: { line: number; change: LocalChange }[] = []
   const flush = async () => {

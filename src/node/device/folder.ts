@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { Level } from 'level'
 import type { Database } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
+import { FileNotepad } from './notepad.js'
 
 /** Sequential writes are cheap; a larger buffer means fewer compactions during a first sync. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -22,6 +23,7 @@ export interface OpenFolder {
   isNew: boolean
   /** Says which machine, path and inode this is: a copy has another one. */
   binding: string
+  notepad: FileNotepad
   /** Merges what is stored between two keys. */
   compact(from: Uint8Array, to: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -47,14 +49,17 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
   } catch (error) {
     throw await openRefusal(folder, error)
   }
+  const notepad = new FileNotepad(join(folder, 'jottings'))
   const holder = join(folder, HOLDER_FILE)
   await writeFile(holder, String(process.pid), { mode: 0o600 })
   return {
     db: db as unknown as Database,
     isNew,
+    notepad,
     binding: await bindingOf(folder),
     compact: (from, to) => (db as unknown as LevelDb).compactRange(from, to, { keyEncoding: 'view' }),
     async close() {
+      notepad.close()
       await rm(holder, { force: true })
       await db.close()
     },

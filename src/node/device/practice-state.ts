@@ -5,6 +5,7 @@
 import { toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
 import type { CaseState } from '../../store/case-content.js'
+import type { Notepad } from '../../store/jottings.js'
 import { Replica } from '../../store/replica.js'
 import type { SealedDb } from '../../store/sealed-db.js'
 import { Statements } from '../../store/statements.js'
@@ -31,6 +32,7 @@ export interface PracticeOptions {
   random: (bytes: number) => Uint8Array
   now: () => number
   binding: string
+  notepad: Notepad
   emit: (event: DeviceEvent) => void
   log: (line: string) => void
   network: boolean
@@ -117,6 +119,7 @@ export class Practice {
 
   private async startReplica(): Promise<void> {
     const { db, natives, identity, keeper, notes, random, now, binding, emit } = this.options
+    const { notepad } = this.options
     const { roster, opened } = this.state()
     if (!opened.indexKey)
       throw new Refused(
@@ -134,8 +137,14 @@ export class Practice {
       device: { ed: identity.ed, secret: identity.edSecret },
       isMember: (ed) => keeper.isMember(ed),
       hasOthers: () => keeper.others().length > 0,
+      notepad,
       binding,
     })
+    if (replica.lostJottings)
+      void notes.say(
+        'letters-lost',
+        'The device was stopped in the middle of typing. The last letters may be missing.',
+      )
     const statements = new Statements(replica)
     await statements.load()
     this.driver = new Driver({
