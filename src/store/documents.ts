@@ -31,6 +31,8 @@ interface OpenDoc {
 interface PendingEdit {
   caseId: string
   from: Y.Doc
+  /** Confirmed, as all of it is jotted down. */
+  isJotted: boolean
   updates: Uint8Array[]
   settle: ((outcome: AppendOutcome) => void)[]
   fail: ((error: unknown) => void)[]
@@ -194,15 +196,17 @@ export class Documents {
 
   private enqueue(caseId: string, update: Uint8Array, entry: OpenDoc): Promise<AppendOutcome> {
     const from = entry.doc
+    // While edits become changes no jotting may overtake them.
+    const isJotted = !this.draining && !entry.rowIsStale && this.jottings.take(caseId, entry.key, update)
     let last = this.pending[this.pending.length - 1]
-    if (last?.from !== from) {
-      last = { caseId, from, updates: [], settle: [], fail: [] }
+    // Letters that are confirmed already share no change with an edit that may yet be refused.
+    if (last?.from !== from || last.isJotted !== isJotted) {
+      last = { caseId, from, isJotted, updates: [], settle: [], fail: [] }
       this.pending.push(last)
     }
     const edit = last
     edit.updates.push(update)
-    // While edits become changes no jotting may overtake them.
-    if (!this.draining && !entry.rowIsStale && this.jottings.take(caseId, entry.key, update)) {
+    if (isJotted) {
       if (this.jottings.isFull) void this.drain()
       else this.replica.events.jotted?.()
       return JOTTED

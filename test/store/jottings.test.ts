@@ -7,6 +7,7 @@ import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
 import { FileNotepad } from '../../src/node/device/notepad.js'
 import { nodeNatives } from '../../src/node/natives.js'
+import { MAX_CHANGE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { parseRow } from '../../src/store/case-row.js'
 import type { Notepad } from '../../src/store/jottings.js'
@@ -128,6 +129,16 @@ describe('jottings', () => {
     expect(device.seq - before).toBeGreaterThanOrEqual(5)
     expect(device.seq - before).toBeLessThan(20)
     expect(await device.text('one')).toBe(`${'x'.repeat(1000)}.`)
+  })
+
+  it('stay where what was pasted behind them is refused', async () => {
+    const device = await lone('one')
+    for (const letter of 'abc') await device.type('one', letter)
+    const pasted = device.replica.docs.edit('one', (doc) =>
+      typeText(doc, 'c', 0, 0, 'x'.repeat(MAX_CHANGE_BYTES + 1)),
+    )
+    expect((await pasted).outcome).toMatchObject({ ok: false, code: 'too-large' })
+    expect(await device.text('one')).toBe('cba.')
   })
 
   it('are taken up after a kill, of several cases, in order', async () => {
