@@ -103,6 +103,9 @@ class Inspector {
       if (++this.#structs > this.limits.structs) throw new Malformed('The update holds too many operations.')
       const info = this.cursor.byte()
       const kind = info & 0x1f
+      // With flags, parts of Yjs take these for what they are, others for items of no known content.
+      if ((kind === GC || kind === SKIP) && info !== kind)
+        throw new Malformed('The update holds an operation of unknown type.')
       const length = kind === GC || kind === SKIP ? this.cursor.uint() : this.#item(info, client, clock)
       if (length === 0) throw new Malformed('The update holds an empty operation.')
       const to = safe(clock + length)
@@ -167,10 +170,8 @@ class Inspector {
         for (let left = length; left > 0; left--) cursor.any()
         return length
       }
-      case 9: // subdocument
-        cursor.string()
-        cursor.any()
-        return 1
+      case 9: // A case is one document; and Yjs chokes on the options of another in it.
+        throw new Malformed('The update holds a document of its own.')
       default:
         throw new Malformed('The update holds an operation of unknown type.')
     }
@@ -182,7 +183,10 @@ class Inspector {
       if (++this.#deletions > this.limits.deletions)
         throw new Malformed('The update holds too many deletions.')
       const clock = this.cursor.uint()
-      const end = safe(clock + this.cursor.uint())
+      const length = this.cursor.uint()
+      // Yjs chokes on it where it does not know the client.
+      if (length === 0) throw new Malformed('The update holds an empty deletion.')
+      const end = safe(clock + length)
       this.#deletes.set(client, Math.max(this.#deletes.get(client) ?? 0, end))
     }
   }

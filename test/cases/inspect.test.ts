@@ -78,13 +78,7 @@ describe('inspecting an update', () => {
     const doc = new Y.Doc()
     const array = doc.getArray<unknown>('a')
     array.insert(0, [1, -5, 1.5, 1e300, 'x', true, false, null, { a: [{}, 2n ** 60n, undefined] }])
-    array.insert(0, [
-      new Uint8Array([1, 2]),
-      new Y.XmlElement('p'),
-      new Y.XmlHook('h'),
-      new Y.Doc(),
-      new Y.Map(),
-    ])
+    array.insert(0, [new Uint8Array([1, 2]), new Y.XmlElement('p'), new Y.XmlHook('h'), new Y.Map()])
     doc.getText('t').insertEmbed(0, { image: 'x' }, { bold: true })
     expect(good(Y.encodeStateAsUpdate(doc)).structs).toBeGreaterThan(5)
   })
@@ -106,6 +100,11 @@ describe('inspecting an update', () => {
     ['JSON nested too deep', single(0, [5, ...root, ...json('['.repeat(100_000))])],
     ['broken JSON', single(0, [5, ...root, ...json('{')])],
     ['a reference to its own future', single(5, [0x84, 7, 5, 1, 97])],
+    ['a gap with flags', single(0, [0x8a, 2])],
+    ['garbage with flags', single(0, [0x40, 2])],
+    ['an empty deletion', Uint8Array.from([0, 1, 7, 1, 0, 0])],
+    ['a document of its own', single(0, [9, ...root, 1, 103, 118, 0])],
+    ['a document of its own without options', single(0, [9, ...root, 1, 103, 126])],
     ['a client twice', Uint8Array.from([2, 0, 7, 0, 0, 7, 0, 0])],
   ]
   it.each(hostile)('refuses %s', (_, update) => {
