@@ -1,6 +1,6 @@
 /** What the store promises, whatever database it is handed. */
 import { describe } from 'vitest'
-import type { CreateDb } from './store/bench.js'
+import type { CreateDb, SuiteOptions } from './store/bench.js'
 import { compactionSuite } from './store/compaction.js'
 import { damageSuite } from './store/damage.js'
 import { erasingSuite } from './store/erasing.js'
@@ -12,11 +12,11 @@ import { statementsSuite } from './store/statements.js'
 import { transfersSuite } from './store/transfers.js'
 
 /** @param createDb a new, empty database; closing and opening it again must bring back what it held. */
-export function storeSuite(name: string, createDb: CreateDb): void {
+export function storeSuite(name: string, createDb: CreateDb, options: SuiteOptions = {}): void {
   describe(`the store on ${name}`, () => {
     logsSuite(createDb)
     erasingSuite(createDb)
-    compactionSuite(createDb)
+    compactionSuite(createDb, options)
     transfersSuite(createDb)
     healingSuite(createDb)
     startsSuite(createDb)

@@ -19,6 +19,11 @@ import { type Random, seeded } from '../../support/random.js'
 
 export type CreateDb = () => Database | Promise<Database>
 
+export interface SuiteOptions {
+  /** Portable natives take minutes for what shows nothing about a database: that is made smaller, or left out. */
+  isSlow?: boolean
+}
+
 export const RAW = { keyEncoding: 'view', valueEncoding: 'view' } as const
 
 export class Bench {

@@ -1,12 +1,19 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import * as Y from 'yjs'
 import { COMPACT_PARTS } from '../../../src/protocol/limits.js'
-import { Bench, type CreateDb, caseUpdate, type Device, keystrokes, update } from './bench.js'
-
-const KEYSTROKES = 20_000
+import {
+  Bench,
+  type CreateDb,
+  caseUpdate,
+  type Device,
+  keystrokes,
+  type SuiteOptions,
+  update,
+} from './bench.js'
 
 /** Cases stay small and cheap however often they are edited. */
-export function compactionSuite(createDb: CreateDb): void {
+export function compactionSuite(createDb: CreateDb, { isSlow = false }: SuiteOptions = {}): void {
+  const KEYSTROKES = isSlow ? 2_000 : 20_000
   describe('compaction', () => {
     let bench: Bench
     let a: Device
@@ -32,7 +39,7 @@ export function compactionSuite(createDb: CreateDb): void {
       return count
     }
 
-    test('20,000 keystrokes leave few parts, small ones, with the whole text in them', async () => {
+    test(`${KEYSTROKES} keystrokes leave few parts, small ones, with the whole text in them`, async () => {
       const base = caseUpdate('one')
       await a.add(update('one', base))
       const letters = Array.from({ length: KEYSTROKES }, (_, at) => 'abcdefgh '[at % 9]).join('')
@@ -96,6 +103,8 @@ export function compactionSuite(createDb: CreateDb): void {
       await a.reopen()
       expect(await a.contents()).toMatchObject({ one: { text: `y${'x'.repeat(100)}`, parked: 0 } })
     })
+
+    if (isSlow) return
 
     test('many large, well compressible changes to one case are refused before its state outgrows what can be read', async () => {
       const doc = Object.assign(new Y.Doc(), { clientID: 9 })

@@ -194,7 +194,7 @@ export function failingSuite(createDb: CreateDb): void {
         settled = true
       })
       while (!settled) {
-        await new Promise((resolve) => setImmediate(resolve))
+        await new Promise((resolve) => setTimeout(resolve))
         release()
       }
       await Promise.all([first, second])

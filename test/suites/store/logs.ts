@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../../src/node/natives.js'
+import { toHex } from '../../../src/protocol/bytes.js'
 import { checkOf, KIND_UPDATE } from '../../../src/protocol/log.js'
 import { encodePayload } from '../../../src/protocol/payload.js'
 import { prune } from '../../../src/store/pruning.js'
@@ -123,7 +124,7 @@ export function logsSuite(createDb: CreateDb): void {
     test('[A2] refuses a log that nobody opened, or that a stranger opened', async () => {
       const unopened = await a.replica.admit([], [log.run()], log.keys.ed)
       expect(unopened).toMatchObject({ advanced: [], refused: [`${log.id}: unknown log`] })
-      bench.members.delete(Buffer.from(log.keys.ed).toString('hex'))
+      bench.members.delete(toHex(log.keys.ed))
       expect(await admit(log.run())).toMatchObject({ advanced: [], refused: [`${log.id}: unknown log`] })
       expect([...a.replica.logs.all()]).toEqual([])
       expect(await a.rawKeys()).toEqual([])
