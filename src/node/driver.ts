@@ -85,7 +85,12 @@ export class Driver {
     }
     const frame = decodeFrame(bytes)
     session.pendingBytes += bytes.length
-    this.step(session, frame ? { type: 'frame', frame, bytes: bytes.length } : { type: 'malformed' })
+    try {
+      this.step(session, frame ? { type: 'frame', frame, bytes: bytes.length } : { type: 'malformed' })
+    } catch (error) {
+      // A bug of ours; it ends this conversation, not the program.
+      this.failed(session, error)
+    }
     const done = session.work.then(() => {
       session.pendingBytes -= bytes.length
     })

@@ -108,7 +108,12 @@ export class MailDriver {
   /** One message from the relay. Resolves when more may be read. */
   receive(session: RelaySession, bytes: Uint8Array): Promise<void> {
     const frame = decodeMailFrame(bytes)
-    this.step(session, frame ? { type: 'frame', frame } : { type: 'malformed' })
+    try {
+      this.step(session, frame ? { type: 'frame', frame } : { type: 'malformed' })
+    } catch (error) {
+      // A bug of ours; it ends this conversation, not the program.
+      this.failed(session, error)
+    }
     return session.work
   }
 
@@ -320,11 +325,13 @@ export class MailDriver {
   private inOrder(session: RelaySession, work: () => Promise<void>): void {
     session.work = session.work
       .then(() => (this.stopped || !session.open ? undefined : work()))
-      .catch((error) => {
-        if (this.stopped) return
-        this.options.events?.failed?.(error)
-        this.disconnect(session, 'silent')
-      })
+      .catch((error) => this.failed(session, error))
+  }
+
+  private failed(session: RelaySession, error: unknown): void {
+    if (this.stopped) return
+    this.options.events?.failed?.(error)
+    this.disconnect(session, 'silent')
   }
 
   // ---- taking in

@@ -78,8 +78,9 @@ export class ItemAssembly {
     for (const item of items) {
       if (!this.begun) this.begun = { ...item, parts: [], parked: [] }
       else if (!equalBytes(this.begun.key, item.key)) return undefined
-      this.begun.parts.push(...item.parts)
-      this.begun.parked.push(...item.parked)
+      // One by one: of very many, a call with each as an argument would throw.
+      for (const part of item.parts) this.begun.parts.push(part)
+      for (const parked of item.parked) this.begun.parked.push(parked)
       this.bytes += contentBytes(item)
       if (this.bytes > MAX_CASE_STATE_BYTES) return undefined
       if (item.more) continue

@@ -144,8 +144,10 @@ export class CaseDraft {
 
   /** Parts with these numbers lie there from a damaged copy: they go, and new ones are numbered behind them. */
   replaceParts(numbers: number[]): void {
-    this.removed.push(...numbers)
-    this.state.nextPart = Math.max(this.state.nextPart, ...numbers.map((number) => number + 1))
+    for (const number of numbers) {
+      this.removed.push(number)
+      this.state.nextPart = Math.max(this.state.nextPart, number + 1)
+    }
   }
 
   touch(log: LogId, seq: number): void {

@@ -91,3 +91,10 @@ describe('a case that is too large for one message', () => {
     expect(assembly.add([other])).toEqual([other])
   })
 })
+
+test('a case of very many small parts is put together', () => {
+  const parts = Array.from({ length: 300_000 }, () => Uint8Array.of(0))
+  const parked = parts.map((payload, seq) => ({ log: new Uint8Array(16), seq, payload }))
+  const whole = new ItemAssembly().add([{ ...item(1, []), parts, parked }])
+  expect([whole?.[0]?.parts.length, whole?.[0]?.parked.length]).toEqual([300_000, 300_000])
+})
