@@ -40,8 +40,9 @@ function labeledExpand(
   return expand(sha256, key, labeled, lengthBytes)
 }
 
+/** By the ladder: the library's own way first builds a table, which pays off after a dozen keys. */
 export function xPublicKey(secretKey: Uint8Array): Uint8Array {
-  return x25519.getPublicKey(secretKey)
+  return x25519.scalarMult(secretKey, x25519.GuBytes)
 }
 
 /** undefined for a public key of small order: the shared secret would be all zeros (RFC 7748 §6.1). */
