@@ -1,16 +1,17 @@
 /** The composition root of a device: folder, store, roster, sync, network, and the interface over them. */
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import { distrust, opensAnything, type Sifted } from '../store/distrust.js'
 import { keys } from '../store/keyspace.js'
 import { MetaRow } from '../store/records.gen.js'
 import { STORE_VERSION } from '../store/replica.js'
-import { SealedDb } from '../store/sealed-db.js'
+import { DamagedError, SealedDb } from '../store/sealed-db.js'
 import { type Device, type DeviceOptions, Refused } from './api.js'
 import type { DeviceEvent } from './contract.js'
 import { carryApi } from './device/carry.js'
 import { casesApi, guarded } from './device/cases.js'
 import { configApi, Doctor } from './device/doctor.js'
-import { openFolder } from './device/folder.js'
+import { diskFailed, openFolder } from './device/folder.js'
 import { loadIdentity } from './device/identity.js'
 import { mailboxApi } from './device/mailbox-api.js'
 import { Notes } from './device/notes.js'
@@ -18,6 +19,7 @@ import { practiceApi } from './device/practice.js'
 import { Practice } from './device/practice-state.js'
 import { RosterKeeper } from './device/roster-keeper.js'
 import { statusApi } from './device/status.js'
+import { damageSentence, StoreWatch } from './device/store-watch.js'
 import { verifyDevices } from './device/verify.js'
 import { nodeNatives } from './natives.js'
 import { publicKeyToPeerId } from './peer-id.js'
@@ -46,8 +48,15 @@ export async function createDevice(options: DeviceOptions): Promise<Device> {
   try {
     return await compose(options, folder, await identityOf(options.folder, folder.isNew))
   } catch (error) {
+    const isDamage = error instanceof DamagedError
+    if (isDamage) await folder.doubtAtNextStart().catch(() => {})
     await folder.close()
-    throw error
+    if (!isDamage) throw error
+    if (!folder.isInDoubt) return createDevice(options)
+    throw new Refused(
+      'store-damaged',
+      `The store in ${options.folder} is damaged, and can't be put in order.`,
+    )
   }
 }
 
@@ -60,6 +69,7 @@ async function identityOf(folder: string, isNew: boolean) {
     if (code === 'ENOSPC' || code === 'EDQUOT') {
       throw new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
     }
+    if (code === 'EIO') throw diskFailed(folder)
     throw new Refused(
       'not-writable',
       `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`,
@@ -74,18 +84,26 @@ async function compose(
 ): Promise<Device> {
   const natives = nodeNatives
   const now = () => Date.now()
+  let watch: StoreWatch | undefined
   const db = new SealedDb({
     db: folder.db,
     natives,
     dataKey: identity.dataKey,
     random,
     compact: (from, to) => folder.compact(from, to),
+    onCorrupt: () => void watch?.rotten(),
   })
-  await checkVersion(db)
+  if (folder.isInDoubt && !(await opensAnything(db)))
+    throw new Refused(
+      'keys-damaged',
+      'Nothing in the store opens with the keys beside it. Put the right ones back.',
+    )
+  await checkVersion(db, folder.isInDoubt)
   const notes = new Notes(db, now)
   await notes.load()
   const keeper = new RosterKeeper(db, natives, identity, random)
   await keeper.load()
+  const sifted = folder.isInDoubt ? await putInOrder(db, keeper, notes) : undefined
 
   const listeners = new Set<(event: DeviceEvent) => void>()
   const emit = (event: DeviceEvent) => {
@@ -108,8 +126,13 @@ async function compose(
     networkAfter: options.networkAfter,
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
+    sifted,
   })
   await practice.open()
+  if (sifted) await folder.endDoubt()
+  const store = new StoreWatch(options.folder, practice, folder.doubtAtNextStart)
+  watch = store
+  if (options.network !== false) store.start()
 
   const cases = casesApi({
     replica: () => practice.replica(),
@@ -118,7 +141,7 @@ async function compose(
   })
   const version = await programVersion()
   const status = statusApi(practice, options.folder, version)
-  const doctor = new Doctor(practice, options.folder)
+  const doctor = new Doctor(practice, options.folder, store)
   let closed: Promise<void> | undefined
 
   return {
@@ -141,6 +164,7 @@ async function compose(
 
   async function close(): Promise<void> {
     emit({ type: 'stopping' })
+    store.stop()
     try {
       await practice.close()
     } finally {
@@ -149,9 +173,20 @@ async function compose(
   }
 }
 
+/** Files under the store had rotted: what is left of it claims nothing that it may have lost. */
+async function putInOrder(db: SealedDb, keeper: RosterKeeper, notes: Notes): Promise<Sifted | undefined> {
+  if (db.newerVersion !== undefined) return undefined
+  const sifted = await distrust(db, nodeNatives, STORE_VERSION, keeper.others().length > 0)
+  await notes.say('store-damaged', damageSentence(keeper))
+  return sifted
+}
+
 /** A store of a newer version is opened for reading only. */
-async function checkVersion(db: SealedDb): Promise<void> {
-  const meta = await db.get(keys.meta())
+async function checkVersion(db: SealedDb, isInDoubt: boolean): Promise<void> {
+  const meta = await db.get(keys.meta()).catch((error: unknown) => {
+    if (isInDoubt && error instanceof DamagedError) return undefined
+    throw error
+  })
   const version = meta ? MetaRow.decode(meta).version : 0
   if (version > STORE_VERSION) db.newerVersion = version
 }

@@ -9,8 +9,13 @@ import { inspectUpdate } from '../cases/inspect.js'
 import { TEXT_PREFIX } from '../cases/schema.js'
 import { type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
+<<<<<<< HEAD
 import { decodeParts } from './case-content.js'
 import { Jottings } from './jottings.js'
+=======
+import { decodeParts, MissingPartError } from './case-content.js'
+import { isDamage } from './case-table.js'
+>>>>>>> 92d91d2 (Notice files of the store that have rotted, and put it in order)
 import { keys } from './keyspace.js'
 import type { AppendOutcome, Replica } from './replica.js'
 import { proveRows } from './rows.js'
@@ -295,11 +300,19 @@ function isText(type: Y.AbstractType<Y.YEvent<any>>): boolean {
   return type._item === null && Y.findRootTypeKey(type).startsWith(TEXT_PREFIX)
 }
 
-/** The raw updates that make up a case, in the order of its parts. Throws DamagedError or MissingPartError. */
+/**
+ * The raw updates that make up a case, in the order of its parts. Throws DamagedError or MissingPartError; the case
+ * counts as damaged then, and is asked for.
+ */
 export async function readUpdates(replica: Replica, caseId: string): Promise<Uint8Array[]> {
   const state = await replica.caseState(replica.keyOf(caseId))
   if (!state) return []
-  const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
-  if (parts.some((part) => part === undefined)) throw new Error('a part of the case is missing')
-  return decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
+  try {
+    const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(state.key, number)))
+    if (parts.some((part) => part === undefined)) throw new MissingPartError(state.key)
+    return decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
+  } catch (error) {
+    if (isDamage(error)) replica.cases.noteDamaged(state.key)
+    throw error
+  }
 }

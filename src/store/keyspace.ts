@@ -17,6 +17,8 @@ export const CHECKS_PER_BLOCK = 64
 export const keys = {
   meta: () => prefix('m'),
   roster: () => prefix('g'),
+  /** The same once more: without it a device could not even ask others. */
+  rosterCopy: () => prefix('g', Uint8Array.of(1)),
   transfer: () => prefix('x'),
   /** Keys of cases that a transfer could not bring because the sender's copy was damaged. */
   damaged: () => prefix('b'),

@@ -37,6 +37,11 @@ export class ReadOnlyError extends Error {
   }
 }
 
+const isCorruption = (error: unknown) => {
+  const { code, cause } = error as { code?: string; cause?: { code?: string } }
+  return code === 'LEVEL_CORRUPTION' || cause?.code === 'LEVEL_CORRUPTION'
+}
+
 const NONCE_BYTES = 24
 /** A synced write carries everything before it to the disk; this one leaves nothing behind. */
 const FLUSH_MARK: Write = { key: Uint8Array.of(0x7a), value: undefined }
@@ -47,6 +52,8 @@ export interface SealedDbOptions {
   natives: Natives
   dataKey: Uint8Array
   random: (bytes: number) => Uint8Array
+  /** The database could not read its own files: reading again won't help, and the next start must put it in order. */
+  onCorrupt?: () => void
   /** Merges what the database has stored between two keys; undefined where it needs no such thing. */
   compact?: (from: Uint8Array, to: Uint8Array) => Promise<void>
 }
@@ -68,12 +75,18 @@ export class SealedDb {
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | undefined> {
-    const stored = (await this.options.db.get(key, VIEW)) as Uint8Array | undefined
+    const stored = await this.reading(
+      key,
+      () => this.options.db.get(key, VIEW) as Promise<Uint8Array | undefined>,
+    )
     return stored === undefined ? undefined : this.unseal(key, stored)
   }
 
   async getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
-    const stored = (await this.options.db.getMany(keys, VIEW)) as (Uint8Array | undefined)[]
+    const stored = await this.reading(
+      keys[0],
+      () => this.options.db.getMany(keys, VIEW) as Promise<(Uint8Array | undefined)[]>,
+    )
     return stored.map((value, at) => (value === undefined ? undefined : this.unseal(keys[at]!, value)))
   }
 
@@ -85,7 +98,10 @@ export class SealedDb {
     const iterator = this.options.db.iterator({ ...VIEW, ...range })
     try {
       for (;;) {
-        const entries = (await iterator.nextv(100)) as [Uint8Array, Uint8Array][]
+        const entries = await this.reading(
+          range.gte ?? range.gt,
+          () => iterator.nextv(100) as Promise<[Uint8Array, Uint8Array][]>,
+        )
         if (entries.length === 0) return
         for (const [key, stored] of entries) {
           let value: Uint8Array
@@ -106,7 +122,21 @@ export class SealedDb {
 
   /** The keys of a range, values unread. */
   async keysIn(range: { gte: Uint8Array; lte: Uint8Array }): Promise<Uint8Array[]> {
-    return (await this.options.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
+    return this.reading(
+      range.gte,
+      () => this.options.db.keys({ ...range, keyEncoding: 'view' }).all() as Promise<Uint8Array[]>,
+    )
+  }
+
+  /** What the database can't read in its own files is damaged like a value that doesn't open. */
+  private async reading<T>(key: Uint8Array | undefined, read: () => Promise<T>): Promise<T> {
+    try {
+      return await read()
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      this.options.onCorrupt?.()
+      throw new DamagedError(key ?? new Uint8Array(0))
+    }
   }
 
   /** One atomic batch. Not durable until `flush`. */
@@ -152,6 +182,7 @@ export class SealedDb {
     try {
       await run()
     } catch (error) {
+      if (isCorruption(error)) this.options.onCorrupt?.()
       this.failure = new WriteFailedError(error)
       throw this.failure
     }

@@ -3,6 +3,7 @@ import { describe } from 'vitest'
 import type { CreateDb, SuiteOptions } from './store/bench.js'
 import { compactionSuite } from './store/compaction.js'
 import { damageSuite } from './store/damage.js'
+import { distrustSuite } from './store/distrust.js'
 import { erasingSuite } from './store/erasing.js'
 import { failingSuite } from './store/failing.js'
 import { healingSuite } from './store/healing.js'
@@ -22,6 +23,7 @@ export function storeSuite(name: string, createDb: CreateDb, options: SuiteOptio
     startsSuite(createDb)
     statementsSuite(createDb)
     damageSuite(createDb)
+    distrustSuite(createDb)
     failingSuite(createDb)
   })
 }

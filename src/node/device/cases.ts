@@ -21,10 +21,11 @@ import { KIND_UPDATE } from '../../protocol/log.js'
 import type { CaseState } from '../../store/case-content.js'
 import { docOf } from '../../store/case-content.js'
 import { parseRow } from '../../store/case-row.js'
+import { isDamage } from '../../store/case-table.js'
 import { readUpdates } from '../../store/documents.js'
 import { casesFrom } from '../../store/reading.js'
 import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js'
-import { DamagedError, ReadOnlyError, WriteFailedError } from '../../store/sealed-db.js'
+import { ReadOnlyError, WriteFailedError } from '../../store/sealed-db.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { CaseListRow, ImportReport } from '../contract.js'
 
@@ -80,7 +81,8 @@ export function casesApi(context: CasesContext): CasesApi {
     return done
   }
 
-  const rows = async (): Promise<{ state: CaseState; row: CaseListRow }[]> => {
+  const rows = (): Promise<{ state: CaseState; row: CaseListRow }[]> => guarded(readRows)
+  const readRows = async () => {
     const list: { state: CaseState; row: CaseListRow }[] = []
     const replica = context.replica()
     for await (const state of casesFrom(replica, new Uint8Array(0))) {
@@ -242,7 +244,7 @@ export async function guarded<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (error instanceof WriteFailedError) throw writeRefusal(error)
     if (error instanceof ReadOnlyError) throw newerStore(error.version)
-    if (error instanceof DamagedError) {
+    if (isDamage(error)) {
       throw new Refused(
         'store-damaged',
         'The stored data of this case is damaged. Another device can bring it back.',

@@ -7,11 +7,13 @@ import type { DeviceEvent, DoctorCheck } from '../contract.js'
 import { writeRefusal } from './cases.js'
 import type { Notes } from './notes.js'
 import type { Practice } from './practice-state.js'
+import { ROTTEN, type StoreWatch } from './store-watch.js'
 
 export class Doctor {
   constructor(
     private readonly practice: Practice,
     private readonly folder: string,
+    private readonly watch: StoreWatch,
   ) {}
 
   async run(): Promise<DoctorCheck[]> {
@@ -64,6 +66,8 @@ export class Doctor {
 
   /** Reads every case and checks it. */
   private async storeCheck(): Promise<DoctorCheck> {
+    if (await this.watch.look())
+      return { check: 'store', ok: false, sentence: ROTTEN, fix: 'Start Kartoteka again.' }
     if (!this.practice.hasPractice)
       return { check: 'store', ok: true, sentence: 'There are no cases yet.', fix: '' }
     const replica = this.practice.replica()

@@ -7,6 +7,16 @@ import { Level } from 'level'
 import type { Database } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
 import { FileNotepad } from './notepad.js'
+import { droppedAtStart, hasHole, hasStoreFiles } from './store-files.js'
+import {
+  copyReadable,
+  type Doubt,
+  endDoubt,
+  markDoubt,
+  readDoubt,
+  settlePlaces,
+  syncFolder,
+} from './store-repair.js'
 
 /** Sequential writes are cheap; a larger buffer means fewer compactions during a first sync. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
@@ -24,6 +34,12 @@ export interface OpenFolder {
   /** Says which machine, path and inode this is: a copy has another one. */
   binding: string
   notepad: FileNotepad
+  /** Rows may be missing: nothing that the store claims may be believed until `endDoubt`. */
+  isInDoubt: boolean
+  /** Files under the store have rotted: the next start puts it in order. */
+  doubtAtNextStart(): Promise<void>
+  /** Everything was put in order, durably. */
+  endDoubt(): Promise<void>
   /** Merges what is stored between two keys. */
   compact(from: Uint8Array, to: Uint8Array): Promise<void>
   close(): Promise<void>
@@ -37,34 +53,85 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
   } catch {
     throw notWritable(folder)
   }
-  const isNew = !(await exists(join(folder, 'store', 'CURRENT')))
-  const db = new Level<Uint8Array, Uint8Array>(join(folder, 'store'), {
+  const store = join(folder, 'store')
+  const holder = join(folder, HOLDER_FILE)
+  await settlePlaces(folder)
+  const hasCurrent = await exists(join(store, 'CURRENT'))
+  const isNew = !hasCurrent && !(await hasStoreFiles(store))
+  let doubt = await readDoubt(folder)
+  const inDoubt = async (what: Doubt) => {
+    await markDoubt(folder, what)
+    doubt = what
+  }
+  const wasStopped = !(await exists(holder))
+  let db: Database | undefined
+  try {
+    // LevelDB would make an empty store in the place of one that has lost its first file.
+    if (!doubt && !isNew && (!hasCurrent || (!wasStopped && (await hasHole(store))))) await inDoubt('files')
+    if (doubt === 'files') await copyReadable(folder)
+    db = await openStore(store).catch(async (error) => {
+      if (doubt === 'files' || !isCorruption(error)) throw error
+      await inDoubt('files')
+      await copyReadable(folder)
+      return openStore(store)
+    })
+    // After a clean stop nothing is missing at the end of a log, either.
+    if (doubt === 'files' || (!doubt && wasStopped && (await droppedAtStart(store)))) await inDoubt('rows')
+    await writeFile(holder, String(process.pid), { mode: 0o600 })
+    // What is new here is found again after a power cut.
+    if (isNew) await syncFolder(folder)
+    return await opened(folder, db, { isNew: isNew || (await isEmpty(db)), isInDoubt: doubt !== undefined })
+  } catch (error) {
+    await db?.close()
+    throw await openRefusal(folder, error)
+  }
+}
+
+async function opened(
+  folder: string,
+  db: Database,
+  found: Pick<OpenFolder, 'isNew' | 'isInDoubt'>,
+): Promise<OpenFolder> {
+  const notepad = new FileNotepad(join(folder, 'jottings'))
+  return {
+    ...found,
+    db,
+    notepad,
+    binding: await bindingOf(folder),
+    doubtAtNextStart: () => markDoubt(folder, 'files'),
+    endDoubt: () => endDoubt(folder),
+    compact: (from, to) => (db as unknown as LevelDb).compactRange(from, to, { keyEncoding: 'view' }),
+    async close() {
+      notepad.close()
+      await rm(join(folder, HOLDER_FILE), { force: true })
+      await db.close()
+    },
+  }
+}
+
+/** A first start that was broken off has left nothing that keys could be missed for. */
+async function isEmpty(db: Database): Promise<boolean> {
+  return (await db.keys({ limit: 1, keyEncoding: 'view' }).all()).length === 0
+}
+
+async function openStore(store: string): Promise<Database> {
+  const db = new Level<Uint8Array, Uint8Array>(store, {
     keyEncoding: 'view',
     valueEncoding: 'view',
     writeBufferSize: WRITE_BUFFER_BYTES,
     compression: false,
   })
-  try {
-    await db.open()
-  } catch (error) {
-    throw await openRefusal(folder, error)
-  }
-  const notepad = new FileNotepad(join(folder, 'jottings'))
-  const holder = join(folder, HOLDER_FILE)
-  await writeFile(holder, String(process.pid), { mode: 0o600 })
-  return {
-    db: db as unknown as Database,
-    isNew,
-    notepad,
-    binding: await bindingOf(folder),
-    compact: (from, to) => (db as unknown as LevelDb).compactRange(from, to, { keyEncoding: 'view' }),
-    async close() {
-      notepad.close()
-      await rm(holder, { force: true })
-      await db.close()
-    },
-  }
+  await db.open()
+  return db as unknown as Database
 }
+
+/** LevelDB can't make sense of its files, or misses one of them. */
+function isCorruption(error: unknown): boolean {
+  const cause = causeOf(error)
+  return cause?.code === 'LEVEL_CORRUPTION' || /No such file/.test(cause?.message ?? '')
+}
+
+const causeOf = (error: unknown) => (error as { cause?: { code?: string; message?: string } }).cause
 
 const exists = (path: string) =>
   stat(path).then(
@@ -73,7 +140,7 @@ const exists = (path: string) =>
   )
 
 async function openRefusal(folder: string, error: unknown): Promise<Refused> {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause
+  const cause = causeOf(error)
   if (cause?.code === 'LEVEL_LOCKED') {
     const pid = await readFile(join(folder, HOLDER_FILE), 'utf8').catch(() => '?')
     return new Refused(
@@ -81,13 +148,18 @@ async function openRefusal(folder: string, error: unknown): Promise<Refused> {
       `These cases are already open (process ${pid}). Use that window or close it.`,
     )
   }
+  if (error instanceof Refused) return error
   const text = `${cause?.message ?? error}`
   if (/permission denied|read-only|EACCES|EROFS|EPERM/i.test(text)) return notWritable(folder)
   if (/No space left|ENOSPC/i.test(text)) {
     return new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
   }
-  return new Refused('store-damaged', `The store in ${folder} can't be opened: ${text}`)
+  if (/Input\/output error|EIO/i.test(text)) return diskFailed(folder)
+  return new Refused('store-damaged', `The store in ${folder} can't be opened (${text}).`)
 }
+
+export const diskFailed = (folder: string) =>
+  new Refused('disk-failed', `The disk under ${folder} fails. What is stored there is left as it is.`)
 
 const notWritable = (folder: string) =>
   new Refused(

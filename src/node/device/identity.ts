@@ -2,11 +2,12 @@
  * The device's secrets: its Ed25519 seed (the libp2p identity), its X25519 secret, and the data key that seals
  * the store. For now in one file that only this user can read.
  */
-import { createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
+import { createHash, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { concat, fromHex } from '../../protocol/bytes.js'
 import { Refused } from '../api.js'
+import { syncFolder } from './store-repair.js'
 
 export interface Identity {
   ed: Uint8Array
@@ -17,6 +18,20 @@ export interface Identity {
 }
 
 const FILE = 'keys.json'
+
+/** Version 1; files of the first builds have no check. */
+interface KeyFile {
+  version: number
+  ed25519: string
+  x25519: string
+  dataKey: string
+  check?: string
+}
+
+/** Of the three secrets as they are written, so that a damaged one is noticed. Too short to tell anything about them. */
+function checkOf(...secrets: string[]): string {
+  return createHash('sha256').update(secrets.join('\0')).digest('hex').slice(0, 16)
+}
 
 /** Made at the first start, under the folder's lock, and the same ever after. New keys over an old store would lose it. */
 export async function loadIdentity(folder: string, mayCreate: boolean): Promise<Identity> {
@@ -30,13 +45,10 @@ export async function loadIdentity(folder: string, mayCreate: boolean): Promise<
     return createIdentity(path)
   }
   try {
-    const {
-      version,
-      ed25519: edSecret,
-      x25519: xSecret,
-      dataKey,
-    } = JSON.parse(text) as Record<string, string | number>
+    const { version, ed25519: edSecret, x25519: xSecret, dataKey, check } = JSON.parse(text) as KeyFile
     if (version !== 1) throw new Error('version')
+    // A digit that has rotted is a digit still: another key would find every case damaged.
+    if (check !== undefined && check !== checkOf(edSecret, xSecret, dataKey)) throw new Error('check')
     return identityOf(fromHex(String(edSecret)), fromHex(String(xSecret)), fromHex(String(dataKey)))
   } catch {
     throw new Refused(
@@ -54,12 +66,10 @@ const lostKeys = (path: string) =>
 
 async function createIdentity(path: string): Promise<Identity> {
   const secrets = { ed: randomBytes(32), x: randomBytes(32), data: randomBytes(32) }
-  const content = {
-    version: 1,
-    ed25519: secrets.ed.toString('hex'),
-    x25519: secrets.x.toString('hex'),
-    dataKey: secrets.data.toString('hex'),
-  }
+  const [ed25519, x25519, dataKey] = [secrets.ed, secrets.x, secrets.data].map((key) =>
+    key.toString('hex'),
+  ) as [string, string, string]
+  const content: KeyFile = { version: 1, ed25519, x25519, dataKey, check: checkOf(ed25519, x25519, dataKey) }
   // Whole or not at all, and on the disk before anything is sealed with it.
   const part = `${path}.new`
   const file = await open(part, 'w', 0o600)
@@ -70,6 +80,7 @@ async function createIdentity(path: string): Promise<Identity> {
     await file.close()
   }
   await rename(part, path)
+  await syncFolder(dirname(path))
   return identityOf(secrets.ed, secrets.x, secrets.data)
 }
 

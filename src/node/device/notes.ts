@@ -1,7 +1,7 @@
 /** Small things a device keeps about itself: settings, where its peers were, and its log in plain sentences. */
 import { utf8 } from '../../protocol/bytes.js'
 import { keys } from '../../store/keyspace.js'
-import type { SealedDb } from '../../store/sealed-db.js'
+import { DamagedError, type SealedDb } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
 import type { KnownPeer } from './peers.js'
 
@@ -47,6 +47,7 @@ export class Notes {
   log: LogLine[] = []
   /** A Cloud PIN was chosen, or used to join. Nothing that derives from it is kept. */
   pinChosen = false
+  private wasDamaged = false
 
   constructor(
     private readonly db: SealedDb,
@@ -60,6 +61,8 @@ export class Notes {
     for (const [peer, known] of Object.entries((await this.read<Record<string, KnownPeer>>('peers')) ?? {})) {
       this.peers.set(peer, known)
     }
+    if (this.wasDamaged)
+      await this.say('store-damaged', 'Some settings of this device were damaged and are as at first again.')
   }
 
   get(setting: string): string {
@@ -105,7 +108,11 @@ export class Notes {
   }
 
   async read<T>(name: string): Promise<T | undefined> {
-    const value = await this.db.get(keys.note(utf8(name))).catch(() => undefined)
+    const value = await this.db.get(keys.note(utf8(name))).catch((error: unknown) => {
+      if (!(error instanceof DamagedError)) throw error
+      this.wasDamaged = true
+      return undefined
+    })
     return value && (JSON.parse(new TextDecoder().decode(value)) as T)
   }
 

@@ -5,6 +5,7 @@
 import { toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
 import type { CaseState } from '../../store/case-content.js'
+import { type Sifted, sayAgain } from '../../store/distrust.js'
 import type { Notepad } from '../../store/jottings.js'
 import { Replica } from '../../store/replica.js'
 import type { SealedDb } from '../../store/sealed-db.js'
@@ -40,6 +41,8 @@ export interface PracticeOptions {
   networkAfter: Promise<void> | undefined
   listen: string[] | undefined
   lan: boolean
+  /** What putting a damaged store in order has shown, at this start. */
+  sifted?: Sifted | undefined
 }
 
 /** How long a stop waits for the relay to take the last changes. */
@@ -63,6 +66,8 @@ export class Practice {
   /** Relays that this process joined by. */
   meetingRelays: string[] = []
   healed = new Set<string>()
+  /** Files under the store have rotted while it was open. */
+  isRotten = false
   peerProblems = new Map<string, string>()
   /** Settles when the network is up, or is known not to come up. */
   online: Promise<void> = Promise.resolve()
@@ -145,6 +150,7 @@ export class Practice {
         'letters-lost',
         'The device was stopped in the middle of typing. The last letters may be missing.',
       )
+    if (this.options.sifted) await sayAgain(replica, this.options.sifted)
     const statements = new Statements(replica)
     await statements.load()
     this.driver = new Driver({

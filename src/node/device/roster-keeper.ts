@@ -11,7 +11,7 @@ import { reissue } from '../../protocol/roster-reissue.js'
 import type { WriteContext, Written } from '../../protocol/roster-write.js'
 import { keys } from '../../store/keyspace.js'
 import { RosterRow } from '../../store/records.gen.js'
-import type { SealedDb, Write } from '../../store/sealed-db.js'
+import { DamagedError, type SealedDb } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
 import type { Identity } from './identity.js'
 
@@ -34,12 +34,25 @@ export class RosterKeeper {
   ) {}
 
   async load(): Promise<void> {
-    const row = await this.db.get(keys.roster())
+    const row = await this.read()
     if (!row) return
     const applied = applyEntries(this.natives, undefined, RosterRow.decode(row).entries)
     if ('error' in applied)
       throw new Refused('store-damaged', `The stored list of devices is damaged (${applied.error}).`)
     this.adopt(applied.roster)
+  }
+
+  private async read(): Promise<Uint8Array | undefined> {
+    try {
+      const row = await this.db.get(keys.roster())
+      if (row) return row
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error
+      const copy = await this.db.get(keys.rosterCopy())
+      if (!copy) throw error
+      return copy
+    }
+    return this.db.get(keys.rosterCopy())
   }
 
   get current(): RosterState | undefined {
@@ -61,11 +74,6 @@ export class RosterKeeper {
 
   nameOf(ed: Uint8Array): string {
     return this.state?.opened.deviceNames.get(toHex(ed)) ?? 'Device'
-  }
-
-  /** A write of this roster, for a batch of the caller's. */
-  static write(roster: Roster): Write {
-    return { key: keys.roster(), value: RosterRow.encode({ entries: [...roster.entries] }).finish() }
   }
 
   /** The first roster of this device: its own practice, or one that it joined. Durable when it returns. */
@@ -124,8 +132,8 @@ export class RosterKeeper {
   }
 
   private async store(roster: Roster): Promise<void> {
-    const write = RosterKeeper.write(roster)
-    await this.db.write([write])
+    const value = RosterRow.encode({ entries: [...roster.entries] }).finish()
+    await this.db.write([keys.roster(), keys.rosterCopy()].map((key) => ({ key, value })))
     await this.db.flush()
     this.adopt(roster)
   }

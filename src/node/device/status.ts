@@ -10,6 +10,7 @@ import { publicKeyToPeerId } from '../peer-id.js'
 import { newerStore, writeRefusal } from './cases.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
 import type { Practice } from './practice-state.js'
+import { damageSentence, ROTTEN } from './store-watch.js'
 
 type StatusApi = Pick<DeviceApi, 'status' | 'sync' | 'wait'>
 
@@ -161,6 +162,8 @@ function problems(practice: Practice): Status['problems'] {
     const { code, sentence } = newerStore(db.newerVersion)
     list.push({ code, sentence })
   }
+  if (practice.isRotten) list.push({ code: 'store-rotten', sentence: ROTTEN })
+  if (practice.options.sifted) list.push({ code: 'store-repaired', sentence: damageSentence(keeper) })
   if (practice.hasPractice && practice.replica().damaged.size > 0) {
     list.push({
       code: 'store-damaged',

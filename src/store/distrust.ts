@@ -1,0 +1,179 @@
+/**
+ * A store in which rows may be missing, because files under it have rotted: what it claims can't be told from what it
+ * has lost.
+ *
+ *  [H4] after doubtful damage nothing is claimed any more: what can be read stays as content beyond the frontier
+ *
+ * So others give everything again, and what only this device has is restated.
+ *
+ * It works on rows, before a replica opens them. Without other devices the claims stay: nobody could give anything
+ * again, and nobody's claims could be contradicted.
+ */
+import { concat, readU32, toHex } from '../protocol/bytes.js'
+import { CASE_KEY_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { checkOf, logIdBytes, openingHead } from '../protocol/log.js'
+import type { Natives } from '../protocol/natives.js'
+import { decodePayload } from '../protocol/payload.js'
+import { decodeCase } from './case-content.js'
+import { type RowCounts, rowCounts } from './case-row.js'
+import { keys, rangeOf } from './keyspace.js'
+import { ChangeRow, DoubtRow, LogRow, MetaRow } from './records.gen.js'
+import type { LocalChange, Replica } from './replica.js'
+import type { SealedDb, Write } from './sealed-db.js'
+
+const EMPTY = new Uint8Array(0)
+const EVERYTHING = { gte: EMPTY, lt: Uint8Array.of(0xff) }
+const RETAINED = { gte: Uint8Array.of(0x6c), lt: Uint8Array.of(0x6d) }
+/** Of claims: checks, transfers and their targets, sets by mail. Which cases are damaged is found anew. */
+const OF_CLAIMS = 'hxuyb'
+const WRITES_AT_ONCE = 500
+
+/** What reading every row showed. */
+export interface Sifted {
+  /** Rows that didn't open, and are gone now. A key that has rotted is no key of ours. */
+  unreadable: number
+  /** Cases of which something is missing. */
+  brokenCases: number
+  /** Retained changes of such cases: this device may be the only one that has them. */
+  again: LocalChange[]
+}
+
+/** False if there are rows and none opens: then the key is wrong, not the rows. */
+export async function opensAnything(db: SealedDb): Promise<boolean> {
+  let isEmpty = true
+  const rows = db.rows(EVERYTHING, () => {
+    isEmpty = false
+  })
+  for await (const _ of rows) return true
+  return isEmpty
+}
+
+/** [H4] Puts the rows in order. May be repeated. */
+export async function distrust(
+  db: SealedDb,
+  natives: Natives,
+  version: number,
+  hasOthers: boolean,
+): Promise<Sifted> {
+  const gone: Uint8Array[] = []
+  for await (const _ of db.rows(EVERYTHING, (key) => gone.push(Uint8Array.from(key))));
+  const unreadable = gone.length
+  const cases = await lookAtCases(db)
+  gone.push(...cases.orphans)
+  if (hasOthers) {
+    for (const letter of OF_CLAIMS)
+      gone.push(...(await db.keysIn(allOf(letter))).map((key) => Uint8Array.from(key)))
+    for await (const { value } of db.rows(rangeOf('f')))
+      await db.write(unclaimed(natives, LogRow.decode(value)))
+  }
+  await drop(db, gone)
+  const stored = await db.get(keys.meta())
+  const meta: MetaRow = {
+    ...(stored ? MetaRow.decode(stored) : { ...MetaRow.decode(EMPTY), version }),
+    ...cases.counts,
+    // The next append opens a new log.
+    running: true,
+    unclaimed: true,
+  }
+  await db.write([
+    { key: keys.meta(), value: MetaRow.encode(meta).finish() },
+    ...(cases.broken.length > 0 ? [{ key: keys.damaged(), value: concat(cases.broken) }] : []),
+  ])
+  const again = hasOthers ? await changesOf(db, natives, cases.whole) : []
+  await db.flush()
+  return { unreadable, brokenCases: cases.broken.length, again }
+}
+
+/** What may be held by nobody else goes on in my new log; then no change is left of the logs that are doubted. */
+export async function sayAgain(replica: Replica, { again }: Sifted): Promise<void> {
+  for (const change of again) await replica.append([change])
+  await replica.flush()
+  const mine = replica.currentLog
+  const old = await replica.db.keysIn({ gte: RETAINED.gte, lte: RETAINED.lt })
+  const logOf = (key: Uint8Array) => toHex(key.subarray(1, key.length - 4))
+  const isHeld = (key: Uint8Array) =>
+    logOf(key) === mine && readU32(key, key.length - 4) <= replica.logs.get(mine)!.seq
+  await drop(
+    replica.db,
+    old.filter((key) => !isHeld(key)).map((key) => Uint8Array.from(key)),
+  )
+  await replica.flush()
+}
+
+/** All keys of one kind, none that follows it. */
+function allOf(letter: string): { gte: Uint8Array; lte: Uint8Array } {
+  const code = letter.charCodeAt(0)
+  return { gte: Uint8Array.of(code), lte: Uint8Array.of(code, ...new Uint8Array(64).fill(0xff)) }
+}
+
+async function drop(db: SealedDb, gone: Uint8Array[]): Promise<void> {
+  for (let at = 0; at < gone.length; at += WRITES_AT_ONCE) {
+    await db.write(gone.slice(at, at + WRITES_AT_ONCE).map((key) => ({ key, value: undefined })))
+  }
+}
+
+/** Nothing of the log is held; that content was taken on this claim is a doubt until the frontier confirms it. */
+function unclaimed(natives: Natives, row: LogRow): Write[] {
+  const opening = { device: row.device, random: row.random, predecessor: row.predecessor }
+  const head = openingHead(natives, opening)
+  const log = logIdBytes(natives, row)
+  const isCut = row.cutSeq !== undefined
+  const lowered: LogRow = {
+    ...row,
+    seq: 0,
+    head,
+    check: isCut ? row.cutCheck : checkOf(head),
+    signature: EMPTY,
+    retainedFrom: 0,
+  }
+  const writes: Write[] = [{ key: keys.log(toHex(log)), value: LogRow.encode(lowered).finish() }]
+  if (row.seq > 0) {
+    const doubt: DoubtRow = { log, base: 0, seq: row.seq, check: row.check }
+    writes.push({ key: keys.doubt(toHex(log)), value: DoubtRow.encode(doubt).finish() })
+  }
+  return writes
+}
+
+interface Cases {
+  /** Ids of cases that have all their parts. */
+  whole: Set<string>
+  /** Keys of those that don't. */
+  broken: Uint8Array[]
+  /** Parts that belong to no case, or to none any more. */
+  orphans: Uint8Array[]
+  counts: RowCounts
+}
+
+async function lookAtCases(db: SealedDb): Promise<Cases> {
+  const parts = new Map<string, Uint8Array>()
+  for await (const { key } of db.rows({ gte: Uint8Array.of(0x70), lt: Uint8Array.of(0x71) }, () => {}))
+    parts.set(toHex(key), Uint8Array.from(key))
+  const found: Cases = {
+    whole: new Set(),
+    broken: [],
+    orphans: [],
+    counts: { total: 0, archived: 0, deleted: 0 },
+  }
+  for await (const { key, value } of db.rows(rangeOf('c'), () => {})) {
+    const state = decodeCase(key.slice(1, 1 + CASE_KEY_BYTES), value)
+    rowCounts(found.counts, state.row, 1)
+    // All of them are taken out of the map, whichever is missing.
+    const there = state.parts.filter(({ number }) => parts.delete(toHex(keys.part(state.key, number))))
+    if (there.length === state.parts.length) found.whole.add(state.caseId)
+    else found.broken.push(state.key)
+  }
+  found.orphans.push(...parts.values())
+  return found
+}
+
+/** Retained changes of cases that aren't whole. */
+async function changesOf(db: SealedDb, natives: Natives, whole: Set<string>): Promise<LocalChange[]> {
+  const changes: LocalChange[] = []
+  for await (const { value } of db.rows(RETAINED, () => {})) {
+    const { caseId, kind, payload, generation } = ChangeRow.decode(value)
+    if (whole.has(caseId)) continue
+    const update = decodePayload(natives, payload, MAX_STATE_BYTES)
+    if (update) changes.push({ caseId, kind, update, generation })
+  }
+  return changes
+}

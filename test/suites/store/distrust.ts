@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { nodeNatives } from '../../../src/node/natives.js'
+import { distrust, opensAnything, sayAgain } from '../../../src/store/distrust.js'
+import { cutLog, readDoubts, restateUnclaimed, settleDoubts } from '../../../src/store/healing.js'
+import { readCases } from '../../../src/store/reading.js'
+import { STORE_VERSION } from '../../../src/store/replica.js'
+import { SealedDb } from '../../../src/store/sealed-db.js'
+import { takeLoose } from '../../../src/store/transfers.js'
+import { Bench, type CreateDb, type Device } from './bench.js'
+
+const ROUNDS = 25
+
+/** [H4] Rows are missing, and nobody knows which. */
+export function distrustSuite(createDb: CreateDb): void {
+  describe('[H4] a store that may have lost rows', () => {
+    let bench: Bench
+    let a: Device
+    let b: Device
+    beforeEach(async () => {
+      bench = new Bench(createDb, 12)
+      a = await bench.device()
+      b = await bench.device()
+      await a.create('one', 'two', 'three')
+      await a.giveTo(b)
+      await b.create('mine')
+      await b.giveTo(a)
+    })
+    afterEach(() => bench.stop())
+
+    /** As a start does that finds its files damaged. */
+    async function start(device: Device, hasOthers = true) {
+      const { db, dataKey } = device
+      const sealed = new SealedDb({ db, natives: nodeNatives, dataKey, random: (n) => bench.random.bytes(n) })
+      const sifted = await distrust(sealed, nodeNatives, STORE_VERSION, hasOthers)
+      await device.open()
+      await sayAgain(device.replica, sifted)
+      return sifted
+    }
+
+    /** What two sessions do until neither has more to give. */
+    async function meet(): Promise<void> {
+      for (let round = 0; round < 3; round++) {
+        for (const [from, to] of [
+          [a, b],
+          [b, a],
+        ] as const) {
+          await from.transferTo(to)
+          await settleDoubts(to.replica)
+          await takeLoose(to.replica, await readCases(from.replica, [...to.replica.damaged.values()]))
+        }
+        for (const device of [a, b]) await restateUnclaimed(device.replica)
+      }
+    }
+
+    async function expectSame(): Promise<void> {
+      expect(await b.contents()).toEqual(await a.contents())
+      expect(b.replica.digest()).toEqual(a.replica.digest())
+      for (const { replica } of [a, b]) {
+        expect(replica.damaged.size).toBe(0)
+        expect(replica.meta.unclaimed).toBe(false)
+        expect(await readDoubts(replica)).toEqual([])
+      }
+    }
+
+    test('claims nothing, and has everything again after it met another device', async () => {
+      await start(b)
+      expect([...b.replica.logs.all()].map(({ seq }) => seq)).toEqual([0, 0])
+      expect(Object.keys(await b.contents()).sort()).toEqual(['mine', 'one', 'three', 'two'])
+      await meet()
+      await expectSame()
+    })
+
+    test('may be repeated', async () => {
+      await start(b)
+      await start(b)
+      await meet()
+      await expectSame()
+    })
+
+    test('leaves its log: what it lost of it is never written twice', async () => {
+      const log = b.log
+      await start(b)
+      await b.type('mine', 'x')
+      expect(b.log).not.toBe(log)
+    })
+
+    test('what only it has is restated, though no other device ever heard of it', async () => {
+      await b.type('mine', 'unheard ')
+      await b.create('unheard of')
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(await a.contents()).toMatchObject({ mine: { text: 'unheard ' }, 'unheard of': {} })
+    })
+
+    test('changes that only it has are said again where their case is not whole any more', async () => {
+      await b.type('one', 'mine alone ')
+      const [part] = (await b.rawKeys('p')).filter((key) =>
+        Buffer.from(key).includes(Buffer.from(b.key('one'))),
+      )
+      await b.rawDelete(part!)
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(await a.contents()).toMatchObject({ one: { text: 'mine alone ' } })
+    })
+
+    test('a cut that it knew of stands', async () => {
+      const log = a.replica.logs.get(a.log)!
+      const check = (await b.replica.logs.checkAt(a.log, 2))!
+      await cutLog(b.replica, a.log, 2, check)
+      await start(b)
+      expect(b.replica.logs.get(log.log)?.cut).toEqual({ seq: 2, check })
+    })
+
+    test('another branch of a log than that of what it held shows as a doubt', async () => {
+      await start(b)
+      const doubts = await readDoubts(b.replica)
+      expect(doubts.map(({ base }) => base)).toEqual([0, 0])
+    })
+
+    test(`any rows missing or unreadable, ${ROUNDS} times: it converges with the other, and nothing of theirs is lost`, async () => {
+      for (let round = 0; round < ROUNDS; round++) {
+        await a.type(bench.random.pick(['one', 'two', 'three']), `a${round} `)
+        await a.create(`a${round}`)
+        if (round % 2 === 0) await b.type('mine', `b${round} `)
+        await meet()
+        const before = await a.contents()
+        const all = await b.rawKeys()
+        for (let lost = bench.random.int(1, 4); lost > 0; lost--) {
+          const key = bench.random.pick(all)
+          if (!(await b.rawKeys()).some((there) => Buffer.from(there).equals(Buffer.from(key)))) continue
+          if (bench.random() < 0.5) await b.rawDelete(key)
+          else await b.damage(key, bench.random.int(0, 4000))
+        }
+        await start(b)
+        await meet()
+        await expectSame()
+        expect(Object.keys(await a.contents()).sort(), `round ${round}`).toEqual(Object.keys(before).sort())
+        expect(await a.contents()).toEqual(before)
+      }
+    })
+
+    test('without other devices claims stay, the log is left, and what is missing is named', async () => {
+      const c = await bench.device({ hasOthers: () => false })
+      await c.create('x', 'y')
+      const [part] = (await c.rawKeys('p')).filter((key) =>
+        Buffer.from(key).includes(Buffer.from(c.key('x'))),
+      )
+      await c.rawDelete(part!)
+      const log = c.log
+      const seq = c.seq()
+      const sifted = await start(c, false)
+      expect(sifted.brokenCases).toBe(1)
+      expect(c.replica.damaged.size).toBe(1)
+      expect(c.seq(log)).toBe(seq)
+      await c.create('z')
+      expect(c.log).not.toBe(log)
+    })
+
+    test('a wrong key is no damage', async () => {
+      const wrong = new SealedDb({
+        db: b.db,
+        natives: nodeNatives,
+        dataKey: bench.random.bytes(32),
+        random: (n) => bench.random.bytes(n),
+      })
+      expect(await opensAnything(wrong)).toBe(false)
+      expect(await opensAnything(b.sealed)).toBe(true)
+    })
+  })
+}
