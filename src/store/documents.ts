@@ -9,13 +9,9 @@ import { inspectUpdate } from '../cases/inspect.js'
 import { TEXT_PREFIX } from '../cases/schema.js'
 import { type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
-<<<<<<< HEAD
-import { decodeParts } from './case-content.js'
-import { Jottings } from './jottings.js'
-=======
 import { decodeParts, MissingPartError } from './case-content.js'
 import { isDamage } from './case-table.js'
->>>>>>> 92d91d2 (Notice files of the store that have rotted, and put it in order)
+import { Jottings } from './jottings.js'
 import { keys } from './keyspace.js'
 import type { AppendOutcome, Replica } from './replica.js'
 import { proveRows } from './rows.js'

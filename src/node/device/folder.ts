@@ -7,7 +7,7 @@ import { Level } from 'level'
 import type { Database } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
 import { FileNotepad } from './notepad.js'
-import { droppedAtStart, hasHole, hasStoreFiles } from './store-files.js'
+import { droppedAtStart, hasHole, hasStoreFiles, readLogs } from './store-files.js'
 import {
   copyReadable,
   type Doubt,
@@ -20,6 +20,7 @@ import {
 
 /** Sequential writes are cheap; a larger buffer means fewer compactions during a first sync. */
 const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+const STORE = 'store'
 const HOLDER_FILE = 'holder'
 
 /** What `level` is on Node, and its types don't tell. */
@@ -50,41 +51,63 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
   try {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await chmod(folder, 0o700)
-  } catch {
-    throw notWritable(folder)
+  } catch (error) {
+    const isDisk = /^(EIO|ENOSPC|EDQUOT)$/.test((error as NodeJS.ErrnoException).code ?? '')
+    throw isDisk ? await openRefusal(folder, error) : notWritable(folder)
   }
-  const store = join(folder, 'store')
   const holder = join(folder, HOLDER_FILE)
-  await settlePlaces(folder)
-  const hasCurrent = await exists(join(store, 'CURRENT'))
-  const isNew = !hasCurrent && !(await hasStoreFiles(store))
-  let doubt = await readDoubt(folder)
-  const inDoubt = async (what: Doubt) => {
-    await markDoubt(folder, what)
-    doubt = what
-  }
-  const wasStopped = !(await exists(holder))
   let db: Database | undefined
   try {
-    // LevelDB would make an empty store in the place of one that has lost its first file.
-    if (!doubt && !isNew && (!hasCurrent || (!wasStopped && (await hasHole(store))))) await inDoubt('files')
-    if (doubt === 'files') await copyReadable(folder)
-    db = await openStore(store).catch(async (error) => {
-      if (doubt === 'files' || !isCorruption(error)) throw error
-      await inDoubt('files')
-      await copyReadable(folder)
-      return openStore(store)
-    })
+    const wasStopped = !(await exists(holder))
+    const { isNew, doubt } = await lookBefore(folder, wasStopped)
+    const opening = await openOrRepair(folder, doubt)
+    db = opening.db
     // After a clean stop nothing is missing at the end of a log, either.
-    if (doubt === 'files' || (!doubt && wasStopped && (await droppedAtStart(store)))) await inDoubt('rows')
+    const hasLost = wasStopped && !doubt && (await droppedAtStart(join(folder, STORE)))
+    const isInDoubt = opening.isRepaired || hasLost || doubt !== undefined
+    if (opening.isRepaired || hasLost) await markDoubt(folder, 'rows')
     await writeFile(holder, String(process.pid), { mode: 0o600 })
     // What is new here is found again after a power cut.
     if (isNew) await syncFolder(folder)
-    return await opened(folder, db, { isNew: isNew || (await isEmpty(db)), isInDoubt: doubt !== undefined })
+    return await opened(folder, db, { isNew: isNew || (await isEmpty(db)), isInDoubt })
   } catch (error) {
     await db?.close()
     throw await openRefusal(folder, error)
   }
+}
+
+/** What the files say before LevelDB has them: it would pass over what it can't read, and remove it. */
+async function lookBefore(
+  folder: string,
+  wasStopped: boolean,
+): Promise<{ isNew: boolean; doubt: Doubt | undefined }> {
+  const store = join(folder, STORE)
+  await settlePlaces(folder)
+  const hasCurrent = await exists(join(store, 'CURRENT'))
+  const isNew = !hasCurrent && !(await hasStoreFiles(store))
+  const doubt = await readDoubt(folder)
+  if (doubt || isNew) return { isNew, doubt }
+  // It would make an empty store in the place of one that has lost its first file.
+  const isRotten = !hasCurrent || (wasStopped ? await readLogs(store) : await hasHole(store))
+  if (isRotten) await markDoubt(folder, 'files')
+  return { isNew, doubt: isRotten ? 'files' : undefined }
+}
+
+async function openOrRepair(
+  folder: string,
+  doubt: Doubt | undefined,
+): Promise<{ db: Database; isRepaired: boolean }> {
+  const store = join(folder, STORE)
+  if (doubt !== 'files') {
+    try {
+      return { db: await openStore(store), isRepaired: false }
+    } catch (error) {
+      if (!isCorruption(error)) throw error
+      await markDoubt(folder, 'files')
+    }
+  }
+  await copyReadable(folder)
+  return { db: await openStore(store), isRepaired: true }
 }
 
 async function opened(
@@ -133,10 +156,14 @@ function isCorruption(error: unknown): boolean {
 
 const causeOf = (error: unknown) => (error as { cause?: { code?: string; message?: string } }).cause
 
+/** Throws where the disk doesn't tell. */
 const exists = (path: string) =>
   stat(path).then(
     () => true,
-    () => false,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    },
   )
 
 async function openRefusal(folder: string, error: unknown): Promise<Refused> {

@@ -3,6 +3,7 @@
  * checks no table that it reads; so its own checksums are looked at here. Formats: doc/log_format.md and
  * doc/table_format.md of LevelDB.
  */
+import { createReadStream } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -182,7 +183,10 @@ export function judgeLog(file: Buffer): 'whole' | 'torn' | 'hole' {
 
 /** Paths of the store's files of one kind. */
 async function filesOf(store: string, ending: RegExp): Promise<string[]> {
-  const names = await readdir(store).catch(() => [])
+  const names = await readdir(store).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
   return names.filter((name) => ending.test(name)).map((name) => join(store, name))
 }
 
@@ -191,6 +195,12 @@ export async function hasHole(store: string): Promise<boolean> {
   for (const path of await filesOf(store, /^\d+\.log$/)) {
     if (judgeLog(await readFile(path)) === 'hole') return true
   }
+  return false
+}
+
+/** Throws if a log can't be read: LevelDB would take what it got for all there is, and remove the rest. Else false. */
+export async function readLogs(store: string): Promise<boolean> {
+  for (const path of await filesOf(store, /^\d+\.log$/)) for await (const _ of createReadStream(path));
   return false
 }
 

@@ -28,7 +28,10 @@ interface LevelDb {
 export type Doubt = 'files' | 'rows'
 
 export async function readDoubt(folder: string): Promise<Doubt | undefined> {
-  const text = await readFile(join(folder, DOUBT_FILE), 'utf8').catch(() => undefined)
+  const text = await readFile(join(folder, DOUBT_FILE), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined
+    throw error
+  })
   if (text === undefined) return undefined
   return text.trim() === 'rows' ? 'rows' : 'files'
 }
