@@ -1,4 +1,6 @@
 /** Whole states that this device takes from a peer, one transfer at a time, and healing when nobody has more to give. */
+
+import type { LogId } from '../protocol/log.js'
 import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
 import { restateUnclaimed } from '../store/healing.js'
@@ -108,9 +110,14 @@ export class Transfers {
   }
 
   async end(session: PeerSession, missing: Uint8Array[]): Promise<void> {
-    const advanced = (await session.incoming?.end(missing)) ?? []
-    session.incoming = undefined
-    this.endProgress()
+    let advanced: LogId[] = []
+    try {
+      advanced = (await session.incoming?.end(missing)) ?? []
+    } finally {
+      // However it ended: another one may begin.
+      session.incoming = undefined
+      this.endProgress()
+    }
     this.announcements.due(session, advanced, 0)
     this.announcements.noteDoubts()
     this.sessions.step(session, { type: 'transferEnded' })

@@ -60,6 +60,8 @@ export class IncomingTransfer {
   private readonly loose: number
   /** What the sender offers; it becomes the target before the first case is taken. */
   private offered: Offered | undefined
+  /** Some of it could not be taken, because the disk or what lies on it failed: the cursor stays, nothing is adopted. */
+  private isBroken = false
 
   private constructor(
     private readonly replica: Replica,
@@ -160,7 +162,16 @@ export class IncomingTransfer {
   }
 
   /** [T1] Merges cases and moves the cursor in one batch. Early cases don't move it. */
-  take(items: Item[], early: boolean, claims: LogClaim[] = []): Promise<void> {
+  async take(items: Item[], early: boolean, claims: LogClaim[] = []): Promise<void> {
+    try {
+      await this.takeNow(items, early, claims)
+    } catch (error) {
+      this.isBroken = true
+      throw error
+    }
+  }
+
+  private takeNow(items: Item[], early: boolean, claims: LogClaim[]): Promise<void> {
     return this.replica.exclusive(async () => {
       if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
@@ -177,7 +188,9 @@ export class IncomingTransfer {
       const writes: Write[] = claimWrites(this.replica, claims)
       const last = items[items.length - 1]
       const moved =
-        !early && last && !this.isOvertaken ? { ...this.transfer, cursor: last.key } : this.transfer
+        !early && last && !this.isOvertaken && !this.isBroken
+          ? { ...this.transfer, cursor: last.key }
+          : this.transfer
       if (moved !== this.transfer) writes.push(transferWrite(moved))
       await this.replica.commitCases(drafts.values(), writes, this.replica.meta)
       this.transfer = moved
@@ -198,8 +211,8 @@ export class IncomingTransfer {
     return this.replica.exclusive(async () => {
       const { replica } = this
       await this.settleTarget()
-      // The cut marked everything as unclaimed; comparing again decides what is still to be had.
-      if (this.isOvertaken) return []
+      // What came is marked as unclaimed; comparing again decides what is still to be had.
+      if (this.isOvertaken || this.isBroken) return []
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
       const checks = new TargetChecks(replica.db, this.transfer.slot)
       const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)

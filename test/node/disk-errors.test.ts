@@ -114,8 +114,7 @@ async function turnOf(other: SimDevice, victims: Victim[], turn: number): Promis
     for (const { device } of victims) world.connect(other, device)
   }
   await other.edit(IDS[turn % IDS.length]!, (doc) => typeText(doc, 'c0', 0, 0, `o${turn} `))
-  for (const victim of victims)
-    for (let at = 0; at < SAVES; at++) await save(victim, turn * SAVES + at)
+  for (const victim of victims) for (let at = 0; at < SAVES; at++) await save(victim, turn * SAVES + at)
   if (turn % 2 === 1) world.clock.pass(3000)
   await world.quiesce()
 }
