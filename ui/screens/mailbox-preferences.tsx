@@ -149,7 +149,7 @@ function ForgetRelay({ relay, done }: { relay: Relay; done: () => void }) {
     }
   }
   return (
-    <div role="group" aria-label={t('forgetThisRelay')}>
+    <fieldset className="bare" aria-label={t('forgetThisRelay')}>
       <p className="small">{t('forgetMeans')}</p>
       <div className="step-actions">
         <Button size="compact-sm" variant="subtle" color="gray" onClick={done} autoFocus>
@@ -159,7 +159,7 @@ function ForgetRelay({ relay, done }: { relay: Relay; done: () => void }) {
           {t('forgetThisRelay')}
         </BusyButton>
       </div>
-    </div>
+    </fieldset>
   )
 }
 
