@@ -1,7 +1,14 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
 import { fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
-import { CASE_KEY_BYTES, MAX_CASE_STATE_BYTES, MAX_ITEM_CLOCKS, MAX_ROW_BYTES } from '../protocol/limits.js'
+import {
+  CASE_KEY_BYTES,
+  MAX_CASE_STATE_BYTES,
+  MAX_ITEM_CLOCKS,
+  MAX_ROW_BYTES,
+  MAX_RUN_BYTES,
+  MAX_RUN_CHANGES,
+} from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseState, decodeCase } from './case-content.js'
@@ -20,7 +27,7 @@ export interface ReadChanges {
   pruned: LogId[]
 }
 
-/** Changes after `from`, whole runs in order of integration, about `limitBytes` of them. */
+/** Changes after `from`, in order of integration, about `limitBytes` of them. Runs that follow each other are joined. */
 export async function readChanges(
   replica: Replica,
   from: Map<LogId, number>,
@@ -43,7 +50,9 @@ export async function readChanges(
     const run = await reader.read()
     if (!run) continue
     bytes += run.changes.reduce((sum, { payload }) => sum + payload.length + 64, 0)
-    out.runs.push(run)
+    const last = out.runs.at(-1)
+    if (last && follows(last, run)) out.runs[out.runs.length - 1] = joined(last, run)
+    else out.runs.push(run)
     if (!out.reached.has(run.log)) out.openings.push(reader.log)
     out.reached.set(run.log, run.from + run.changes.length)
   }
@@ -54,6 +63,27 @@ export async function readChanges(
   }
   return out
 }
+
+/**
+ * One after the other, and no more together than an author signs at once. The later signature proves what is before
+ * it, so of a hundred letters that were signed one by one two signatures travel and are checked.
+ */
+function follows(last: ChangeRun, run: ChangeRun): boolean {
+  // Without a signature it ends at a cut, which the reader may not know yet.
+  if (run.signature.length === 0) return false
+  if (last.log !== run.log || last.from + last.changes.length !== run.from) return false
+  const changes = [...last.changes, ...run.changes]
+  return changes.length <= MAX_RUN_CHANGES && bytesOf(changes) <= MAX_RUN_BYTES
+}
+
+const joined = (last: ChangeRun, run: ChangeRun): ChangeRun => ({
+  ...run,
+  from: last.from,
+  changes: [...last.changes, ...run.changes],
+})
+
+const bytesOf = (changes: ChangeRun['changes']) =>
+  changes.reduce((sum, { payload }) => sum + payload.length, 0)
 
 /** The retained changes of one log, run by run. */
 class RunReader {

@@ -43,6 +43,29 @@ export function logsSuite(createDb: CreateDb): void {
       expect(await b.contents()).toEqual(await a.contents())
     })
 
+    test('letters that were signed one by one are given under one signature for 64, wherever the reader stands', async () => {
+      const strokes = keystrokes(5, 'x'.repeat(100))
+      for (const each of strokes.slice(0, 30)) await a.add(update('one', each))
+      await a.giveTo(b)
+      for (const each of strokes.slice(30)) await a.add(update('one', each))
+      const read = (from: number) => readChanges(a.replica, new Map([[a.log, from]]), 1e9)
+      const { runs } = await read(0)
+      expect(runs.map(({ from, changes }) => [from, changes.length])).toEqual([
+        [0, 64],
+        [64, strokes.length - 64],
+      ])
+      // One that stands within a joined run takes what of it is new.
+      const { openings } = await read(0)
+      const outcome = await b.replica.admit(openings, runs, a.keys.ed)
+      expect(outcome).toMatchObject({ gaps: [], forks: [], refused: [] })
+      expect(b.replica.digest()).toEqual(a.replica.digest())
+      expect(await b.contents()).toEqual(await a.contents())
+      // And what it holds it can give on.
+      const c = await bench.device()
+      await b.giveTo(c)
+      expect(c.replica.digest()).toEqual(a.replica.digest())
+    })
+
     test('tells whoever forwards changes what was appended, after it is written', async () => {
       const told: Growth[] = []
       a.replica.events.grown = (growth) => told.push(growth)
