@@ -3,8 +3,9 @@
  * the numbers of docs/bench.md. Progress goes to standard error.
  */
 import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { checkNode, ensureBuilt, ensureInstalled } from './lib/build.mjs'
+import { checkNode, ensureBuilt, ensureInstalled, root } from './lib/build.mjs'
 
 const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'M9', 'M11']
 
@@ -53,7 +54,8 @@ const { disk, keystrokes, longTyping, offlineEdits } = await import('./bench/edi
 const { idle, start } = await import('./bench/running.mjs')
 const { deposits } = await import('./bench/mail.mjs')
 const { collect, keystrokesByMail } = await import('./bench/mailbox.mjs')
-const { judge, table, writeTable } = await import('./bench/report.mjs')
+const { judge, machine, table, writeTable } = await import('./bench/report.mjs')
+const { besideKept, keep } = await import('./bench/kept.mjs')
 const { comparison } = await import('./bench/peers.mjs')
 
 const apart = (measure) => ({ measure, together: false })
@@ -110,11 +112,15 @@ try {
 
 const order = (row) => MEASURES.indexOf(row.name.split(' ')[0])
 const judged = judge(rows).sort((a, b) => order(a) - order(b) || (a.n ?? 0) - (b.n ?? 0))
-if (values.write) writeTable(values.write, judged, runs)
+const beside = values.compare ? besideKept(values.write ?? join(root, 'docs/bench.md'), judged) : undefined
+if (values.write) {
+  writeTable(values.write, judged, runs)
+  keep(values.write, judged, machine())
+}
 if (values.json) console.log(JSON.stringify(judged, null, 1))
 else console.log(table(judged))
 const others = values.compare ? comparison(judged) : undefined
-if (others) (values.json ? say : console.log)(`\n${others}`)
+for (const text of [beside, others]) if (text) (values.json ? say : console.log)(`\n${text}`)
 if (values.profile) {
   const { hotspots } = await import('./bench/profile.mjs')
   say(hotspots(values.profile))

@@ -147,12 +147,17 @@ function bytes(row) {
 const BEGIN = '<!-- figures -->'
 const END = '<!-- end of figures -->'
 
+/** When and where a run was made, and how busy the machine was. */
+export function machine() {
+  const model = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`
+  return `${new Date().toISOString().slice(0, 10)}: ${model}, load ${loadavg()[2].toFixed(1)}`
+}
+
 /** Puts the table into a file, between its two marks. */
 export function writeTable(file, rows, runs) {
   const text = readFileSync(file, 'utf8')
   const [begin, end] = [text.indexOf(BEGIN), text.indexOf(END)]
   if (begin < 0 || end < begin) throw new Error(`${file} lacks the marks ${BEGIN} and ${END}`)
-  const machine = `${cpus().length} × ${cpus()[0]?.model.trim() ?? 'unknown'}, Node ${process.versions.node}`
-  const note = `Measured on ${new Date().toISOString().slice(0, 10)}: ${machine}; medians of ${runs} runs or more, load ${loadavg()[2].toFixed(1)}.`
+  const note = `Measured on ${machine()}; medians of ${runs} runs or more.`
   writeFileSync(file, `${text.slice(0, begin)}${BEGIN}\n\n${table(rows)}\n\n${note}\n\n${text.slice(end)}`)
 }
