@@ -5,6 +5,7 @@ import { Session } from 'node:inspector/promises'
 import * as Y from 'yjs'
 import { createDevice } from '../../dist/src/node/device.js'
 import { keepYoungHeapSmall } from '../../dist/src/node/heap.js'
+import { Libp2pHost } from '../../dist/src/node/host.js'
 import * as probe from './probe.mjs'
 import { clock, serve, tell } from './worker.mjs'
 import { caseLines, makeCase } from './workload.mjs'
@@ -51,11 +52,12 @@ const othersUpToDate = async () => {
 }
 
 serve({
-  async start(folder, { network = true }) {
+  async start(folder, { network = true, listen = LISTEN, webrtc = true }) {
+    if (!webrtc) Libp2pHost.prototype.dialRtc = async () => ({ code: 'unreachable', sentence: 'Not now.' })
     device = await createDevice({
       folder,
       network,
-      listen: LISTEN,
+      listen,
       lan: false,
       log: (line) => process.stderr.write(`${line}\n`),
     })

@@ -20,8 +20,12 @@ async function emptyCase(device) {
 
 /** Keystrokes on one device until they are in the open document of another. */
 export async function keystrokes(bench, n) {
-  const { a, b } = await bench.pair(n)
+  return typing(bench, await bench.pair(n), { name: 'M4', n })
+}
+
+export async function typing(bench, { a, b }, named) {
   const { m4 } = makeEdits()
+  const label = [named.name, named.n].join(' ').trim()
   const runs = []
   for (let run = 0; run < bench.runs; run++) {
     const id = await emptyCase(a)
@@ -38,15 +42,13 @@ export async function keystrokes(bench, n) {
     }
     const cpuMs = ((await a.call('cpu')) + (await b.call('cpu')) - before) / m4.length
     if ((await a.call('windowText', id, NOTES)) !== (await b.call('windowText', id, NOTES)))
-      throw new Error('M4: the documents differ')
+      throw new Error(`${label}: the documents differ`)
     runs.push({ p50: percentile(delays, 0.5), p99: percentile(delays, 0.99), cpuMs })
-    say(`  M4 ${n}: p50 ${runs.at(-1).p50.toFixed(2)} ms, p99 ${runs.at(-1).p99.toFixed(2)} ms`)
+    say(`  ${label}: p50 ${runs.at(-1).p50.toFixed(2)} ms, p99 ${runs.at(-1).p99.toFixed(2)} ms`)
     await sleep(SETTLED_MS)
   }
   const of = (name) => median(runs.map((run) => run[name]))
-  return [
-    { name: 'M4', n, p50: of('p50'), p99: of('p99'), cpuMs: of('cpuMs'), runs: runs.map(({ p50 }) => p50) },
-  ]
+  return [{ ...named, p50: of('p50'), p99: of('p99'), cpuMs: of('cpuMs'), runs: runs.map(({ p50 }) => p50) }]
 }
 
 async function untilHeld(device, id) {

@@ -9,16 +9,19 @@ const MEASURE_MS = 5_000
 const perSecond = ({ count, ms }) => (count * 1000) / ms
 
 export async function deposits(bench) {
-  const relay = startProgram([
-    'relay',
-    '--listen',
-    '/ip4/127.0.0.1/tcp/0',
-    '--stun-port',
-    '0',
-    '--data',
-    bench.newFolder('relay'),
-    '--json',
-  ])
+  const relay = startProgram(
+    [
+      'relay',
+      '--listen',
+      '/ip4/127.0.0.1/tcp/0',
+      '--stun-port',
+      '0',
+      '--data',
+      bench.newFolder('relay'),
+      '--json',
+    ],
+    bench.profile,
+  )
   const { addresses } = JSON.parse(await relay.line)
   const worker = new Worker('mail-process.mjs')
   const runs = []

@@ -69,9 +69,14 @@ export class Worker {
   }
 }
 
-/** The built program as a process of its own. `line` resolves with its first line of output. */
-export function startProgram(args) {
-  const child = keep(spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] }))
+/**
+ * The built program as a process of its own. `line` resolves with its first line of output. With `profile`, a
+ * folder, a CPU profile is left there at its end.
+ */
+export function startProgram(args, profile) {
+  const flags = profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`, '--cpu-prof-interval=200'] : []
+  const stdio = ['ignore', 'pipe', 'inherit']
+  const child = keep(spawn(process.execPath, [...flags, program, ...args], { stdio }))
   const ended = new Promise((resolve) => child.once('exit', resolve))
   const line = new Promise((resolve, reject) => {
     let text = ''

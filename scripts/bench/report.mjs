@@ -109,7 +109,12 @@ export function table(rows) {
 const verdict = (met) => (met === undefined ? '' : met ? 'yes' : 'no')
 
 /** Where CPU time is that of one thing of many. */
-const CPU_OF = { M4: 'a keystroke', M9: 'of the relay a deposit' }
+const CPU_OF = {
+  M4: 'a keystroke',
+  'M4 circuit': 'a keystroke',
+  'M4 webrtc': 'a keystroke',
+  M9: 'of the relay a deposit',
+}
 
 function figure(row) {
   if (row.failed) return `failed: ${row.failed}`
