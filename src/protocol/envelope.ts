@@ -2,7 +2,8 @@
  * Envelopes: the only form in which case data leaves for a relay or a file.
  *
  *   envelope  = version u8 ‖ kind u8 ‖ key id 16 ‖ id 16 ‖ nonce 24 ‖ XChaCha20-Poly1305(envelope key, plaintext)
- *   plaintext = u32 length ‖ letter ‖ signature 64 ‖ zeros, of a Padmé size
+ *   plaintext = u32 length ‖ coded letter ‖ signature 64 ‖ zeros, of a Padmé size
+ *   coded     = 00 ‖ letter, or 01 ‖ the letter deflated where that is shorter
  *
  * A relay must never reach this module: a test holds that.
  *
@@ -10,7 +11,8 @@
  *  [V2] its letter is believed only with the signature of the sender that it names;
  *  [V3] the same content for the same epoch and attempt has the same id, whoever seals it;
  *  [V4] its size tells the size of its content only roughly: nothing below 512 bytes, and above at most one part in
- *       eight is padding.
+ *       eight is padding;
+ *  [V5] what is deflated inflates to a limit, and only after the epoch's key has opened it.
  */
 import { concat, equalBytes, fromHex, isZero, readU32, u8, u32, utf8 } from './bytes.js'
 import { Letter } from './envelope.gen.js'
@@ -18,8 +20,10 @@ import type { EnvelopeKeys } from './epoch-keys.js'
 import { hmacSha256 } from './hkdf.js'
 import { LABEL_ENVELOPE, LABEL_LETTER } from './labels.js'
 import type { LogId } from './log.js'
+import { MAX_ENVELOPE_BYTES } from './mailbox-limits.js'
 import { hasSoundCounts, type Nested } from './message-guard.js'
 import type { Natives, Random } from './natives.js'
+import { encodePayload } from './payload.js'
 
 /** The newest version of envelopes this program writes; it opens no other. */
 export const ENVELOPE_VERSION = 1
@@ -31,6 +35,9 @@ const TAG_BYTES = 16
 const HEADER_BYTES = 2 + KEY_ID_BYTES + ENVELOPE_ID_BYTES
 /** Below this everything looks alike, in the first letter of a log too: a keystroke, a date, a sentence. */
 export const MIN_PLAINTEXT_BYTES = 512
+
+/** A letter as it is: what an envelope holds without being deflated. */
+const MAX_LETTER_BYTES = MAX_ENVELOPE_BYTES
 
 export type EnvelopeKind = 'changes' | 'states' | 'word'
 const KIND_CODES: Record<EnvelopeKind, number> = { changes: 1, states: 2, word: 3 }
@@ -64,7 +71,7 @@ export interface SealInput {
 
 export function sealEnvelope(input: SealInput): Uint8Array {
   const { natives, random, practice, keys, id, sender, rosterHead, body } = input
-  const letter = Letter.encode({ sender: sender.ed, rosterHead, body }).finish()
+  const letter = codeLetter(natives, Letter.encode({ sender: sender.ed, rosterHead, body }).finish())
   const header = concat([u8(ENVELOPE_VERSION), u8(KIND_CODES[body.$case]), keys.keyId, id])
   const signature = natives.sign(sender.secret, signedBytes(natives, practice, header, letter))
   const used = 4 + letter.length + SIGNATURE_BYTES
@@ -72,6 +79,18 @@ export function sealEnvelope(input: SealInput): Uint8Array {
   const plaintext = concat([u32(letter.length), letter, signature, padding])
   const nonce = random(NONCE_BYTES)
   return concat([header, nonce, natives.seal(keys.sealKey, nonce, plaintext, sealedFor(practice, header))])
+}
+
+/** Many changes of one day have much in common that each by itself hasn't. What fits the smallest size stays as it is. */
+function codeLetter(natives: Natives, letter: Uint8Array): Uint8Array {
+  const isMiddling = letter.length > MIN_PLAINTEXT_BYTES && letter.length <= MAX_LETTER_BYTES
+  return isMiddling ? encodePayload(natives, letter) : concat([u8(0), letter])
+}
+
+/** [V5] undefined for another form, a broken stream, and for more than the limit. */
+function plainLetter(natives: Natives, coded: Uint8Array): Uint8Array | undefined {
+  if (coded[0] === 0) return coded.subarray(1)
+  return coded[0] === 1 ? natives.inflate(coded.subarray(1), MAX_LETTER_BYTES) : undefined
 }
 
 /** undefined for anything that isn't an envelope of a version and kind that is known here. */
@@ -110,11 +129,12 @@ export function openEnvelope(
   const end = 4 + readU32(plaintext)
   if (end + SIGNATURE_BYTES > plaintext.length || !isZero(plaintext.subarray(end + SIGNATURE_BYTES)))
     return undefined
-  const bytes = plaintext.subarray(4, end)
-  const letter = decodeLetter(bytes)
+  const coded = plaintext.subarray(4, end)
+  const bytes = plainLetter(natives, coded)
+  const letter = bytes && decodeLetter(bytes)
   if (letter?.body?.$case !== shown.kind || letter.sender.length !== 32) return undefined
   const signature = plaintext.subarray(end, end + SIGNATURE_BYTES)
-  if (!natives.verify(letter.sender, signedBytes(natives, practice, header, bytes), signature))
+  if (!natives.verify(letter.sender, signedBytes(natives, practice, header, coded), signature))
     return undefined
   return { id: shown.id, sender: letter.sender, rosterHead: letter.rosterHead, body: letter.body }
 }
