@@ -55,7 +55,8 @@ export class RelayCore {
   private readonly chainsInAll: Rates
   private readonly circuits: Rates
   private readonly around: Surroundings
-  private readonly work = new Set<Promise<void>>()
+  private working = 0
+  private waitingForQuiet: (() => void)[] = []
   private unansweredBytes = 0
   private waitingForRoom: (() => void)[] = []
   private readonly ageAtStart: number
@@ -175,7 +176,7 @@ export class RelayCore {
 
   /** Resolves when nothing is under way: every message that was handed over is answered. */
   async whenQuiet(): Promise<void> {
-    while (this.work.size > 0) await Promise.all([...this.work])
+    while (this.working > 0) await new Promise<void>((resolve) => this.waitingForQuiet.push(resolve))
   }
 
   /** Takes no more, answers what came, and says why it goes. The store stays open. */
@@ -241,11 +242,13 @@ export class RelayCore {
   }
 
   private track(work: Promise<void>): void {
-    const tracked = work
-      .catch((error: unknown) =>
-        this.log(`Something unexpected happened: ${(error as Error)?.stack ?? error}`),
-      )
-      .finally(() => this.work.delete(tracked))
-    this.work.add(tracked)
+    this.working++
+    const ended = () => {
+      if (--this.working === 0) for (const resolve of this.waitingForQuiet.splice(0)) resolve()
+    }
+    work.then(ended, (error: unknown) => {
+      this.log(`Something unexpected happened: ${(error as Error)?.stack ?? error}`)
+      ended()
+    })
   }
 }

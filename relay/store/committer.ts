@@ -144,10 +144,10 @@ export class Committer {
     return stored.map((value, at) => value && checked(this.options.natives, keys[at]!, value))
   }
 
-  private async write(writes: Write[], tasks: number): Promise<void> {
-    if (writes.length === 0) return
+  private async write(decided: Write[], tasks: number): Promise<void> {
+    if (decided.length === 0) return
     const { natives } = this.options
-    const operations = writes.map(({ key, value }) =>
+    const operations = newest(decided).map(({ key, value }) =>
       value === undefined
         ? { type: 'del' as const, key }
         : { type: 'put' as const, key, value: withChecksum(natives, key, value) },
@@ -185,6 +185,12 @@ export class Committer {
     this.isClosed = true
     await this.running
   }
+}
+
+/** Without what a later decision of the group writes under the very same key, which is one object then. */
+function newest(writes: Write[]): Write[] {
+  const last = new Map(writes.map((write) => [write.key, write]))
+  return last.size === writes.length ? writes : writes.filter((write) => last.get(write.key) === write)
 }
 
 /** A key as a map's key; shorter and quicker than hex. */

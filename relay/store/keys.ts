@@ -2,8 +2,17 @@
 import { concat, readU64, u48, u64 } from '../../src/protocol/bytes.js'
 import { DEVICE_KEY_BYTES, MAIL_ID_BYTES, PRACTICE_ID_BYTES } from '../../src/protocol/mailbox-limits.js'
 
-const key = (letter: string, ...parts: Uint8Array[]) =>
-  concat([Uint8Array.of(letter.charCodeAt(0)), ...parts])
+/** From Node's pool: a deposit makes six, and memory of their own would cost more than what they say. */
+function key(letter: string, ...parts: Uint8Array[]): Uint8Array {
+  const bytes = Buffer.allocUnsafe(parts.reduce((sum, part) => sum + part.length, 1))
+  bytes[0] = letter.charCodeAt(0)
+  let at = 1
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
+  }
+  return bytes
+}
 
 type Bytes = Uint8Array
 

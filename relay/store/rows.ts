@@ -13,9 +13,14 @@ import { HASH_BYTES, MAX_ENTRY_BYTES, MAX_MEMBERS } from '../../src/protocol/ros
 /** Against accidents, not against people: one in 2^64 passes. */
 const CHECKSUM_BYTES = 8
 
-/** Value ‖ checksum. */
+/** Value ‖ checksum; hashed and returned from one piece of memory. */
 export function withChecksum(natives: Natives, key: Uint8Array, value: Uint8Array): Uint8Array {
-  return concat([value, natives.sha256(concat([key, value])).subarray(0, CHECKSUM_BYTES)])
+  const end = key.length + value.length
+  const bytes = Buffer.allocUnsafe(end + CHECKSUM_BYTES)
+  bytes.set(key)
+  bytes.set(value, key.length)
+  bytes.set(natives.sha256(bytes.subarray(0, end)).subarray(0, CHECKSUM_BYTES), end)
+  return bytes.subarray(key.length)
 }
 
 /** undefined for a value that is not what was written under this key. */

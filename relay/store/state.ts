@@ -22,6 +22,8 @@ import {
 
 export interface PracticeState {
   practice: Uint8Array
+  /** One object for all writes of the sequence: of one group the last counts. */
+  sequenceKey: Uint8Array
   /** Of the held roster; empty while there is none. */
   head: Uint8Array
   /** Current members, by hex of their key. */
@@ -39,6 +41,7 @@ export interface PracticeState {
 export function emptyState(practice: Uint8Array): PracticeState {
   return {
     practice,
+    sequenceKey: keys.sequence(practice),
     head: new Uint8Array(0),
     members: new Map(),
     collectors: new Set(),
@@ -248,6 +251,6 @@ export function release(
 }
 
 export const sequenceWrite = (state: PracticeState): Write => ({
-  key: keys.sequence(state.practice),
+  key: state.sequenceKey,
   value: encodeSequence(state.sequence),
 })
