@@ -68,9 +68,6 @@ function grantLater(stream: InnerStream): InnerStream {
 
 /** Of a Noise message. */
 const LENGTH_BYTES = 2
-/** Made once: an exception of its own for each message that ends with its piece would cost more than the cipher. */
-const INCOMPLETE = new RangeError('the length is not complete')
-
 /** Noise that finds the end of what has come without the cost of an exception. */
 export function thriftyNoise(): ReturnType<typeof noise> {
   const make = noise()
@@ -88,8 +85,8 @@ function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
   const { decoder } = secured.connection as InnerCipher
   const decode = decoder.lengthDecoder
   decoder.lengthDecoder = (data) => {
-    if (data.byteLength < LENGTH_BYTES) throw INCOMPLETE
-    return decode(data)
+    // Even an empty message would be longer than what is there, so the decoder waits for more.
+    return data.byteLength < LENGTH_BYTES ? 0 : decode(data)
   }
   return secured
 }
