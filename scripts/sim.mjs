@@ -1,51 +1,149 @@
+// @ts-check
 /**
- * `npm run sim -- --seeds N --from SEED`: runs the simulator over many seeds, with `--mail` the one with relays.
- * Ends with 1 on a failing seed, and names it; the seed alone replays it.
+ * `npm run sim -- --seeds N --from SEED`: many seeds of the simulator on all cores; ends with 1 where one fails, names
+ * it, and that seed alone replays it. `--bugs` breaks one rule after another and shows by how many seeds each is noticed.
  */
+import { rm } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
-import { createServer } from 'vite'
-import { ensureInstalled, root } from './lib/build.mjs'
+import { ensureInstalled } from './lib/build.mjs'
+
+const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --mail] [--steps N] [--workers N]
+       npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--workers N]
+
+Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
+with real cases and cryptography; --direct and --mail are the smaller ones that preceded it.
+--bugs runs N seeds (100) of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT.`
 
 ensureInstalled()
-const { values } = parseArgs({
-  options: {
-    seeds: { type: 'string' },
-    from: { type: 'string' },
-    steps: { type: 'string' },
-    mail: { type: 'boolean' },
-  },
-})
-const seeds = Number(values.seeds ?? 500)
-const from = Number(values.from ?? 1)
-if (!Number.isInteger(seeds) || !Number.isInteger(from) || seeds < 1) {
-  console.error('Usage: npm run sim -- --seeds N --from SEED [--steps N] [--mail]')
+const { bundleSimulator } = await import('./lib/sim-bundle.mjs')
+const { runSeeds } = await import('./lib/sim-pool.mjs')
+
+/** @returns {{ values: Record<string, string | boolean | undefined>, positionals: string[] }} */
+function given() {
+  try {
+    const text = /** @type {const} */ ({ type: 'string' })
+    const flag = /** @type {const} */ ({ type: 'boolean' })
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        seeds: text,
+        from: text,
+        steps: text,
+        workers: text,
+        real: flag,
+        direct: flag,
+        mail: flag,
+        bugs: flag,
+        help: flag,
+      },
+    })
+  } catch (error) {
+    console.error(`${/** @type {Error} */ (error).message}\n\n${USAGE}`)
+    process.exit(2)
+  }
+}
+
+const { values, positionals } = given()
+/**
+ * @param {string} name
+ * @param {number} otherwise
+ */
+function number(name, otherwise) {
+  const value = values[name] === undefined ? otherwise : Number(values[name])
+  if (Number.isSafeInteger(value) && value >= (name === 'from' ? 0 : 1)) return value
+  console.error(`--${name} takes a whole number.\n\n${USAGE}`)
   process.exit(2)
 }
-const server = await createServer({
-  root,
-  configFile: false,
-  logLevel: 'error',
-  server: { middlewareMode: true, watch: null, ws: false },
-  appType: 'custom',
-  optimizeDeps: { noDiscovery: true, include: [] },
-})
-const simulate = values.mail
-  ? (await server.ssrLoadModule('/test/simulation/mail-sim.ts')).simulateMail
-  : (await server.ssrLoadModule('/test/simulation/sim.ts')).simulate
-const failed = []
-const began = performance.now()
-for (let seed = from; seed < from + seeds; seed++) {
-  const result = await simulate(seed, values.steps ? { steps: Number(values.steps) } : {})
-  if (result.problems.length > 0) {
-    failed.push(seed)
-    console.log(`seed ${seed} fails:\n  ${result.problems.slice(0, 5).join('\n  ')}`)
-  }
-  if (process.stderr.isTTY)
-    process.stderr.write(`\r${seed - from + 1} of ${seeds} seeds, ${failed.length} failing `)
+if (values.help) {
+  console.log(USAGE)
+  process.exit(0)
 }
-await server.close()
-const seconds = ((performance.now() - began) / 1000).toFixed(1)
-console.log(
-  `\n${seeds} seeds from ${from} in ${seconds} s: ${failed.length === 0 ? 'none fails' : `failing: ${failed.join(' ')}`}`,
-)
-process.exit(failed.length === 0 ? 0 : 1)
+const from = number('from', 1)
+const workers = number('workers', availableParallelism())
+const options = values.steps === undefined ? {} : { steps: number('steps', 1) }
+process.exit(values.bugs ? await showBugs(number('seeds', 100)) : await runMany(number('seeds', 500)))
+
+/** @param {number} seeds */
+async function runMany(seeds) {
+  const abstract = !values.real && !values.direct && !values.mail
+  const kind = values.direct ? 'simulate' : values.mail ? 'simulateMail' : 'simulateFull'
+  const file = await bundleSimulator({ abstract })
+  const began = performance.now()
+  let done = 0
+  let failing = 0
+  /** @type {Map<number, string>} */
+  const traces = new Map()
+  const { failed, stats, print } = await runSeeds({
+    file,
+    kind,
+    from,
+    count: seeds,
+    workers,
+    options,
+    onOutcome: ({ seed, problems, trace }) => {
+      done++
+      if (problems.length > 0) {
+        failing++
+        traces.set(seed, trace)
+        console.log(`\rseed ${seed} fails:\n  ${problems.slice(0, 5).join('\n  ')}`)
+      }
+      bar(done, seeds, `${failing} failing`, began)
+    },
+  })
+  for (const { seed } of failed) {
+    const again = await runSeeds({ file, kind, from: seed, count: 1, options, onOutcome: () => {} })
+    const trace = again.failed[0]?.trace
+    const isSame = trace !== undefined && trace === traces.get(seed)
+    console.log(`\nseed ${seed} ${isSame ? 'replays' : 'DOES NOT REPLAY'}: trace ${traces.get(seed)}`)
+  }
+  await rm(dirname(file), { recursive: true, force: true })
+  const each = (stats.faults ?? 0) / seeds
+  const seconds = ((performance.now() - began) / 1000).toFixed(1)
+  console.log(
+    `\n${seeds} seeds from ${from} in ${seconds} s${each > 0 ? `, ${each.toFixed(0)} faults each` : ''}, print ${print}: ${
+      failed.length === 0 ? 'none fails' : `failing: ${failed.map(({ seed }) => seed).join(' ')}`
+    }`,
+  )
+  return failed.length === 0 ? 0 : 1
+}
+
+/** @param {number} seeds */
+async function showBugs(seeds) {
+  const { BUGS } = await import('./lib/sim-bugs.mjs')
+  const wanted = BUGS.filter(({ name }) => name.includes(positionals[0] ?? ''))
+  let missed = 0
+  console.log(`noticed by, of ${seeds} seeds from ${from}`)
+  for (const { name, edits } of wanted) {
+    const file = await bundleSimulator({ abstract: true, edits })
+    const { failed, done } = await runSeeds({
+      file,
+      kind: 'simulateFull',
+      from,
+      count: seeds,
+      workers,
+      options,
+    })
+    await rm(dirname(file), { recursive: true, force: true })
+    if (failed.length === 0) missed++
+    const share = `${failed.length} of ${done}`.padStart(12)
+    console.log(`${share}  ${name}${failed.length === 0 ? '   NOT NOTICED' : ''}`)
+  }
+  console.log(missed === 0 ? `all ${wanted.length} noticed` : `${missed} of ${wanted.length} not noticed`)
+  return missed === 0 ? 0 : 1
+}
+
+/**
+ * @param {number} done
+ * @param {number} of
+ * @param {string} words
+ * @param {number} began
+ */
+function bar(done, of, words, began) {
+  if (!process.stderr.isTTY) return
+  const filled = Math.floor((30 * done) / of)
+  const leftS = ((performance.now() - began) / 1000 / done) * (of - done)
+  const line = `${'#'.repeat(filled)}${'.'.repeat(30 - filled)} ${done} of ${of} seeds, ${words}, ${leftS.toFixed(0)} s left`
+  process.stderr.write(`\r${line} `)
+}

@@ -27,9 +27,9 @@ type Evil = 'drop' | 'withhold' | 'repeat' | 'reorder' | 'flip'
 /** Dropping is the worst, and the likeliest. */
 const EVILS: Evil[] = ['drop', 'drop', 'withhold', 'repeat', 'reorder', 'flip']
 
-class MailSimulation extends Simulation {
-  private readonly copies = new Map<SimRelay, Rows>()
-  private readonly broken = new Set<string>()
+export class MailSimulation extends Simulation {
+  protected readonly copies = new Map<SimRelay, Rows>()
+  protected readonly broken = new Set<string>()
 
   constructor(
     seed: number,
@@ -42,7 +42,7 @@ class MailSimulation extends Simulation {
     return new MailWorld(seed)
   }
 
-  private get mailWorld(): MailWorld {
+  protected get mailWorld(): MailWorld {
     return this.world as MailWorld
   }
 
@@ -84,7 +84,7 @@ class MailSimulation extends Simulation {
   }
 
   /** A folder came back, so that some log may have two branches. */
-  private get isForked(): boolean {
+  protected get isForked(): boolean {
     return (this.stats.rollback ?? 0) > 0
   }
 
@@ -109,18 +109,18 @@ class MailSimulation extends Simulation {
     return super.chaos()
   }
 
-  private wireOf(device: MailDevice, relay: SimRelay) {
+  protected wireOf(device: MailDevice, relay: SimRelay) {
     return this.mailWorld.mailWires.find((wire) => wire.device === device && wire.relay === relay)
   }
 
-  private async connectMail(device: MailDevice, relay: SimRelay): Promise<void> {
+  protected async connectMail(device: MailDevice, relay: SimRelay): Promise<void> {
     if (!device.collects || this.wireOf(device, relay)) return
     this.note(`mail ${device.name}`)
     await this.mailWorld.connectMail(device, relay)
   }
 
   /** Some seconds at a relay with everything that comes of it, unless the connection breaks in between. */
-  private async visit(device: MailDevice, relay: SimRelay): Promise<void> {
+  protected async visit(device: MailDevice, relay: SimRelay): Promise<void> {
     const { random, clock } = this.mailWorld
     await this.connectMail(device, relay)
     const wire = this.wireOf(device, relay)
@@ -146,7 +146,7 @@ class MailSimulation extends Simulation {
     return this.visit(device as MailDevice, this.mailWorld.random.pick(this.mailWorld.relays))
   }
 
-  private async deliverMail(count: number): Promise<void> {
+  protected async deliverMail(count: number): Promise<void> {
     const { mailWires, random } = this.mailWorld
     for (let at = 0; at < count && mailWires.length > 0; at++) {
       this.mailWorld.deliverMail(random.pick(mailWires), random() < 0.5)
@@ -155,7 +155,7 @@ class MailSimulation extends Simulation {
     this.note(`post ${count}`)
   }
 
-  private async cutMailSome(): Promise<void> {
+  protected async cutMailSome(): Promise<void> {
     const { mailWires, random } = this.mailWorld
     if (mailWires.length === 0) return
     const wire = random.pick(mailWires)
@@ -163,31 +163,31 @@ class MailSimulation extends Simulation {
     this.mailWorld.cutMail(wire)
   }
 
-  private async crashRelay(relay: SimRelay): Promise<void> {
+  protected async crashRelay(relay: SimRelay): Promise<void> {
     const kept = this.world.random.int(0, relay.disk.unflushed)
     this.note(`relaycrash ${kept}`)
     await relay.crash(kept)
   }
 
-  private async copyRelay(relay: SimRelay): Promise<void> {
+  protected async copyRelay(relay: SimRelay): Promise<void> {
     this.note('relaycopy')
     this.copies.set(relay, relay.disk.snapshot())
   }
 
-  private async restoreRelay(relay: SimRelay): Promise<void> {
+  protected async restoreRelay(relay: SimRelay): Promise<void> {
     const rows = this.copies.get(relay)
     if (!rows) return
     this.note('relayrestore')
     await relay.restore(rows)
   }
 
-  private async expire(relay: SimRelay): Promise<void> {
+  protected async expire(relay: SimRelay): Promise<void> {
     this.note('expire')
     await relay.expire()
   }
 
   /** The cloud mailbox on and off again. */
-  private async toggle(device: MailDevice): Promise<void> {
+  protected async toggle(device: MailDevice): Promise<void> {
     device.collects = !device.collects
     this.note(`mailbox ${device.name} ${device.collects ? 'on' : 'off'}`)
     if (device.collects) return
@@ -199,14 +199,14 @@ class MailSimulation extends Simulation {
     }
   }
 
-  private async passMail(ms: number): Promise<void> {
+  protected async passMail(ms: number): Promise<void> {
     this.note(`wait ${ms}`)
     this.world.clock.pass(ms)
     for (const relay of this.mailWorld.relays) relay.core.tick()
     await this.world.settle(2)
   }
 
-  private async turnEvil(relay: SimRelay): Promise<void> {
+  protected async turnEvil(relay: SimRelay): Promise<void> {
     const { random } = this.world
     if (relay.meddle) {
       relay.meddle = undefined
@@ -286,7 +286,7 @@ class MailSimulation extends Simulation {
     return [`never settled (empty: ${empty}): ${await this.describeAll()}`, ...(await this.check(expected))]
   }
 
-  private async alone(device: MailDevice): Promise<void> {
+  protected async alone(device: MailDevice): Promise<void> {
     const { mailWorld } = this
     for (const relay of mailWorld.relays) await mailWorld.connectMail(device, relay)
     await mailWorld.quiesce()
@@ -295,7 +295,7 @@ class MailSimulation extends Simulation {
     await mailWorld.quiesce()
   }
 
-  private async isEmpty(live: MailDevice[]): Promise<boolean> {
+  protected async isEmpty(live: MailDevice[]): Promise<boolean> {
     const { mailWorld } = this
     const [device] = live
     for (const relay of mailWorld.relays) {
@@ -313,7 +313,7 @@ class MailSimulation extends Simulation {
 }
 
 /** How far a power cut now would leave a log. */
-function durableSeq(device: MailDevice, log: string): number {
+export function durableSeq(device: SimDevice, log: string): number {
   const key = keys.log(log)
   const stored = device.disk.durable(key)
   const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }

@@ -30,3 +30,10 @@ export async function firstFailure(
   }
   return undefined
 }
+
+/** Of the whole simulator, abstract: worlds that are hard to end. */
+export const FULL_PINNED: readonly (readonly [seed: number, what: string])[] = [
+  [36, 'a device and two copies of it'],
+  [54, 'nobody is left but a device and its own copy'],
+  [126, 'two devices and a copy of each'],
+]

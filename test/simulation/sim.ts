@@ -4,8 +4,6 @@
  * left meets, and the content of all must be the same, with nothing lost that any of them held.
  */
 import { createHash } from 'node:crypto'
-import { createUpdate } from '../../src/cases/create.js'
-import { addRecord, restore, setArchived, setDeleted, setFields, typeText } from '../../src/cases/edit.js'
 import { inspectUpdate } from '../../src/cases/inspect.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
@@ -17,6 +15,7 @@ import { readDoubts } from '../../src/store/healing.js'
 import { casesFrom } from '../../src/store/reading.js'
 import type { Rows } from '../support/disk.js'
 import { type SimDevice, type Wire, World } from '../support/world.js'
+import { beginning, change, LAST_KIND, leavesToken } from './content.js'
 
 export interface SimOptions {
   steps: number
@@ -38,14 +37,14 @@ export interface SimResult {
   stats: Record<string, number>
 }
 
-const CASES = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5']
-const TOKEN = /t\d+z/g
+export const CASES = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5']
+export const TOKEN = /t\d+z/g
 
 export class Simulation {
   readonly world: World
   readonly operations: string[] = []
   readonly stats: Record<string, number> = {}
-  private tokens = 0
+  protected tokens = 0
   protected readonly snapshots = new Map<SimDevice, Rows>()
   /** Tokens that a device told a person were stored (flushed), unless it was restored or died since. */
   protected readonly promised = new Map<SimDevice, Set<string>>()
@@ -136,24 +135,16 @@ export class Simulation {
     const id = random.pick(CASES)
     const token = `t${this.tokens++}z`
     const held = await device.replica.caseState(device.replica.keyOf(id))
-    const kind = held && held.parts.length > 0 ? random.int(0, 9) : -1
+    const kind = held && held.parts.length > 0 ? random.int(0, LAST_KIND) : -1
     this.note(`edit ${device.name} ${id} ${kind} ${token}`)
     if (kind === -1) {
-      const json = { id, patient: { lastName: 'N' }, consultations: [{ id: 'c', text: `${token} start` }] }
-      const update = createUpdate(json, nodeNatives.sha256)
+      const update = beginning(id, token)
       await this.written(device.replica.append([{ caseId: id, kind: KIND_UPDATE, update }]))
     } else {
-      const work = device.replica.docs.edit(id, (doc) => {
-        if (kind < 5) return typeText(doc, 'c', 0, 0, `${token} `)
-        if (kind === 5) return setFields(doc, [['patient.phone', token.replace('t', 'p')]])
-        if (kind === 6) return addRecord(doc, 'consultation', { date: '2024-01-01', text: token }, token)
-        if (kind === 7) return setArchived(doc, random() < 0.5)
-        if (kind === 8) return setDeleted(doc, nodeNatives.sha256)
-        return restore(doc)
-      })
+      const work = device.replica.docs.edit(id, (doc) => change(doc, kind, token, random))
       await this.written(work)
     }
-    if (kind === -1 || kind < 5 || kind === 6) this.world.typed.set(token, device)
+    if (kind === -1 || leavesToken(kind)) this.world.typed.set(token, device)
   }
 
   /** Waits for a write that needs no flush; the first of a start waits for one, and that may be held back. */
@@ -351,7 +342,7 @@ export class Simulation {
   }
 }
 
-async function tokensOf(device: SimDevice): Promise<Set<string>> {
+export async function tokensOf(device: SimDevice): Promise<Set<string>> {
   return new Set((await device.lines()).join('\n').match(TOKEN) ?? [])
 }
 

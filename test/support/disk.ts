@@ -1,9 +1,9 @@
 /**
- * A disk that forgets: memory-level with a journal of what was not flushed. A crash keeps everything up to the
+ * A disk that forgets: a database in memory with a journal of what was not flushed. A crash keeps everything up to the
  * last flush and some beginning of what came after it, as LevelDB's log does. While `held`, a flush waits.
  */
-import { MemoryLevel } from 'memory-level'
 import type { Database } from '../../src/store/sealed-db.js'
+import { LightLevel, toKey } from './light-level.js'
 
 export type Rows = Map<string, Uint8Array>
 export type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array }
@@ -20,32 +20,26 @@ export class Disk {
   db: Database
 
   constructor() {
-    this.db = this.open()
+    this.db = this.open(this.rows)
   }
 
-  private open(): Database {
+  private open(rows: Rows): Database {
     const generation = ++this.generation
-    const level = new MemoryLevel<Uint8Array, Uint8Array>({
-      keyEncoding: 'view',
-      valueEncoding: 'view',
-      storeEncoding: 'view',
-    })
-    const batch = level.batch.bind(level) as (operations: unknown, options?: unknown) => Promise<void>
-    Object.assign(level, {
-      batch: async (operations: Operation[], options?: { sync?: boolean }) => {
-        // A process that was killed writes no more.
-        if (generation !== this.generation) return new Promise<void>(() => {})
-        await batch(operations, options)
-        if (generation !== this.generation) return new Promise<void>(() => {})
-        this.journal.push(operations)
-        this.pushed++
-        if (!options?.sync) return
-        const upTo = this.pushed
-        if (this.held) await new Promise<void>((resolve) => this.waiting.push(resolve))
-        if (generation !== this.generation) return new Promise<void>(() => {})
-        this.settle(upTo - (this.pushed - this.journal.length))
-      },
-    })
+    const level = new LightLevel(rows)
+    const apply = level.batch.bind(level)
+    level.batch = async (operations: Operation[], options?: { sync?: boolean }) => {
+      // A process that was killed writes no more.
+      if (generation !== this.generation) return new Promise<void>(() => {})
+      await apply(operations)
+      if (generation !== this.generation) return new Promise<void>(() => {})
+      this.journal.push(operations)
+      this.pushed++
+      if (!options?.sync) return
+      const upTo = this.pushed
+      if (this.held) await new Promise<void>((resolve) => this.waiting.push(resolve))
+      if (generation !== this.generation) return new Promise<void>(() => {})
+      this.settle(upTo - (this.pushed - this.journal.length))
+    }
     return level as unknown as Database
   }
 
@@ -65,7 +59,7 @@ export class Disk {
   /** Power goes: some beginning of the unflushed batches survives. */
   async crash(kept: number): Promise<void> {
     this.settle(Math.min(this.journal.length, kept))
-    await this.replace(this.rows)
+    this.replace()
   }
 
   /** What a power cut now would leave of one row. */
@@ -79,24 +73,19 @@ export class Disk {
 
   async restore(rows: Rows): Promise<void> {
     this.rows = new Map(rows)
-    await this.replace(this.rows)
+    this.replace()
   }
 
-  private async replace(rows: Rows): Promise<void> {
+  private replace(): void {
     this.waiting = []
-    this.db = this.open()
-    const operations = [...rows].map(([key, value]) => ({ type: 'put' as const, key: fromKey(key), value }))
-    await this.db.batch(operations as never)
+    this.db = this.open(this.rows)
     this.journal = []
   }
 }
 
-const toKey = (bytes: Uint8Array) => Buffer.from(bytes).toString('latin1')
-const fromKey = (key: string) => Uint8Array.from(Buffer.from(key, 'latin1'))
-
 function applyTo(rows: Rows, operations: Operation[]): void {
   for (const { type, key, value } of operations) {
-    if (type === 'put') rows.set(toKey(key), Uint8Array.from(value!))
+    if (type === 'put') rows.set(toKey(key), value!)
     else rows.delete(toKey(key))
   }
 }

@@ -10,11 +10,20 @@ import type { DriverOptions } from '../../src/node/driver.js'
 import { MailDriver, type RelaySession } from '../../src/node/mail-driver.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { equalBytes, toHex } from '../../src/protocol/bytes.js'
-import { envelopeKeys } from '../../src/protocol/epoch-keys.js'
+import { type EnvelopeKeys, envelopeKeys } from '../../src/protocol/epoch-keys.js'
 import type { Inventory } from '../../src/protocol/mailbox.gen.js'
 import { decodeMailFrame, encodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import type { Roster } from '../../src/protocol/roster.js'
-import { enrol, genesis, makeDevice, open, type TestDevice } from '../protocol/roster-helpers.js'
+import { rotateEpoch } from '../../src/protocol/roster-write.js'
+import {
+  enrol,
+  genesis,
+  makeDevice,
+  must,
+  open,
+  type TestDevice,
+  writing,
+} from '../protocol/roster-helpers.js'
 import { Disk, type Rows } from './disk.js'
 import { SimDevice, World } from './world.js'
 
@@ -36,6 +45,7 @@ export interface MailWire {
 export class MailDevice extends SimDevice {
   mail!: MailDriver
   collects = true
+  private epochs: EnvelopeKeys[] = []
   /** False: every letter seems to be written under a branch of the roster that has lost. */
   knowsHeads = true
 
@@ -53,15 +63,19 @@ export class MailDevice extends SimDevice {
     }
   }
 
+  /** The keys of all epochs that it can open, the newest last. */
+  openEpochs(): void {
+    const { roster, practice } = this.mailWorld
+    if (this.epochs.length === roster.epoch) return
+    this.epochs = [...open(roster, this.keys).epochKeys]
+      .sort(([a], [b]) => a - b)
+      .map(([number, key]) => envelopeKeys({ practice, number, key }))
+  }
+
   override async boot(): Promise<void> {
     await super.boot()
     const { mailWorld } = this
-    const keys = () => {
-      const { epoch } = mailWorld.roster
-      const key = open(mailWorld.roster, this.keys).epochKeys.get(epoch)
-      return key && envelopeKeys({ practice: mailWorld.practice, number: epoch, key })
-    }
-    const held = keys()
+    this.openEpochs()
     this.mail = new MailDriver({
       replica: this.replica,
       statements: this.statements,
@@ -75,10 +89,9 @@ export class MailDevice extends SimDevice {
         entries: () => [...mailWorld.roster.entries],
         isMember: (ed) => mailWorld.isMember(ed),
         apply: async () => false,
-        newestKeys: () => held,
-        keysOf: (keyId) => (held && equalBytes(held.keyId, keyId) ? held : undefined),
-        collectors: () =>
-          mailWorld.mailDevices.filter((device) => device !== this && device.collects).map(({ ed }) => ed),
+        newestKeys: () => this.epochs[this.epochs.length - 1],
+        keysOf: (keyId) => this.epochs.find((each) => equalBytes(each.keyId, keyId)),
+        collectors: () => mailWorld.collectors(this),
       },
       events: { failed: (error) => this.failures.push(error) },
     })
@@ -93,6 +106,8 @@ export class SimRelay {
   core!: RelayCore
   private store!: MailStore
   meddle: Meddling | undefined
+  /** What one practice may leave there; another value counts from the next start on. */
+  quotaBytes: number | undefined
 
   constructor(readonly world: MailWorld) {
     this.ed = makeDevice((length) => world.random.bytes(length), 'relay').ed
@@ -113,7 +128,8 @@ export class SimRelay {
     this.store = await openLevelStore({ db, marks, natives: nodeNatives, random })
     const { store } = this
     const clock = { monotonic: () => world.clock.now }
-    this.core = new RelayCore({ store, natives: nodeNatives, clock })
+    const limits = this.quotaBytes === undefined ? {} : { quotaBytes: this.quotaBytes }
+    this.core = new RelayCore({ store, natives: nodeNatives, clock, limits })
   }
 
   /** Power goes at the relay: what it didn't flush is lost, and so is every connection. */
@@ -169,6 +185,33 @@ export class MailWorld extends World {
     return device
   }
 
+  /** A second device from a copy of the folder: the same keys, and whatever the first had written. */
+  async addTwin(of: MailDevice, rows: Rows, binding: string): Promise<MailDevice> {
+    const device = new MailDevice(this, { ...of.keys, name: `${of.name}+` })
+    Object.assign(device, { dataKey: of.dataKey, binding, wallMs: of.wallMs })
+    this.mailDevices.push(device)
+    this.devices.push(device)
+    await device.disk.restore(rows)
+    await device.boot()
+    return device
+  }
+
+  /** Keys of the devices that collect mail, but this one's. */
+  collectors(self: MailDevice): Uint8Array[] {
+    const others = this.mailDevices.filter(({ ed, collects }) => collects && !equalBytes(ed, self.ed))
+    return [...new Map(others.map(({ ed }) => [toHex(ed), ed])).values()]
+  }
+
+  /** A new epoch: every device learns of it, and what was sealed before still opens. */
+  rotate(): void {
+    const random = (length: number) => this.random.bytes(length)
+    this.roster = must(rotateEpoch(writing(random, this.roster, this.mailDevices[0]!.keys))).roster
+    for (const device of this.mailDevices) {
+      device.openEpochs()
+      device.mail?.rosterChanged()
+    }
+  }
+
   async addRelay(): Promise<SimRelay> {
     const relay = new SimRelay(this)
     await relay.boot()
@@ -191,7 +234,7 @@ export class MailWorld extends World {
       send: (lane, bytes) => {
         if (!wire.open) return
         this.onMail?.(device, bytes)
-        wire.toRelay.push({ lane, bytes })
+        wire.toRelay.push({ lane, bytes: this.onItsWay?.(device, bytes, 'relay') ?? bytes })
       },
       close: () => this.cutMail(wire),
     })

@@ -1,0 +1,317 @@
+// @ts-check
+/**
+ * Bugs on purpose: rules of the protocol that are broken one at a time, each as an edit of a source that only a bundle
+ * of the simulator sees. The simulator must notice every one of them, or it proves nothing. What an edit looks for must
+ * stand in the source exactly once, so that none of them goes stale unnoticed.
+ */
+
+/** @typedef {import('./sim-bundle.mjs').Edit} Edit */
+
+/** Any of these may stand for the sources: `[file, from, to]`. */
+const STORE = 'src/store'
+const PROTOCOL = 'src/protocol'
+const NODE = 'src/node'
+
+/** @type {Record<string, [file: string, from: string, to: string][]>} What is broken → how. */
+const BROKEN = {
+  // ---- durability
+  'missing flush: durable is said of what is not': [
+    [`${STORE}/sealed-db.ts`, 'if (!this.dirty) return\n', 'return\n'],
+  ],
+  'acknowledged before it is durable': [
+    [
+      `${NODE}/driver-announcements.ts`,
+      '      await replica.flush()\n      for (const { session, ...durable } of due)',
+      '      for (const { session, ...durable } of due)',
+    ],
+  ],
+  'HELLO before the flush': [
+    [
+      `${NODE}/driver-announcements.ts`,
+      'const stated = statements.digest()\n    await replica.flush()',
+      'const stated = statements.digest()',
+    ],
+  ],
+  'mail is acknowledged before it is durable': [
+    [
+      `${NODE}/mail-driver.ts`,
+      '    await replica.flush()\n    statements.noteUnusable(useless)',
+      '    Object.assign(replica.db, { dirty: false })\n    statements.noteUnusable(useless)',
+    ],
+  ],
+  'a relay answers before it has written': [
+    [
+      'relay/store/committer.ts',
+      'await this.db.batch(operations, { ...VIEW, sync: true } as object)',
+      'await this.db.batch(operations, VIEW)',
+    ],
+  ],
+
+  // ---- logs and forks
+  'an unclean start continues its log': [
+    [`${STORE}/replica.ts`, 'replica.meta.running || (meta', 'false || (meta'],
+  ],
+  'a copied folder continues its log': [
+    [
+      `${STORE}/replica.ts`,
+      '(meta !== undefined && replica.meta.binding !== options.binding)',
+      '(meta === undefined)',
+    ],
+  ],
+  'the skipped fork check: a contradicted claim passes': [
+    [
+      `${PROTOCOL}/frontier.ts`,
+      "return check && equalBytes(check, claim.check) ? 'behind' : 'fork'",
+      "return 'behind'",
+    ],
+    [`${PROTOCOL}/frontier.ts`, "? 'same' : 'fork'\n  const check", "? 'same' : 'same'\n  const check"],
+  ],
+  'only the owner heals a fork': [
+    [
+      `${STORE}/healing.ts`,
+      'if (!log || (log.cut && log.cut.seq <= seq)) return false',
+      'if (!log || (log.cut && log.cut.seq <= seq)) return false\n' +
+        '    if (!equalBytes(log.device, replica.options.device.ed)) return false',
+    ],
+  ],
+  'cut by sequence only': [
+    [`${STORE}/healing.ts`, 'if (!mine || !equalBytes(mine, check)) return false', ''],
+  ],
+  'a cut without a restatement': [
+    [
+      `${STORE}/healing.ts`,
+      'const found: Uint8Array[] = []',
+      "const found: Uint8Array[] = []\n  if (new Error().stack?.includes('cutLog')) return 0",
+    ],
+    [
+      `${STORE}/healing.ts`,
+      'await restateWhere(\n      replica,\n      (state) => (state',
+      'await restateWhere(\n      replica,\n      (state) => false && (state',
+    ],
+  ],
+  'cuts may rise again': [
+    [`${STORE}/healing.ts`, '(log.cut && log.cut.seq <= seq)', '(log.cut?.seq === seq)'],
+  ],
+  'cuts are not told': [
+    [`${PROTOCOL}/sync-hello.ts`, 'cuts: closed.filter((log) => log.cut).map(cutToWire)', 'cuts: []'],
+  ],
+  'cuts are not told in words': [[`${NODE}/mail-office.ts`, 'cuts: cut.map(cutToWire)', 'cuts: []']],
+  'forks are not healed by the ladders of words': [
+    [`${NODE}/mail-office.ts`, 'if (rungs.length > 0 && (await', 'if (rungs.length < 0 && (await'],
+  ],
+  'who is known further goes on writing its log': [
+    [`${PROTOCOL}/sync.ts`, 'if (claim.log === summary.currentLog) this', 'if (claim.seq < 0) this'],
+    [
+      `${NODE}/mail-office.ts`,
+      "if (verdict === 'ahead' && claim",
+      "if (verdict === 'ahead' && claim.seq < 0 && claim",
+    ],
+  ],
+  'wrong gap rule: what follows a gap is taken': [
+    [`${PROTOCOL}/door.ts`, 'if (run.from !== tip.seq) return', 'if (run.from < tip.seq) return'],
+    [
+      `${PROTOCOL}/door.ts`,
+      'if (!natives.verify(tip.device, signed, run.signature)) return',
+      'if (run.from === tip.seq && !natives.verify(tip.device, signed, run.signature)) return',
+    ],
+  ],
+  'a gap is not asked for': [
+    [
+      `${PROTOCOL}/sync-receiving.ts`,
+      "this.out.send('live', { $case: 'need', value: { log: fromHex(log), from } })",
+      'fromHex(log)',
+    ],
+    [
+      `${PROTOCOL}/sync.ts`,
+      'if (this.receiver.onApplied(applied)) this.hellos.ask()',
+      'this.receiver.onApplied(applied)',
+    ],
+  ],
+  'doubts are not kept': [
+    [
+      `${STORE}/transfers.ts`,
+      'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []',
+      'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []\n  if (old.size >= 0) return writes',
+    ],
+    [`${STORE}/transfers.ts`, 'if (seq <= base) return []', 'return []'],
+  ],
+
+  // ---- content
+  'refusing instead of parking': [
+    [
+      `${STORE}/admitting.ts`,
+      'await applyRun(replica, drafts, taken)\n',
+      'await applyRun(replica, drafts, taken)\n' +
+        '        if ([...drafts.values()].some((draft) => draft.state.parked.length > 0)) break\n',
+    ],
+  ],
+  'a change without its base is dropped': [
+    [`${STORE}/case-content.ts`, "return 'parked'\n    if (contents", "return 'void'\n    if (contents"],
+  ],
+  'a parked change is never tried again': [
+    [`${STORE}/case-content.ts`, "} else if (fate === 'merged') this.retryParked()", '}'],
+    [`${STORE}/taking.ts`, '    draft.retryParked()\n', ''],
+  ],
+  'touched vectors forget': [
+    [
+      `${STORE}/case-content.ts`,
+      'if (seq > (this.state.touched.get(log) ?? 0)) this',
+      'if (seq % 3 !== 0 && seq > (this.state.touched.get(log) ?? 0)) this',
+    ],
+  ],
+  'a state is taken without its touched vector': [
+    [`${STORE}/taking.ts`, 'for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)', ''],
+  ],
+  'what lies beyond the frontier is never restated': [
+    [`${NODE}/driver-transfers.ts`, 'if (!quiet) return', 'if (quiet || !quiet) return'],
+  ],
+  'a restatement leaves out what is parked': [
+    [
+      `${STORE}/healing.ts`,
+      'for (const { payload } of state.parked) {',
+      'for (const { payload } of state.parked.slice(1)) {',
+    ],
+  ],
+  'a restatement leaves out the tombstone': [
+    [`${STORE}/healing.ts`, 'if (state.erased > 0 && state.parts.length === 0) {', 'if (state.erased < 0) {'],
+  ],
+  'whole states leave out the tombstone': [[`${STORE}/taking.ts`, '  draft.erase(item.erased)\n', '']],
+  'late edits of what was erased come back': [
+    [
+      `${STORE}/case-content.ts`,
+      'if (generation < this.state.erased || generation < this.state.generation) return false',
+      'if (generation < 0) return false',
+    ],
+  ],
+  'a tombstone erases only what is here': [
+    [`${STORE}/case-content.ts`, '    this.state.erased = below\n', ''],
+  ],
+
+  // ---- whole states
+  'a plain resume cursor': [
+    [`${STORE}/transfers.ts`, 'this.isResumed || this.isStale ? [] : complete', 'complete'],
+    [`${STORE}/transfers.ts`, 'if (this.isResumed && !this.isStale) {', 'if (this.cuts < 0) {'],
+  ],
+  'a transfer adopts its target without its content': [
+    [`${STORE}/transfers.ts`, '        drafts.set(draft.state.caseId, draft)\n', ''],
+  ],
+  'the claims of the end are adopted, not those of the beginning': [
+    [
+      `${STORE}/transfers.ts`,
+      'const writes: Write[] = claimWrites(this.replica, claims)\n      const last',
+      'const writes: Write[] = claimWrites(this.replica, claims)\n' +
+        '      const none = { head: new Uint8Array(0), signature: new Uint8Array(0) }\n' +
+        '      for (const claim of claims)\n' +
+        '        for (const log of this.transfer.target)\n' +
+        '          if (log.log === claim.log && claim.seq > log.seq) Object.assign(log, claim, none)\n' +
+        '      const last',
+    ],
+    [
+      `${STORE}/adopting.ts`,
+      'const check = await checks.at(target, seq)\n  if (!check)',
+      'const check = (await checks.at(target, seq)) ?? target.check\n  if (!check)',
+    ],
+  ],
+  'what a transfer brought beyond its target counts as claimed': [
+    [
+      `${STORE}/transfers.ts`,
+      'const unclaimed = this.beyond || adoption.isShort || this.loose !== replica.loose',
+      'const unclaimed = false',
+    ],
+  ],
+  'a transfer that a cut has overtaken concludes': [
+    [`${STORE}/transfers.ts`, 'return this.cuts !== this.replica.cuts', 'return false'],
+    [`${STORE}/mail-sets.ts`, 'watch.cuts === replica.cuts ?', 'watch.cuts >= 0 ?'],
+  ],
+  'a transfer by mail counts as whole before its cases are in': [
+    [
+      `${STORE}/mail-out.ts`,
+      'stretches: (await readChecks(this.replica, ranges)).map(stretchToWire) }',
+      'last: true, stretches: (await readChecks(this.replica, ranges)).map(stretchToWire) }',
+    ],
+  ],
+  'a target is adopted where its beginning is not held': [
+    [`${STORE}/adopting.ts`, '} else if (held.seq < target.from) return undefined', '}'],
+  ],
+
+  // ---- statements and pruning
+  'presence-only statements: who names a log holds all of it': [
+    [`${STORE}/pruning.ts`, 'frontier?.get(log.log) ?? 0', 'frontier?.has(log.log) ? log.seq : 0'],
+  ],
+  'what one other device holds is dropped for all': [
+    [
+      `${STORE}/pruning.ts`,
+      'Math.min(log.seq, ...others.map((frontier) => frontier?.get(log.log) ?? 0))',
+      'Math.min(log.seq, Math.max(0, ...others.map((frontier) => frontier?.get(log.log) ?? 0)))',
+    ],
+  ],
+  'the largest word wins, not the newest': [
+    [
+      `${STORE}/statements.ts`,
+      'const { device, counter, unusable } = row\n',
+      'const { device, counter, unusable } = row\n' +
+        '    for (const [log, seq] of this.byDevice.get(toHex(device))?.frontier ?? [])\n' +
+        '      frontier.set(log, Math.max(seq, frontier.get(log) ?? 0))\n',
+    ],
+  ],
+  'others’ changes wait for their author without end': [
+    [`${PROTOCOL}/sync-changes.ts`, '    this.forwardDue = true\n    pump()\n', '    pump()\n'],
+  ],
+
+  // ---- mail
+  'what was left counts as held, whatever the recipient says': [
+    [`${PROTOCOL}/mail-ledger.ts`, 'this.lost(recipient, unusable)\n', ''],
+    [
+      `${PROTOCOL}/mail-ledger.ts`,
+      'const live = row.live.filter((mail) => !mail.ids.some((id) => gone.has(toHex(id))))',
+      'const live = row.live.filter(() => gone.size >= 0)',
+    ],
+  ],
+  'mail is released on the relay’s word': [
+    [
+      `${PROTOCOL}/mail.ts`,
+      'if (recipient === undefined || ids.length === 0) return\n    this.fresh',
+      "if (recipient !== 'nobody' || ids.length === 0) return\n    this.fresh",
+    ],
+  ],
+  'a relay that has gone back is taken for the one it was': [
+    [
+      `${PROTOCOL}/mail-ledger.ts`,
+      'if (equalBytes(this.state.incarnation, incarnation) && sequence >= this.state.sequence) return',
+      'if (sequence >= 0) return',
+    ],
+    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+  ],
+  'a deposit replaces mail of recipients that it does not name': [
+    [
+      'relay/store/deposits.ts',
+      'release(state.practice, id, mail, isNamed)',
+      'release(state.practice, id, mail, () => isNamed !== undefined)',
+    ],
+    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+  ],
+  'one recipient’s acknowledgement drops the mail of all': [
+    ['relay/store/level-store.ts', '(each) => equalBytes(each, recipient))', '() => true)'],
+    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+  ],
+  'what was of no use is not said': [
+    [
+      `${STORE}/statements.ts`,
+      'const known = new Set(this.unusable.map(toHex))',
+      'if (ids.length >= 0) return\n    const known = new Set(this.unusable.map(toHex))',
+    ],
+  ],
+  'mail that misses something is thrown away at once': [
+    [
+      `${NODE}/mail-driver.ts`,
+      'for (const mail of tooMuch(waiting, final, unknown)) useless.push(mail.id)',
+      'for (const mail of waiting) done.push(mail.id)\n    waiting = []',
+    ],
+  ],
+}
+
+/** @type {{ name: string, edits: Edit[] }[]} */
+export const BUGS = Object.entries(BROKEN).map(([name, edits]) => ({
+  name,
+  edits: edits.map(([file, from, to]) => ({ file, from, to })),
+}))

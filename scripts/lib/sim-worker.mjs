@@ -1,0 +1,15 @@
+// @ts-check
+/** One thread of the simulator: runs the seeds that it is given, one after another, and tells the outcome of each. */
+import { pathToFileURL } from 'node:url'
+import { parentPort, workerData } from 'node:worker_threads'
+
+const { file, kind, options } = workerData
+const simulator = await import(pathToFileURL(file).href)
+
+parentPort?.on('message', async (/** @type {{ from: number, count: number }} */ { from, count }) => {
+  for (let seed = from; seed < from + count; seed++) {
+    const began = performance.now()
+    const { problems, trace, stats } = await simulator[kind](seed, options)
+    parentPort?.postMessage({ seed, problems, trace, stats, ms: performance.now() - began })
+  }
+})

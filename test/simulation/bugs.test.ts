@@ -1,0 +1,48 @@
+/** The strength of the whole simulator: rules broken on purpose are noticed. `npm run sim -- --bugs` shows all of them. */
+import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { BUGS } from '../../scripts/lib/sim-bugs.mjs'
+import { bundleSimulator, editText } from '../../scripts/lib/sim-bundle.mjs'
+import { runSeeds } from '../../scripts/lib/sim-pool.mjs'
+
+const MOST_SEEDS = 60
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** Those that a few seeds are enough for. */
+const QUICK = [
+  'missing flush: durable is said of what is not',
+  'acknowledged before it is durable',
+  'HELLO before the flush',
+  'a relay answers before it has written',
+  'an unclean start continues its log',
+  'wrong gap rule: what follows a gap is taken',
+  'a change without its base is dropped',
+  'a parked change is never tried again',
+  'touched vectors forget',
+  'a state is taken without its touched vector',
+  'what lies beyond the frontier is never restated',
+  'a transfer by mail counts as whole before its cases are in',
+]
+
+it.each(BUGS)('$name: every edit finds its place', ({ edits }) => {
+  const texts = new Map<string, string>()
+  for (const edit of edits) {
+    const text = texts.get(edit.file) ?? readFileSync(join(root, edit.file), 'utf8')
+    texts.set(edit.file, editText(text, edit))
+  }
+  expect(texts.size).toBeGreaterThan(0)
+})
+
+describe('a broken rule is noticed', () => {
+  it.each(QUICK)('%s', { timeout: 600_000 }, async (name) => {
+    const { edits } = BUGS.find((bug) => bug.name === name)!
+    const file = await bundleSimulator({ abstract: true, edits })
+    const isEnough = ({ problems }: { problems: string[] }) => problems.length > 0
+    const { failed } = await runSeeds({ file, kind: 'simulateFull', from: 1, count: MOST_SEEDS, isEnough })
+    await rm(dirname(file), { recursive: true, force: true })
+    expect(failed, 'no seed noticed it').not.toEqual([])
+  })
+})

@@ -1,0 +1,23 @@
+/** Seeds of the abstract simulator from a test: bundled once for a file, on a thread of its own. */
+import { rm } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { afterAll, beforeAll } from 'vitest'
+import { bundleSimulator } from '../../scripts/lib/sim-bundle.mjs'
+import { type Outcome, runSeeds } from '../../scripts/lib/sim-pool.mjs'
+
+const kind = 'simulateFull'
+
+/** For a test file: runs seeds until one fails, and gives all that did. */
+export function abstractSeeds(): (from: number, count: number) => Promise<Outcome[]> {
+  let file = ''
+  beforeAll(async () => {
+    file = await bundleSimulator({ abstract: true })
+  })
+  afterAll(() => rm(dirname(file), { recursive: true, force: true }))
+  return async (from, count) => {
+    const { failed } = await runSeeds({ file, kind, from, count, isEnough: isFailing })
+    return failed
+  }
+}
+
+const isFailing = ({ problems }: Outcome) => problems.length > 0

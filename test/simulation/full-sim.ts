@@ -1,0 +1,434 @@
+/**
+ * The simulator at full strength: two to six devices, direct paths and up to two relays in one run, and everything that
+ * happens to them in years. Which of it happens is drawn from the seed. The oracle looks on all the way; in the end
+ * everybody who is left meets, by whatever path the seed leaves them, and has the same, with nothing lost.
+ */
+import { toHex } from '../../src/protocol/bytes.js'
+import { SYNC_VERSION } from '../../src/protocol/limits.js'
+import { KIND_TOMBSTONE } from '../../src/protocol/log.js'
+import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
+import { decodeMailFrame, encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
+import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
+import { prune } from '../../src/store/pruning.js'
+import type { Rows } from '../support/disk.js'
+import type { MailDevice, MailWire, SimRelay } from '../support/mail-world.js'
+import { seeded } from '../support/random.js'
+import type { SimDevice, Wire } from '../support/world.js'
+import { MAIL_DEFAULTS, MailSimulation } from './mail-sim.js'
+import { Oracle } from './oracle.js'
+import { CASES, runToEnd, type SimResult, tokensOf } from './sim.js'
+
+const YEAR_MS = 365 * 24 * 3_600_000
+const EPOCH_MS = 1_700_000_000_000
+/** Where everybody meets in the end. `alone`: one device at a time with the relays, never two together. */
+type Ending = 'direct' | 'alone' | 'both'
+
+export interface FullOptions {
+  steps: number
+  /** How often the oracle looks, in steps. */
+  lookEvery: number
+}
+
+export const FULL_DEFAULTS: FullOptions = { steps: 260, lookEvery: 40 }
+
+interface Draw {
+  devices: number
+  relays: number
+  direct: boolean
+  rollbacks: boolean
+  twins: boolean
+  deaths: boolean
+  evil: boolean
+  erasing: boolean
+  dropping: boolean
+  later: boolean
+  skew: boolean
+  quotas: boolean
+  ending: Ending
+}
+
+/** What may happen in this world; from a generator of its own, so that it shifts nothing else. */
+function drawOf(seed: number): Draw {
+  const random = seeded(seed ^ 0x5eed)
+  const relays = random.pick([0, 1, 1, 1, 2, 2])
+  const direct = relays === 0 || random() < 0.8
+  const twins = random() < 0.3
+  const endings: Ending[] = relays === 0 ? ['direct'] : direct ? ['direct', 'alone', 'both'] : ['alone']
+  return {
+    devices: random.pick([2, 2, 3, 3, 4, 5]),
+    relays,
+    direct,
+    twins,
+    rollbacks: random() < 0.5,
+    deaths: random() < 0.5,
+    evil: random() < 0.6,
+    erasing: random() < 0.4,
+    dropping: random() < 0.4,
+    later: random() < 0.3,
+    skew: random() < 0.5,
+    quotas: random() < 0.3,
+    ending: random.pick(endings),
+  }
+}
+
+/** Breaks something. */
+const FAULTS = new Set(
+  'cut crash disk restart rollback twin die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken'.split(
+    ' ',
+  ),
+)
+
+export class FullSimulation extends MailSimulation {
+  private readonly draw: Draw
+  private readonly oracle: Oracle
+  private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []
+  private readonly older = new Map<SimDevice, Rows>()
+  private turn = 0
+
+  constructor(
+    seed: number,
+    readonly fullOptions: FullOptions,
+  ) {
+    const draw = drawOf(seed)
+    const { devices, relays, direct, rollbacks, deaths, evil } = draw
+    super(seed, {
+      ...MAIL_DEFAULTS,
+      steps: fullOptions.steps,
+      devices,
+      relays,
+      direct,
+      rollbacks,
+      deaths,
+      evil,
+    })
+    this.draw = draw
+    this.oracle = new Oracle(() => this.world.devices)
+    this.fillMenu()
+  }
+
+  override async run(): Promise<SimResult> {
+    const { world, oracle } = this
+    const add = world.add.bind(world)
+    world.add = async (name) => this.equip(await add(name))
+    world.onSend = (from, bytes) => oracle.overhear(from, bytes)
+    world.onItsWay = (from, bytes, to) => (from.isLater ? ofLaterVersion(bytes, to) : bytes)
+    const result = await super.run()
+    const faults = Object.entries(this.stats).reduce((sum, [kind, n]) => sum + (FAULTS.has(kind) ? n : 0), 0)
+    return {
+      ...result,
+      problems: [...new Set([...oracle.problems, ...result.problems])],
+      stats: { ...this.stats, faults },
+    }
+  }
+
+  /** A device as it enters the world, and after each of its starts. */
+  private equip<T extends SimDevice>(device: T): T {
+    const { random } = this.world
+    const { skew, later } = this.draw
+    device.wallMs ||= EPOCH_MS + (skew ? random.int(-20, 20) * YEAR_MS : 0)
+    device.isLater ||= later && random() < 0.3
+    const boot = device.boot.bind(device)
+    device.boot = async () => {
+      await boot()
+      this.oracle.follow(device)
+      await this.oracle.look(device)
+    }
+    this.oracle.follow(device)
+    return device
+  }
+
+  protected override get isForked(): boolean {
+    return this.oracle.hasCopies
+  }
+
+  private count(kind: string, by = 1): void {
+    this.stats[kind] = (this.stats[kind] ?? 0) + by
+  }
+
+  // ---- chaos
+
+  private fillMenu(): void {
+    const { draw, world } = this
+    const { random } = world
+    let sum = 0
+    const add = (weight: number, run: (device: MailDevice, relay: SimRelay) => unknown, when = true) => {
+      if (!when) return
+      sum += weight
+      this.menu.push({ upTo: sum, run })
+    }
+    const mail = draw.relays > 0
+    add(22, (device) => this.edit(device))
+    add(9, (device) => this.connect(device), draw.direct)
+    add(20, () => this.deliver(random.int(1, 12)), draw.direct)
+    add(10, () => this.cutSome(), draw.direct)
+    add(9, (device) => this.crash(device))
+    add(3, (device) => this.prune(device))
+    add(3, (device) => this.dropOld(device), draw.dropping)
+    add(5, () => this.passMail(random.pick([50, 300, 2_500, 12_000])))
+    add(9, (device) => this.toggleDisk(device))
+    add(5, (device) => this.restart(device))
+    add(1, (device) => this.copy(device), draw.rollbacks || draw.twins)
+    add(2, (device) => this.rollBack(device), draw.rollbacks)
+    add(1, (device) => this.addTwin(device), draw.twins)
+    add(0.7, (device) => this.dieIfAllowed(device), draw.deaths)
+    add(0.8, () => this.join())
+    add(2, (device) => this.flush(device))
+    add(1.5, (device) => this.erase(device), draw.erasing)
+    add(4, (device) => this.jump(device), draw.skew)
+    add(1, (device) => this.appendUnknown(device), draw.later)
+    add(4, (device, relay) => this.connectMail(device, relay), mail)
+    add(draw.direct ? 9 : 20, (device, relay) => this.visit(device, relay), mail)
+    add(14, () => this.deliverMail(random.int(1, 16)), mail)
+    add(6, () => this.cutMailSome(), mail)
+    add(4, (_device, relay) => this.crashRelay(relay), mail)
+    add(1, (_device, relay) => this.copyRelay(relay), mail)
+    add(1, (_device, relay) => this.restoreRelay(relay), mail)
+    add(1, (device) => this.toggle(device), mail)
+    add(4, (_device, relay) => this.turnEvil(relay), mail && draw.evil)
+    add(2, (_device, relay) => this.expire(relay), mail)
+    add(1, (_device, relay) => this.changeQuota(relay), mail && draw.quotas)
+    add(0.7, () => this.rotate(), mail)
+  }
+
+  protected override async chaos(): Promise<void> {
+    const { random } = this.world
+    const roll = random() * this.menu[this.menu.length - 1]!.upTo
+    const device = random.pick(this.live()) as MailDevice
+    const relay = random.pick(this.mailWorld.relays)
+    await this.menu.find(({ upTo }) => roll < upTo)!.run(device, relay)
+    this.oracle.tick()
+    if (++this.turn % this.fullOptions.lookEvery === 0) await this.oracle.look(random.pick(this.live()))
+  }
+
+  protected override async connect(a: SimDevice): Promise<void> {
+    const b = this.world.random.pick(this.live())
+    // Nobody connects to itself, be it a copy.
+    if (a === b || toHex(a.ed) === toHex(b.ed) || this.wireBetween(a, b)) return
+    this.note(`connect ${a.name} ${b.name}`)
+    this.world.connect(a, b)
+  }
+
+  private wireBetween(a: SimDevice, b: SimDevice): Wire | undefined {
+    return this.world.wires.find((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))
+  }
+
+  protected override async cutSome(): Promise<void> {
+    const before = this.world.wires.reduce((sum, { toA, toB }) => sum + toA.length + toB.length, 0)
+    await super.cutSome()
+    const after = this.world.wires.reduce((sum, { toA, toB }) => sum + toA.length + toB.length, 0)
+    this.count('lost', before - after)
+  }
+
+  protected override async crash(device: SimDevice): Promise<void> {
+    this.oracle.forget(device)
+    await super.crash(device)
+  }
+
+  protected override async cutMailSome(): Promise<void> {
+    const before = this.mailWorld.mailWires.reduce((sum, each) => sum + inFlight(each), 0)
+    await super.cutMailSome()
+    const after = this.mailWorld.mailWires.reduce((sum, each) => sum + inFlight(each), 0)
+    this.count('lost', before - after)
+  }
+
+  private toggleDisk(device: SimDevice): void {
+    device.disk.held = !device.disk.held
+    if (!device.disk.held) device.disk.release()
+    this.note(`disk ${device.name} ${device.disk.held ? 'slow' : 'fast'}`)
+  }
+
+  /** The folder is copied while it is in use: what is durable now. */
+  private copy(device: SimDevice): void {
+    this.note(`copy ${device.name}`)
+    this.older.set(device, device.disk.snapshot())
+  }
+
+  protected override async rollBack(device: SimDevice): Promise<void> {
+    const live = this.older.get(device)
+    if (live && this.world.random() < 0.4) this.snapshots.set(device, live)
+    if (this.snapshots.has(device)) this.oracle.hasCopies = true
+    this.oracle.forget(device)
+    await super.rollBack(device)
+  }
+
+  /** The copy of a folder runs as well, noticed (another machine or path) or not. */
+  private async addTwin(device: MailDevice): Promise<void> {
+    const rows = this.snapshots.get(device) ?? this.older.get(device)
+    if (!rows || this.world.devices.length >= 7) return
+    const isNoticed = this.world.random() < 0.5
+    this.note(`twin ${device.name} ${isNoticed ? 'noticed' : 'unnoticed'}`)
+    this.oracle.hasCopies = true
+    const binding = isNoticed ? `${device.binding}+` : device.binding
+    this.equip(await this.mailWorld.addTwin(device, rows, binding))
+  }
+
+  private async dieIfAllowed(device: SimDevice): Promise<void> {
+    if (this.live().length > 2) await this.die(device)
+  }
+
+  private async join(): Promise<void> {
+    if (this.world.devices.length >= 6) return
+    const added = await this.world.add(`d${this.world.devices.length}`)
+    this.note(`join ${added.name}`)
+  }
+
+  /** Past the bound: changes go whoever lacks them, and whole states must do. */
+  private async dropOld(device: SimDevice): Promise<void> {
+    this.note(`drop ${device.name}`)
+    this.oracle.drops = true
+    await Promise.race([prune(device.replica, [], this.world.random.int(0, 4)), this.world.settle(2)])
+  }
+
+  /** Erased for good: a tombstone for what this device knows of the case. */
+  private async erase(device: SimDevice): Promise<void> {
+    const caseId = this.world.random.pick(CASES)
+    const { replica } = device
+    const state = await replica.caseState(replica.keyOf(caseId))
+    if (!state || state.parts.length === 0) return
+    this.note(`erase ${device.name} ${caseId} ${state.generation}`)
+    const { generation } = state
+    const update = new Uint8Array(0)
+    await this.written(replica.append([{ caseId, kind: KIND_TOMBSTONE, update, generation }]))
+  }
+
+  /** Somebody sets a clock. */
+  private jump(device: SimDevice): void {
+    const years = this.world.random.int(-20, 20)
+    this.note(`jump ${device.name} ${years}`)
+    device.wallMs = EPOCH_MS + years * YEAR_MS
+  }
+
+  /** A later version writes a kind of change that nobody here knows: void, and no obstacle. */
+  private async appendUnknown(device: SimDevice): Promise<void> {
+    if (!device.isLater) return
+    this.note(`unknown ${device.name}`)
+    const update = this.world.random.bytes(20)
+    const caseId = this.world.random.pick(CASES)
+    await this.written(device.replica.append([{ caseId, kind: 9, update }]))
+  }
+
+  private async changeQuota(relay: SimRelay): Promise<void> {
+    relay.quotaBytes = this.world.random.pick([2_000, 6_000, 20_000, undefined])
+    this.note(`quota ${relay.quotaBytes}`)
+    await relay.crash(relay.disk.unflushed)
+  }
+
+  private rotate(): void {
+    this.note('rotate')
+    this.mailWorld.rotate()
+  }
+
+  // ---- healing
+
+  protected override async heal(): Promise<string[]> {
+    const { mailWorld } = this
+    const ending = this.live().some(({ name }) => name.endsWith('+')) ? 'direct' : this.draw.ending
+    this.note(`heal ${ending}`)
+    for (const wire of [...mailWorld.wires]) mailWorld.cut(wire)
+    for (const wire of [...mailWorld.mailWires]) mailWorld.cutMail(wire)
+    for (const device of this.live() as MailDevice[]) {
+      device.disk.held = false
+      device.disk.release()
+      device.collects = true
+    }
+    for (const relay of mailWorld.relays) {
+      // With direct paths, a relay that means ill to the end stops nobody.
+      if (ending === 'alone') relay.meddle = undefined
+      relay.quotaBytes = undefined
+      await relay.crash(relay.disk.unflushed)
+    }
+    await mailWorld.settle(3)
+    // A device and its own copy can't talk to each other: a last one joins that can talk to both.
+    const isAlone = this.live().every(({ ed }) => toHex(ed) === toHex(this.live()[0]!.ed))
+    if (isAlone && this.live().length > 1) await this.world.add('last')
+    return ending === 'alone' ? super.heal() : this.healTogether(ending)
+  }
+
+  private async healTogether(ending: Ending): Promise<string[]> {
+    const { world, mailWorld } = this
+    const expected = await this.expectedTokens(this.live())
+    for (let round = 0; round < ROUNDS; round++) {
+      const online = this.onlineIn(round)
+      for (const wire of [...world.wires])
+        if (!online.includes(wire.a) || !online.includes(wire.b)) world.cut(wire)
+      if (ending === 'both')
+        for (const device of online as MailDevice[])
+          for (const relay of mailWorld.relays)
+            if (!this.wireOf(device, relay)) await mailWorld.connectMail(device, relay)
+      this.meet(online)
+      await world.quiesce()
+      await mailWorld.pass(3_000, 3_000)
+      if (await this.settled()) return this.check(expected)
+      if (round % 5 === 4) for (const wire of [...world.wires]) world.cut(wire)
+    }
+    return [`never settled: ${await this.describeAll()}`, ...(await this.check(expected))]
+  }
+
+  /** All, but of a device and its copies one at a time: two can't be connected to anybody together. */
+  private onlineIn(round: number): SimDevice[] {
+    const byKey = new Map<string, SimDevice[]>()
+    for (const device of this.live())
+      byKey.set(toHex(device.ed), [...(byKey.get(toHex(device.ed)) ?? []), device])
+    // Each changes as often as all before it have had all their turns, so that everybody meets everybody.
+    let turn = Math.floor(round / 2)
+    return [...byKey.values()].map((twins) => {
+      const online = twins[turn % twins.length]!
+      turn = Math.floor(turn / twins.length)
+      return online
+    })
+  }
+
+  private meet(online: SimDevice[]): void {
+    for (let at = 1; at < online.length; at++) {
+      const [a, b] = [online[at - 1]!, online[at]!]
+      if (!this.wireBetween(a, b)) this.world.connect(a, b)
+    }
+    for (const wire of [...this.world.wires]) {
+      void wire.a.driver.round(wire.sessionA)
+      void wire.b.driver.round(wire.sessionB)
+    }
+  }
+
+  /** What was erased in the end is expected of nobody, and must be nowhere. */
+  protected override async check(expected: Set<string>): Promise<string[]> {
+    const { oracle } = this
+    for (const device of this.live()) await oracle.look(device)
+    const seen = await oracle.see(this.live()[0]!)
+    const isErased = (token: string) => {
+      const known = oracle.generations.get(token)
+      const state = known && seen.get(known.caseId)?.state
+      return state !== undefined && known!.generation < Math.max(state.erased, state.generation)
+    }
+    const problems = await super.check(new Set([...expected].filter((token) => !isErased(token))))
+    for (const device of this.live())
+      for (const token of await tokensOf(device))
+        if (isErased(token)) problems.push(`${device.name} holds ${token}, which was erased`)
+    return problems
+  }
+}
+
+/** What is said of a later version: it offers a version that nobody here has, and says more than is understood. */
+function ofLaterVersion(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
+  return Uint8Array.from([...offeringMore(bytes, to), ...UNKNOWN_FIELD])
+}
+
+function offeringMore(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
+  if (to === 'device') {
+    const frame = decodeFrame(bytes)
+    if (frame?.$case !== 'hello') return bytes
+    return encodeFrame({ ...frame, value: { ...frame.value, newest: SYNC_VERSION + 1 } })
+  }
+  const frame = decodeMailFrame(bytes)
+  if (frame?.$case !== 'greet') return bytes
+  return encodeMailFrame({ ...frame, value: { ...frame.value, newest: MAILBOX_VERSION + 1 } })
+}
+
+const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.length
+
+/** Field 1,000, a varint. */
+const UNKNOWN_FIELD = [0xc0, 0x3e, 0x01]
+const ROUNDS = 48
+
+export function simulateFull(seed: number, options: Partial<FullOptions> = {}): Promise<SimResult> {
+  return runToEnd(new FullSimulation(seed, { ...FULL_DEFAULTS, ...options }))
+}

@@ -1,0 +1,273 @@
+/**
+ * The oracle of the whole simulator: it hears of every change that any device appends or takes in, and holds what each
+ * device has against it, on content, at any moment. Numbers are those of the invariants in PROTOCOL.md, section 13.
+ *
+ *  [I1] every change up to a device's frontier is in its case, or parked, erased, void;
+ *  [I4] what a case contains lies within its touched vector;
+ *  [I6] cuts only fall, tombstones never go, generations only rise;
+ *  [I7] a log has one writer: no two changes with one number, unless a folder was copied;
+ *  [I8] what is announced is durable;
+ *  [I9] what is dropped from a log was durable at every other device.
+ */
+import { exportLine } from '../../src/cases/project.js'
+import { nodeNatives } from '../../src/node/natives.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import { MAX_STATE_BYTES } from '../../src/protocol/limits.js'
+import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogId } from '../../src/protocol/log.js'
+import { decodePayload } from '../../src/protocol/payload.js'
+import type { Claim } from '../../src/protocol/sync.gen.js'
+import { decodeFrame } from '../../src/protocol/wire.js'
+import { type CaseState, decodeParts, docOf } from '../../src/store/case-content.js'
+import { keys } from '../../src/store/keyspace.js'
+import { casesFrom } from '../../src/store/reading.js'
+import { LogRow } from '../../src/store/records.gen.js'
+import type { Growth } from '../../src/store/replica.js'
+import type { SimDevice } from '../support/world.js'
+
+const TOKEN = /t\d+z/g
+
+interface Known {
+  caseId: string
+  generation: number
+  kind: number
+  tokens: string[]
+  /** What tells two changes with one number apart. */
+  print: string
+}
+
+/** What a device has shown since its folder was last put back. */
+interface Shown {
+  cuts: Map<LogId, number>
+  erased: Map<string, number>
+  generations: Map<string, number>
+  retained: Map<LogId, { from: number; to: number }>
+  at: number
+  isFirst: boolean
+}
+
+export interface CaseSeen {
+  state: CaseState
+  /** In its content or parked in it. */
+  tokens: Set<string>
+  line: string
+}
+
+export class Oracle {
+  readonly problems = new Set<string>()
+  /** Folders were copied or put back: logs may have two branches, and devices may know less than they said. */
+  hasCopies = false
+  /** Logs are shortened without regard to who lacks them. */
+  drops = false
+  /** token → the generation of its case that it was written in. */
+  readonly generations = new Map<string, { caseId: string; generation: number }>()
+  private readonly changes = new Map<LogId, Known[][]>()
+  private readonly byToken = new Map<string, { log: LogId; seq: number }[]>()
+  private readonly shown = new Map<SimDevice, Shown>()
+  private readonly since = new Map<SimDevice, number>()
+  private step = 0
+
+  constructor(private readonly devices: () => SimDevice[]) {}
+
+  /** After each start of a device: listens to what it takes in. */
+  follow(device: SimDevice): void {
+    const { events } = device.replica
+    const { grown } = events
+    events.grown = (growth) => {
+      this.note(device, growth)
+      grown?.(growth)
+    }
+    if (!this.since.has(device)) this.since.set(device, this.step)
+  }
+
+  /** What the device had shown counts no more: it lost what was not durable, or went back. */
+  forget(device: SimDevice): void {
+    this.shown.delete(device)
+  }
+
+  private broken(device: SimDevice, rule: string, what: string): void {
+    if (this.problems.size < 20) this.problems.add(`[${rule}] ${device.name} ${what} (step ${this.step})`)
+  }
+
+  private note(device: SimDevice, growth: Growth): void {
+    for (const { run } of growth.runs) {
+      const known = this.changes.get(run.log) ?? []
+      this.changes.set(run.log, known)
+      for (const [at, change] of run.changes.entries()) {
+        const { caseId, generation, kind, payload } = change
+        const print = `${caseId} ${generation} ${kind} ${change.at} ${toHex(nodeNatives.sha256(payload))}`
+        const seq = run.from + at + 1
+        known[seq] ??= []
+        const branches = known[seq]
+        if (branches.some((each) => each.print === print)) continue
+        if (branches.length > 0 && !this.hasCopies)
+          this.broken(device, 'I7', `has another change ${short(run.log)}:${seq}`)
+        const raw = decodePayload(nodeNatives, payload, MAX_STATE_BYTES) ?? new Uint8Array(0)
+        const tokens = [...new Set(Buffer.from(raw).toString('latin1').match(TOKEN) ?? [])]
+        branches.push({ caseId, generation, kind, tokens, print })
+        for (const token of tokens) {
+          if (!this.generations.has(token)) this.generations.set(token, { caseId, generation })
+          const places = this.byToken.get(token) ?? []
+          this.byToken.set(token, places)
+          places.push({ log: run.log, seq })
+        }
+      }
+    }
+  }
+
+  // ---- announcements
+
+  /** [I8] A message on its way to another device. */
+  overhear(device: SimDevice, bytes: Uint8Array): void {
+    const frame = decodeFrame(bytes)
+    if (frame?.$case === 'hello') this.announced(device, frame.value.open, 'HELLO')
+    if (frame?.$case === 'ack') this.announced(device, frame.value.claims, 'ACK')
+    if (frame?.$case === 'claims') this.announced(device, frame.value.closed, 'CLAIMS')
+    if (frame?.$case !== 'statements') return
+    for (const { device: of, frontier } of frame.value.statements)
+      if (!this.hasCopies && toHex(of) === toHex(device.ed)) this.announced(device, frontier, 'STATEMENTS')
+  }
+
+  private announced(device: SimDevice, claims: Claim[], where: string): void {
+    for (const { log, seq } of claims) {
+      const id = toHex(log)
+      const held = device.replica.logs.get(id)
+      // Of a log that was cut since, less is durable now than was when it was said.
+      if (held && held.seq >= seq && !held.cut && durableSeq(device, id) < seq)
+        this.broken(device, 'I8', `says in ${where} that it holds ${short(id)}:${seq}, which is not durable`)
+    }
+  }
+
+  // ---- looking
+
+  /** Everything that a device has, held against everything that is known. Never in the middle of a write. */
+  async look(device: SimDevice): Promise<void> {
+    if (device.disk.held || !device.alive) return
+    await device.replica.exclusive(async () => {
+      const seen = await this.see(device)
+      this.coverage(device, seen)
+      this.within(device, seen)
+      this.onlyForward(device, seen)
+      this.dropped(device)
+    })
+  }
+
+  tick(): void {
+    this.step++
+  }
+
+  async see(device: SimDevice): Promise<Map<string, CaseSeen>> {
+    const { replica } = device
+    const seen = new Map<string, CaseSeen>()
+    for await (const state of casesFrom(replica, new Uint8Array(0))) {
+      const numbers = state.parts.map(({ number }) => keys.part(state.key, number))
+      const parts = (await replica.db.getMany(numbers)) as Uint8Array[]
+      let line = ''
+      if (parts.length > 0) {
+        const doc = docOf(decodeParts(nodeNatives, parts, state.unchecked))
+        line = exportLine(doc, state.caseId)
+        doc.destroy()
+      }
+      const tokens = new Set(line.match(TOKEN) ?? [])
+      for (const { payload } of state.parked) for (const token of tokensIn(payload)) tokens.add(token)
+      seen.set(state.caseId, { state, tokens, line })
+    }
+    return seen
+  }
+
+  /** [I1] */
+  private coverage(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): void {
+    for (const { log, seq } of device.replica.logs.all()) {
+      const known = this.changes.get(log)
+      for (let at = 1; at <= seq; at++) {
+        const branches = known?.[at]
+        if (branches && !branches.some((change) => isCovered(change, seen.get(change.caseId))))
+          this.broken(device, 'I1', `claims ${short(log)}:${at} and lacks ${branches[0]!.tokens.join()}`)
+      }
+    }
+  }
+
+  /** [I4] */
+  private within(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): void {
+    for (const [caseId, { state, tokens }] of seen) {
+      for (const token of tokens) {
+        const places = this.byToken.get(token) ?? []
+        if (!places.some(({ log, seq }) => (state.touched.get(log) ?? 0) >= seq))
+          this.broken(device, 'I4', `${caseId} contains ${token} beyond its touched vector`)
+      }
+    }
+  }
+
+  /** [I6] */
+  private onlyForward(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): void {
+    const old = this.shown.get(device)
+    const shown: Shown = {
+      cuts: new Map(),
+      erased: new Map(),
+      generations: new Map(),
+      retained: old?.retained ?? new Map(),
+      at: old?.at ?? this.step,
+      isFirst: old === undefined,
+    }
+    for (const { log, cut } of device.replica.logs.all()) if (cut) shown.cuts.set(log, cut.seq)
+    for (const [caseId, { state }] of seen) {
+      shown.erased.set(caseId, state.erased)
+      shown.generations.set(caseId, state.generation)
+    }
+    for (const [log, seq] of old?.cuts ?? [])
+      if ((shown.cuts.get(log) ?? Number.POSITIVE_INFINITY) > seq)
+        this.broken(device, 'I6', `has raised the cut of ${short(log)} from ${seq}`)
+    for (const [caseId, erased] of old?.erased ?? [])
+      if ((shown.erased.get(caseId) ?? 0) < erased)
+        this.broken(device, 'I6', `has lost the tombstone of ${caseId}`)
+    for (const [caseId, generation] of old?.generations ?? [])
+      if ((shown.generations.get(caseId) ?? 0) < generation)
+        this.broken(device, 'I6', `has gone back a generation of ${caseId}`)
+    this.shown.set(device, shown)
+  }
+
+  /** [I9] */
+  private dropped(device: SimDevice): void {
+    const shown = this.shown.get(device)!
+    const isFirst = shown.isFirst
+    shown.isFirst = false
+    for (const { log, seq, retainedFrom, cut } of device.replica.logs.all()) {
+      const before = shown.retained.get(log) ?? { from: 0, to: 0 }
+      shown.retained.set(log, { from: retainedFrom, to: seq })
+      // Beyond what was held: whole states brought it, and no changes were there to be dropped.
+      const isDropped = retainedFrom > before.from && retainedFrom <= before.to
+      if (isFirst || !isDropped || cut || this.hasCopies || this.drops) continue
+      for (const other of this.devices()) {
+        if (other === device || !other.alive || (this.since.get(other) ?? 0) >= shown.at) continue
+        const held = other.replica.logs.get(log)
+        if (!held?.cut && durableSeq(other, log) < retainedFrom)
+          this.broken(device, 'I9', `has dropped ${short(log)} to ${retainedFrom}, which ${other.name} lacks`)
+      }
+    }
+    shown.at = this.step
+  }
+}
+
+/** How far a power cut now would leave a log. */
+export function durableSeq(device: SimDevice, log: LogId): number {
+  const key = keys.log(log)
+  const stored = device.disk.durable(key)
+  const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }
+  return stored ? LogRow.decode(db.unseal(key, stored)).seq : 0
+}
+
+function isCovered(change: Known, seen: CaseSeen | undefined): boolean {
+  const { kind, generation, tokens } = change
+  if (kind === KIND_TOMBSTONE) return seen !== undefined && seen.state.erased > generation
+  if (kind !== KIND_UPDATE && kind !== KIND_STATE) return true
+  if (tokens.length === 0) return true
+  if (!seen) return false
+  if (generation < seen.state.erased || generation < seen.state.generation) return true
+  return tokens.every((token) => seen.tokens.has(token))
+}
+
+function tokensIn(payload: Uint8Array): string[] {
+  const raw = decodePayload(nodeNatives, payload, MAX_STATE_BYTES)
+  return raw ? (Buffer.from(raw).toString('latin1').match(TOKEN) ?? []) : []
+}
+
+const short = (log: LogId) => log.slice(0, 4)

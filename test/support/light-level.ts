@@ -1,0 +1,141 @@
+/**
+ * A database in memory for many short lives: what the store and the relay use of abstract-level, over a sorted list of
+ * keys, without its encodings and queues. Every call ends within the turn of the event loop in which it began.
+ */
+import type { Operation, Rows } from './disk.js'
+
+interface Range {
+  gt?: Uint8Array
+  gte?: Uint8Array
+  lt?: Uint8Array
+  lte?: Uint8Array
+  limit?: number
+  snapshot?: Snapshot
+}
+
+/** Bytes as a string of as many characters: it orders as they do. */
+export const toKey = (bytes: Uint8Array) =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
+export const fromKey = (key: string): Uint8Array => {
+  const bytes = new Uint8Array(key.length)
+  for (let at = 0; at < key.length; at++) bytes[at] = key.charCodeAt(at)
+  return bytes
+}
+
+class Table {
+  constructor(
+    readonly rows: Rows,
+    readonly order: string[],
+  ) {}
+
+  /** Index of the first key that is not below `key`, or with `after` the first above it. */
+  place(key: string, after: boolean): number {
+    const { order } = this
+    let low = 0
+    let high = order.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      const isBefore = order[middle]! < key || (after && order[middle] === key)
+      if (isBefore) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  apply(operations: readonly Operation[]): void {
+    for (const { type, key, value } of operations) {
+      const name = toKey(key)
+      if (type === 'put') {
+        if (!this.rows.has(name)) this.order.splice(this.place(name, false), 0, name)
+        this.rows.set(name, value!)
+      } else if (this.rows.delete(name)) this.order.splice(this.place(name, false), 1)
+    }
+  }
+
+  entries({ gt, gte, lt, lte, limit = -1 }: Range): [string, Uint8Array][] {
+    const from = gt ? this.place(toKey(gt), true) : gte ? this.place(toKey(gte), false) : 0
+    const to = lt ? this.place(toKey(lt), false) : lte ? this.place(toKey(lte), true) : this.order.length
+    const end = limit < 0 ? to : Math.min(to, from + limit)
+    return this.order.slice(from, end).map((key) => [key, this.rows.get(key)!])
+  }
+}
+
+class Snapshot {
+  constructor(readonly table: Table) {}
+  async close(): Promise<void> {}
+}
+
+/** What a range held when it was asked for. */
+class Cursor<T> {
+  private at = 0
+
+  constructor(
+    private readonly entries: [string, Uint8Array][],
+    private readonly shape: (key: Uint8Array, value: Uint8Array) => T,
+  ) {}
+
+  async next(): Promise<T | undefined> {
+    return this.take(1)[0]
+  }
+
+  async nextv(count: number): Promise<T[]> {
+    return this.take(count)
+  }
+
+  async all(): Promise<T[]> {
+    return this.take(this.entries.length)
+  }
+
+  seek(target: Uint8Array): void {
+    const key = toKey(target)
+    this.at = this.entries.findIndex(([each]) => each >= key)
+    if (this.at < 0) this.at = this.entries.length
+  }
+
+  async close(): Promise<void> {}
+
+  private take(count: number): T[] {
+    const taken = this.entries.slice(this.at, this.at + count)
+    this.at += taken.length
+    return taken.map(([key, value]) => this.shape(fromKey(key), value))
+  }
+}
+
+export class LightLevel {
+  private readonly table: Table
+
+  constructor(rows: Rows = new Map()) {
+    this.table = new Table(new Map(rows), [...rows.keys()].sort())
+  }
+
+  async open(): Promise<void> {}
+  async close(): Promise<void> {}
+
+  async get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.table.rows.get(toKey(key))
+  }
+
+  async getMany(keys: Uint8Array[]): Promise<(Uint8Array | undefined)[]> {
+    return keys.map((key) => this.table.rows.get(toKey(key)))
+  }
+
+  async batch(operations: readonly Operation[], _options?: unknown): Promise<void> {
+    this.table.apply(operations)
+  }
+
+  iterator(range: Range): Cursor<[Uint8Array, Uint8Array]> {
+    return new Cursor(this.within(range), (key, value) => [key, value])
+  }
+
+  keys(range: Range): Cursor<Uint8Array> {
+    return new Cursor(this.within(range), (key) => key)
+  }
+
+  snapshot(): Snapshot {
+    return new Snapshot(new Table(new Map(this.table.rows), [...this.table.order]))
+  }
+
+  private within(range: Range): [string, Uint8Array][] {
+    return (range.snapshot?.table ?? this.table).entries(range)
+  }
+}
