@@ -16,7 +16,6 @@ const QUICK = [
   'missing flush: durable is said of what is not',
   'acknowledged before it is durable',
   'HELLO before the flush',
-  'a relay answers before it has written',
   'an unclean start continues its log',
   'wrong gap rule: what follows a gap is taken',
   'a change without its base is dropped',
