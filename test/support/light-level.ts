@@ -10,6 +10,8 @@ interface Range {
   lt?: Uint8Array
   lte?: Uint8Array
   limit?: number
+  /** From the end of the range. */
+  reverse?: boolean
   snapshot?: Snapshot
 }
 
@@ -52,11 +54,12 @@ class Table {
     }
   }
 
-  entries({ gt, gte, lt, lte, limit = -1 }: Range): [string, Uint8Array][] {
+  entries({ gt, gte, lt, lte, limit = -1, reverse }: Range): [string, Uint8Array][] {
     const from = gt ? this.place(toKey(gt), true) : gte ? this.place(toKey(gte), false) : 0
     const to = lt ? this.place(toKey(lt), false) : lte ? this.place(toKey(lte), true) : this.order.length
-    const end = limit < 0 ? to : Math.min(to, from + limit)
-    return this.order.slice(from, end).map((key) => [key, this.rows.get(key)!])
+    const found = this.order.slice(from, to)
+    if (reverse) found.reverse()
+    return (limit < 0 ? found : found.slice(0, limit)).map((key) => [key, this.rows.get(key)!])
   }
 }
 
@@ -84,6 +87,10 @@ class Cursor<T> {
 
   async all(): Promise<T[]> {
     return this.take(this.entries.length)
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<T> {
+    for (const each of this.take(this.entries.length)) yield each
   }
 
   seek(target: Uint8Array): void {
