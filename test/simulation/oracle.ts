@@ -1,6 +1,6 @@
 /**
  * The oracle of the whole simulator: it hears of every change that any device appends or takes in, and holds what each
- * device has against it, on content, at any moment. Numbers are those of the invariants in PROTOCOL.md, section 13.
+ * device has against it, on content, at any moment. The numbers are of this list.
  *
  *  [I1] every change up to a device's frontier is in its case, or parked, erased, void;
  *  [I4] what a case contains lies within its touched vector;
