@@ -1,9 +1,9 @@
 // @ts-check
 /**
  * `npm run check`: everything that can be said about the sources without running the product. Every
- * step runs, whatever the one before it found; a failing one shows what it found.
+ * step runs, two at a time, whatever the others find; a failing one shows what it found.
  */
-import { spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -14,6 +14,7 @@ import { checkNode, ensureInstalled, root } from './lib/build.mjs'
 const BIOME = ['check', '--error-on-warnings', '--max-diagnostics=100', '.']
 const KNIP = ['--no-progress', '--no-config-hints']
 
+const AT_ONCE = 2
 const STEPS = [
   { name: 'types', run: () => types('.') },
   { name: 'types of the window', run: () => types('ui') },
@@ -33,16 +34,22 @@ const STEPS = [
  */
 export async function runChecks() {
   let failed = 0
-  for (const { name, run } of STEPS) {
-    const began = Date.now()
-    const { ok, output, note = '' } = await attempt(run)
-    const seconds = ((Date.now() - began) / 1000).toFixed(1)
-    console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(20)} ${seconds.padStart(5)} s  ${note}`.trimEnd())
-    if (ok) continue
-    failed += 1
-    console.log(`\n${output.trim().replace(/^/gm, '       ')}\n`)
+  const left = [...STEPS]
+  const hand = async () => {
+    for (let step = left.shift(); step; step = left.shift()) if (!(await report(step))) failed += 1
   }
+  await Promise.all(Array.from({ length: AT_ONCE }, hand))
   return { passed: STEPS.length - failed, failed }
+}
+
+/** @param {{ name: string, run: () => Outcome | Promise<Outcome> }} step */
+async function report({ name, run }) {
+  const began = Date.now()
+  const { ok, output, note = '' } = await attempt(run)
+  const seconds = ((Date.now() - began) / 1000).toFixed(1)
+  console.log(`${ok ? 'ok    ' : 'FAILED'} ${name.padEnd(20)} ${seconds.padStart(5)} s  ${note}`.trimEnd())
+  if (!ok) console.log(`\n${output.trim().replace(/^/gm, '       ')}\n`)
+  return ok
 }
 
 /**
@@ -105,17 +112,22 @@ function sentences(found) {
  *
  * @param {string} bin
  * @param {string[]} args
- * @returns {Outcome}
+ * @returns {Promise<Outcome>}
  */
 function tool(bin, args) {
-  const command = [join(root, 'node_modules', bin), ...args]
-  const run = spawnSync(process.execPath, command, {
+  const child = spawn(process.execPath, [join(root, 'node_modules', bin), ...args], {
     cwd: root,
-    encoding: 'utf8',
-    maxBuffer: 64 * 1024 * 1024,
+    stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const output = `${run.stdout ?? ''}${run.stderr ?? ''}${run.error?.message ?? ''}`
-  return { ok: run.status === 0, output }
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding('utf8').on('data', (text) => {
+      output += text
+    })
+  return new Promise((resolve) => {
+    child.on('error', ({ message }) => resolve({ ok: false, output: message }))
+    child.on('close', (code) => resolve({ ok: code === 0, output }))
+  })
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
