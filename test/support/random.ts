@@ -17,6 +17,10 @@ export function seeded(seed: number): Random {
   return Object.assign(next, {
     int: (low: number, high: number) => low + Math.floor(next() * (high - low + 1)),
     pick: <T>(list: readonly T[]): T => list[Math.floor(next() * list.length)]!,
-    bytes: (length: number) => Uint8Array.from({ length }, () => Math.floor(next() * 256)),
+    bytes: (length: number) => {
+      const bytes = new Uint8Array(length)
+      for (let at = 0; at < length; at++) bytes[at] = next() * 256
+      return bytes
+    },
   })
 }
