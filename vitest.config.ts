@@ -68,6 +68,7 @@ export default defineConfig({
         test: {
           name: 'browser',
           include: BROWSER_TESTS,
+          globalSetup: './scripts/lib/build-first.mjs',
           testTimeout: 2 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
           fileParallelism: false,

@@ -3,13 +3,9 @@
  * opened is closed after it, and must have met no bug, no forbidden style or script, and no style tag.
  */
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Browser, chromium, type Page } from '@playwright/test'
 import axe from 'axe-core'
-import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { FakeOptions } from './fake-device.js'
 import { serveFake } from './fake-server.js'
@@ -30,22 +26,18 @@ export const wide = { width: 1280, height: 800 }
 export const narrow = { width: 420, height: 800 }
 type Served = Awaited<ReturnType<typeof serveFake>>
 
-/** Builds the window once for the tests of a file, and opens it as often as they like. */
+/** The built window, opened as often as the tests of a file like. */
 export function windowInBrowser() {
+  const folder = fileURLToPath(new URL('../../dist/ui', import.meta.url))
   let browser: Browser
-  let folder: string
   let open: { page: Page; served: Served; problems: string[] }[] = []
 
   beforeAll(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'kartoteka-ui-'))
-    const configFile = fileURLToPath(new URL('../../ui/vite.config.ts', import.meta.url))
-    await build({ configFile, logLevel: 'error', build: { outDir: folder } })
     browser = await chromium.launch({ executablePath, args })
   }, 120_000)
 
   afterAll(async () => {
     await browser?.close()
-    await rm(folder, { recursive: true, force: true })
   })
 
   afterEach(async () => {
