@@ -83,7 +83,8 @@ export default defineConfig({
           globalSetup: './scripts/lib/build-first.mjs',
           testTimeout: 5 * MINUTE_MS,
           hookTimeout: 5 * MINUTE_MS,
-          fileParallelism: false,
+          // They wait for each other's processes more than they work. Each has ports and a network of its own.
+          maxWorkers: 2,
           sequence: { groupOrder: 4 },
         },
       },
