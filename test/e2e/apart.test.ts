@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import {
   createPractice,
   exported,
+  imported,
   joinPractice,
   startDevice,
   startPair,
@@ -80,7 +81,7 @@ it('keeps every edit of three devices on the same 50 cases, marks late ones, and
   const devices = (await Promise.all(NAMES.map(() => startDevice()))) as [TestDevice, TestDevice, TestDevice]
   const [a, b, c] = devices
   await createPractice(a, 'A')
-  await a.ok('case', 'import', tempFile('cases.jsonl', workloadLines(CASES)))
+  await imported(a, workloadLines(CASES))
   await joinPractice(b, a, 'B')
   await joinPractice(c, a, 'C')
   for (const device of devices) await synced(device)

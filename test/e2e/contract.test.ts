@@ -6,6 +6,7 @@ import {
   begin,
   createPractice,
   exported,
+  imported,
   joinPractice,
   kartoteka,
   type Outcome,
@@ -297,7 +298,7 @@ it('leaves a device that does not answer out of `synced`, and shows what it lack
   const [desk, laptop] = await startPair()
   await synced(desk)
   await laptop.kill()
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(5)))
+  await imported(desk, workloadLines(5))
   const status = await desk.ok<{ devices: { id: string }[] }>('status', '--wait', 'synced')
   expect(status.devices.find(({ id }) => id === laptop.id)).toMatchObject({
     connected: false,
@@ -334,7 +335,7 @@ it('starts without a practice, keeps its identity, and takes secrets from standa
 it('answers many commands at once, each with its own', async () => {
   const desk = await startDevice()
   await createPractice(desk)
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(300)))
+  await imported(desk, workloadLines(300))
   const ids = Array.from({ length: 300 }, (_, at) => plainCase(at).id)
   const client = await desk.link()
   const edited = ids.slice(0, 60)
@@ -350,7 +351,7 @@ it('answers many commands at once, each with its own', async () => {
   // Exports side by side don't get into each other's pages.
   const [all, some, again] = await Promise.all([
     exported(desk),
-    exported(desk, '--only', ...ids.slice(0, 200)),
+    exported(desk, ids.slice(0, 200)),
     exported(desk),
   ])
   expect(all.trimEnd().split('\n')).toHaveLength(300)
@@ -362,10 +363,11 @@ it('reaches every other device of the practice from the one that all joined from
   const [desk, laptop] = await startPair()
   const phone = await startDevice()
   await joinPractice(phone, laptop, 'Phone')
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(5)))
+  await imported(desk, workloadLines(5))
   await synced(desk)
   // From one to the other through the device in the middle.
-  await until(async () => (await phone.ok<unknown[]>('case', 'list')).length === 5)
+  const { cases } = await phone.link()
+  await until(async () => (await cases.list({})).length === 5)
   expect(await exported(phone)).toBe(await exported(desk))
   const invite = begin(['device', 'invite', '--pin-file', pinFile(), '--data', phone.folder, '--json'])
   expect((await invite.ended).code).toBe(0)

@@ -13,7 +13,6 @@ import {
   pinFile,
   run,
   startDevice,
-  synced,
   tempFile,
   tempFolder,
   until,
@@ -47,11 +46,11 @@ it('creates, invites, joins by address, and holds 1,000 full cases byte for byte
     pinFile(),
   ]
   expect(await laptop.ok(...joining)).toEqual({ practice: made.practice, device: laptop.id })
-  await synced(laptop)
-  await synced(desk)
+  await laptop.ok('status', '--wait', 'synced')
+  await desk.ok('status', '--wait', 'synced')
 
-  const text = await exported(laptop)
-  expect(text === (await exported(desk))).toBe(true)
+  const text = await exportedFrom(laptop.folder)
+  expect(text === (await exportedFrom(desk.folder))).toBe(true)
   expect(sortedIds(text)).toEqual(sortedIds(lines))
   expect(contents(text)).toEqual(contents(lines))
   for (const [device, other] of [
@@ -102,7 +101,7 @@ it('joins and syncs by what the local network says alone: no address, no code', 
   await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(20)))
   await desk.ok('device', 'invite', '--pin-file', pinFile(), '--yes')
   await laptop.ok('practice', 'join', '--device', 'Laptop', '--pin-file', pinFile())
-  await synced(laptop)
+  await laptop.ok('status', '--wait', 'synced')
   expect(await exported(laptop)).toBe(await exported(desk))
   const devices = await laptop.ok<{ devices: { name: string; path: string }[] }>('status')
   expect(devices.devices.find(({ name }) => name === 'Desk')?.path).toBe('lan')
@@ -139,7 +138,7 @@ it('keeps an invitation open without a running device until it is used, and serv
   const address = `/ip4/127.0.0.1/tcp/${port}`
   await laptop.ok('practice', 'join', '--address', address, '--device', 'Laptop', '--pin-file', pinFile())
   expect((await invite.ended).code).toBe(0)
-  expect(await exported(laptop)).toBe(await exportedFrom(folder))
+  expect(await exportedFrom(laptop.folder)).toBe(await exportedFrom(folder))
   const devices = await ok<{ name: string }[]>(folder, ['device', 'list'])
   expect(devices.map(({ name }) => name)).toEqual(['Desk', 'Laptop'])
 })

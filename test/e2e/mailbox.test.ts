@@ -1,6 +1,6 @@
 /** Devices that are never online together hold the same cases, by the mail that a relay keeps in between. */
 import { expect, it } from 'vitest'
-import type { Status } from '../../src/node/contract.js'
+import type { MailboxReport, Status } from '../../src/node/contract.js'
 import { folderBytes } from '../support/folders.js'
 import { expectSameCases, heldBy, importFull, show, startMailPair, statusOf } from '../support/mail-pair.js'
 import {
@@ -68,7 +68,7 @@ it('brings 300 full cases, edits, archived and deleted ones both ways, and leave
   await importFull(desk, CASES, SEED)
   await synced(desk)
   // Exactly what the relay holds, and no more or less.
-  const shown = await show(desk)
+  const shown = await desk.ok<MailboxReport>('mailbox', 'show')
   const held = await heldBy(relay.folder)
   expect(shown.relays).toMatchObject([{ address: relay.addresses[0], connected: true }])
   const { pending } = shown.relays[0]!

@@ -107,5 +107,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
 })
 
 async function type(device: TestDevice, consultation: string, text: string): Promise<void> {
-  await device.ok('case', 'type', 'shared', '--in', consultation, '--at', '0', '--text', text)
+  const client = await device.link()
+  await client.cases.type({ id: 'shared', consultation, at: 0, erase: 0, text })
+  await client.flush()
 }

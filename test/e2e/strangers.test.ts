@@ -17,6 +17,7 @@ import {
   afterwards,
   createPractice,
   exported,
+  imported,
   joinPractice,
   openInvite,
   pinFile,
@@ -24,7 +25,6 @@ import {
   startPair,
   synced,
   type TestDevice,
-  tempFile,
 } from '../support/processes.js'
 import { seeded } from '../support/random.js'
 import { workloadLines } from '../support/workload.js'
@@ -96,7 +96,7 @@ async function expectServing(desk: TestDevice): Promise<void> {
 it('tells a stranger nothing: the same few bytes, whatever the practice and however it asks', async () => {
   const [small, large] = await Promise.all([startDevice(), startDevice()])
   for (const device of [small, large]) await createPractice(device, 'Secret name')
-  await large.ok('case', 'import', tempFile('cases.jsonl', workloadLines(100)))
+  await imported(large, workloadLines(100))
   const hello = Buffer.from(`${(await large.ok<Status>('status')).practice!.id}`, 'hex')
   const knocks = [small, large].flatMap((device) =>
     [new Uint8Array(0), hello, randomBytes(300)].map(async (first) => {
@@ -126,7 +126,7 @@ it('tells a stranger nothing: the same few bytes, whatever the practice and howe
 
 it("survives garbage, oversized and trickled frames from strangers and under a member's key", async () => {
   const [desk, laptop] = await startPair()
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(30)))
+  await imported(desk, workloadLines(30))
   await synced(desk)
   await openInvite(desk)
   // Whoever has a member's key is taken for it, and still can't do harm with what isn't a message.
@@ -177,7 +177,7 @@ it("survives garbage, oversized and trickled frames from strangers and under a m
 it('serves others while 60 streams say nothing and read nothing', async () => {
   const desk = await startDevice()
   await createPractice(desk)
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(100)))
+  await imported(desk, workloadLines(100))
   await openInvite(desk)
   for (const protocol of [SYNC, PAIR])
     await Promise.all(
@@ -197,7 +197,7 @@ it.skipIf(process.platform === 'win32')(
     await synced(desk)
     process.kill(laptop.pid, 'SIGSTOP')
     try {
-      await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(600)))
+      await imported(desk, workloadLines(600))
       await expectServing(desk)
       // Both know of the one that is not answering, and wait for it no longer than a while.
       const status = await desk.run('status', '--wait', 'synced', '--timeout', '3')

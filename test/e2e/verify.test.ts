@@ -6,7 +6,7 @@ import { nodeNatives } from '../../src/node/natives.js'
 import { encodePayload } from '../../src/protocol/payload.js'
 import { decodeParts, docOf } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
-import { exported, startPair, synced, tempFile } from '../support/processes.js'
+import { exported, imported, startPair, synced } from '../support/processes.js'
 import { plainCase, workloadLines } from '../support/workload.js'
 import { findCase, withStore } from './stores.js'
 
@@ -17,7 +17,7 @@ interface VerifyReport {
 
 it('names the case whose content was changed in the store, with valid checksums', async () => {
   const [desk, laptop] = await startPair()
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(30)))
+  await imported(desk, workloadLines(30))
   await synced(desk)
   const { id } = plainCase(7)
   await laptop.stop()
@@ -50,7 +50,7 @@ it('names the case whose content was changed in the store, with valid checksums'
 
 it('names a case with a flipped bit, never shows it as sound, and has it back from the other device', async () => {
   const [desk, laptop] = await startPair()
-  await desk.ok('case', 'import', tempFile('cases.jsonl', workloadLines(30)))
+  await imported(desk, workloadLines(30))
   await synced(desk)
   const { id } = plainCase(11)
   await laptop.stop()

@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import type { MailboxReport, Status } from '../../src/node/contract.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import { DEVICE_KEY_BYTES, PRACTICE_ID_BYTES } from '../../src/protocol/mailbox-limits.js'
-import { exported, pinFile, startDevice, synced, type TestDevice, tempFile, tempFolder } from './processes.js'
+import { exported, imported, PIN, startDevice, synced, type TestDevice, tempFolder } from './processes.js'
 import { RelayProcess } from './relay-process.js'
 import { workloadLines } from './workload.js'
 
@@ -34,15 +34,13 @@ export async function startMailPair(options: PairOptions = {}): Promise<MailPair
   const relay = await new RelayProcess(relayArgs).start()
   const address = await via(relay.addresses[0]!)
   const [desk, laptop] = await Promise.all([startDevice(), startDevice()])
-  const pin = pinFile(options.pin)
-  await desk.ok('practice', 'create', '--name', names.practice, '--device', names.desk, '--pin-file', pin)
-  await desk.ok('mailbox', 'on', address)
-  const { code } = await desk.ok<{ code: string }>('device', 'invite', '--pin-file', pin, '--yes')
-  await laptop.ok(
-    ...['practice', 'join', code, '--relay', address],
-    ...['--device', names.laptop, '--pin-file', pin],
-  )
-  await laptop.ok('mailbox', 'on')
+  const [first, second] = await Promise.all([desk.link(), laptop.link()])
+  const { pin = PIN } = options
+  await first.practice.create({ name: names.practice, device: names.desk, pin })
+  await first.mailbox.on({ relays: [address] })
+  const { code } = await first.device.invite({ pin, yes: true })
+  await second.practice.join({ code, relays: [address], device: names.laptop, pin })
+  await second.mailbox.on({})
   await synced(laptop)
   await synced(desk)
   return { relay, address, desk, laptop }
@@ -50,13 +48,16 @@ export async function startMailPair(options: PairOptions = {}): Promise<MailPair
 
 /** Imports so many full cases; what they are is a matter of the seed. */
 export async function importFull(device: TestDevice, count: number, seed = 42): Promise<void> {
-  const file = tempFile('cases.jsonl', workloadLines(count, seed, 'full'))
-  expect(await device.ok('case', 'import', file)).toMatchObject({ added: count, errors: [] })
+  expect(await imported(device, workloadLines(count, seed, 'full'))).toMatchObject({ added: count })
 }
 
-export const show = (device: TestDevice) => device.ok<MailboxReport>('mailbox', 'show')
+export async function show(device: TestDevice): Promise<MailboxReport> {
+  return device.isElsewhere ? device.ok('mailbox', 'show') : (await device.link()).mailbox.show()
+}
 
-export const statusOf = (device: TestDevice) => device.ok<Status>('status')
+export async function statusOf(device: TestDevice): Promise<Status> {
+  return device.isElsewhere ? device.ok('status') : look(device)
+}
 
 /** By the running device's own link: without a process for each look. */
 export async function look(device: TestDevice): Promise<Status> {

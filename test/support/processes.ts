@@ -3,7 +3,7 @@
  * links, mounts, folders) is gone after it.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -17,6 +17,8 @@ const LOOPBACK = '/ip4/127.0.0.1/tcp/0'
 /** Generous on purpose: machines that run tests are busy. */
 const COMMAND_TIMEOUT_MS = 120_000
 const READY_TIMEOUT_MS = 60_000
+/** Imported in one call. */
+const IMPORT_LINES = 500
 
 /** Of a test: real processes on a machine with other work. */
 const TEST_TIMEOUT_MS = 240_000
@@ -172,7 +174,7 @@ export interface DeviceOptions {
   listen?: string[] | null
   lan?: boolean
   netns?: string
-  /** Of the device's process, not of the commands that talk to it. */
+  /** Of the device's process, not of the commands that talk to it; read again at each start. */
   env?: Record<string, string>
 }
 
@@ -192,6 +194,11 @@ export class TestDevice {
   get pid(): number {
     if (!this.process) throw new Error('the device does not run')
     return this.process.pid
+  }
+
+  /** In another network namespace, where only commands reach it. */
+  get isElsewhere(): boolean {
+    return this.options.netns !== undefined
   }
 
   get address(): string {
@@ -279,36 +286,69 @@ export function startDevice(options: DeviceOptions = {}): Promise<TestDevice> {
   return new TestDevice(options).start()
 }
 
+// By link and not by command, as the window does: the commands of the same names have tests of their own.
+
 export async function createPractice(device: TestDevice, name = 'Desk'): Promise<void> {
-  await device.ok('practice', 'create', '--name', 'Gabinet', '--device', name)
+  await (await device.link()).practice.create({ name: 'Gabinet', device: name })
 }
 
-export function openInvite(device: TestDevice): Promise<{ code: string; invitation: string }> {
-  return device.ok('device', 'invite', '--pin-file', pinFile(), '--yes')
+export async function openInvite(device: TestDevice): Promise<{ code: string; invitation: string }> {
+  return (await device.link()).device.invite({ pin: PIN, yes: true })
 }
 
 export async function joinPractice(device: TestDevice, inviter: TestDevice, name = 'Laptop'): Promise<void> {
-  await openInvite(inviter)
-  await device.ok('practice', 'join', '--address', inviter.address, '--device', name, '--pin-file', pinFile())
+  const [client] = await Promise.all([device.link(), openInvite(inviter)])
+  await client.practice.join({ addresses: [inviter.address], device: name, pin: PIN })
 }
 
 /** Two devices of one practice, connected. */
-export async function startPair(): Promise<[TestDevice, TestDevice]> {
-  const pair = await Promise.all([startDevice(), startDevice()])
+export async function startPair(first: DeviceOptions = {}): Promise<[TestDevice, TestDevice]> {
+  const pair = await Promise.all([startDevice(first), startDevice()])
   await createPractice(pair[0])
   await joinPractice(pair[1], pair[0])
   return pair
 }
 
-export async function exported(device: TestDevice, ...args: string[]): Promise<string> {
-  const { readFileSync } = await import('node:fs')
-  const file = join(tempFolder(), 'export.jsonl')
-  await device.ok('case', 'export', file, ...args)
-  return readFileSync(file, 'utf8')
+/** What `case export` writes, of a running device. */
+export async function exported(device: TestDevice, only?: string[]): Promise<string> {
+  if (device.isElsewhere) {
+    const file = join(tempFolder(), 'export.jsonl')
+    await device.ok('case', 'export', file, ...(only ? ['--only', ...only] : []))
+    return readFileSync(file, 'utf8')
+  }
+  const client = await device.link()
+  const lines: string[] = []
+  for (let after: string | undefined; ; ) {
+    const page = await client.cases.export({ only, after })
+    lines.push(...page.lines)
+    if (!page.more || page.last === null) return lines.map((line) => `${line}\n`).join('')
+    after = page.last
+  }
 }
 
 export async function synced(device: TestDevice, seconds = 100): Promise<void> {
-  await device.ok('status', '--wait', 'synced', '--timeout', String(seconds))
+  if (device.isElsewhere) {
+    await device.ok('status', '--wait', 'synced', '--timeout', String(seconds))
+    return
+  }
+  const { met, status } = await (await device.link()).wait({ for: 'synced', timeoutSeconds: seconds })
+  if (!met) throw new Error(`not synced in ${seconds} s: ${JSON.stringify(status)}`)
+}
+
+/** Imports what a file of `case import` would hold; every line has to be taken. */
+export async function imported(device: TestDevice, lines: string): Promise<{ added: number }> {
+  if (device.isElsewhere) return device.ok('case', 'import', tempFile('cases.jsonl', lines))
+  const client = await device.link()
+  const texts = lines.trimEnd().split('\n')
+  let added = 0
+  for (let from = 0; from < texts.length; from += IMPORT_LINES) {
+    const portion = texts.slice(from, from + IMPORT_LINES).map((text, at) => ({ line: from + at + 1, text }))
+    const report = await client.cases.import({ lines: portion })
+    if (report.errors.length > 0) throw new Error(`not imported: ${JSON.stringify(report.errors)}`)
+    added += report.added
+  }
+  await client.flush()
+  return { added }
 }
 
 export async function until(
