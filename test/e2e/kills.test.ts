@@ -208,7 +208,6 @@ it(`resumes a first sync of ${CASES} cases by whole states, from pruned logs, af
   })
   await synced(fourth)
   expect(whole).toMatchObject({ done: CASES, of: CASES })
-  console.log(JSON.stringify({ legs, whole }))
   expect(legs).toHaveLength(KILLS + 1)
   // What was taken in between the last answer and the kill of a receiver was not seen; in cases it is known.
   const mean = whole.bytes / CASES

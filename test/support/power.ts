@@ -37,6 +37,7 @@ const MEMORY = '/dev/shm'
 const FORMAT = ['-q', '-F', '-E', 'nodiscard,lazy_itable_init=0,lazy_journal_init=0']
 const QUIET_MS = 5
 const TRIES = 100
+const UMOUNT_TRIES = 50
 
 /** Why it can't be tried here; undefined if it can. */
 export function powerObstacle(): string | undefined {
@@ -178,7 +179,16 @@ class Mount {
   end(): void {
     if (this.isOver) return
     this.isOver = true
-    run('umount', this.folder)
+    // A device on it that was detached just now may still hold it for a moment.
+    for (let tries = 1; ; tries++) {
+      try {
+        run('umount', this.folder)
+        break
+      } catch (error) {
+        if (tries === UMOUNT_TRIES) throw error
+        run('sleep', '0.1')
+      }
+    }
     run('losetup', '--detach', this.device)
   }
 }
