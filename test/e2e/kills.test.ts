@@ -24,6 +24,10 @@ const CASES = 2000
 const KILLS = Number(process.env.KARTOTEKA_KILLS ?? 20)
 /** A kill comes within this long after enough has arrived. */
 const MOMENT_MS = 10
+/** From the beginning of a leg's transfer to a kill. */
+const MOST_PATIENCE_MS = 3_000
+/** What is on its way when a kill comes is sent again; that is not the cost of an earlier restart. */
+const ON_ITS_WAY_BYTES = 32 * 1024
 /** Each kill is followed by a start; machines that run tests are busy. */
 const TIMEOUT_MS = 30_000 * KILLS
 
@@ -71,18 +75,26 @@ async function killAround(
     const held = began.cases.total
     const goal = held + (CASES - held) / (kills - kill + 2)
     let at = held
+    // Cases are taken in by the hundred: waiting for some each time would be over before the last kill.
+    const patienceMs = random() * MOST_PATIENCE_MS
+    let since: number | undefined
     await until(
       async () => {
         const status = await asked(receiver)
         watch.see(status)
         at = status.cases.total
-        if (at >= goal && at > held && (!byStates || watch.bytes > 0)) return true
-        return false
+        const isInside = byStates
+          ? watch.isSeen
+          : status.devices.some(({ connected, self }) => connected && !self)
+        if (isInside) since ??= performance.now()
+        if (since !== undefined && performance.now() - since > patienceMs) return true
+        return at >= goal && at > held && (!byStates || watch.bytes > 0)
       },
       120_000,
       1,
     )
     expect(at).toBeLessThan(CASES)
+    expect(byStates && !watch.isSeen).toBe(false)
     // The rest comes at full speed.
     if (kill === kills) delete env.NODE_OPTIONS
     began = kill % 2 === 1 ? await killReceiver(receiver, sender) : await killSender(receiver, sender, watch)
@@ -125,12 +137,16 @@ class Watch {
   private earlier = { done: 0, bytes: 0 }
   private last = { done: 0, bytes: 0 }
 
+  /** Whole states are on their way. */
+  isSeen = false
+
   /** @param old of before, still shown as the last one. */
   constructor(private old: Status['transfer']) {}
 
   see({ transfer }: Status): void {
     if (!transfer || isDeepStrictEqual(transfer, this.old)) return
     this.old = null
+    this.isSeen = true
     if (transfer.bytes < this.last.bytes) this.earlier = { done: this.done, bytes: this.bytes }
     this.last = transfer
   }
@@ -213,9 +229,9 @@ it(`resumes a first sync of ${CASES} cases by whole states, from pruned logs, af
   const mean = whole.bytes / CASES
   const bytes = legs.map((leg) => leg.bytes + Math.max(0, leg.gained - leg.done) * mean)
   for (let kill = 0; kill < KILLS; kill++) {
-    expect(legs[kill]!.bytes).toBeGreaterThan(0)
     const before = sum(bytes.slice(0, kill + 1))
-    expect(sum(bytes.slice(kill + 1))).toBeLessThanOrEqual(1.1 * (whole.bytes - before))
+    const later = (KILLS - 1 - kill) * ON_ITS_WAY_BYTES
+    expect(sum(bytes.slice(kill + 1))).toBeLessThanOrEqual(1.1 * (whole.bytes - before) + later)
   }
   // Nothing came twice.
   for (const leg of legs) expect(leg.done).toBeLessThanOrEqual(leg.gained)

@@ -78,7 +78,7 @@ const FAULTS = new Set(
   ),
 )
 
-export class FullSimulation extends MailSimulation {
+class FullSimulation extends MailSimulation {
   private readonly draw: Draw
   private readonly oracle: Oracle
   private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []

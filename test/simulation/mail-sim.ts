@@ -313,7 +313,7 @@ export class MailSimulation extends Simulation {
 }
 
 /** How far a power cut now would leave a log. */
-export function durableSeq(device: SimDevice, log: string): number {
+function durableSeq(device: SimDevice, log: string): number {
   const key = keys.log(log)
   const stored = device.disk.durable(key)
   const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }

@@ -248,7 +248,7 @@ export class Oracle {
 }
 
 /** How far a power cut now would leave a log. */
-export function durableSeq(device: SimDevice, log: LogId): number {
+function durableSeq(device: SimDevice, log: LogId): number {
   const key = keys.log(log)
   const stored = device.disk.durable(key)
   const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }

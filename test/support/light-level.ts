@@ -18,7 +18,7 @@ interface Range {
 /** Bytes as a string of as many characters: it orders as they do. */
 export const toKey = (bytes: Uint8Array) =>
   Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
-export const fromKey = (key: string): Uint8Array => {
+const fromKey = (key: string): Uint8Array => {
   const bytes = new Uint8Array(key.length)
   for (let at = 0; at < key.length; at++) bytes[at] = key.charCodeAt(at)
   return bytes
