@@ -11,7 +11,7 @@ import { createPractice, exported, startDevice, type TestDevice } from '../suppo
 import { type Random, seeded } from '../support/random.js'
 import { plainCase } from '../support/workload.js'
 
-const KILLS = Number(process.env.KARTOTEKA_STORE_KILLS ?? (process.env.CI ? 20 : 4))
+const KILLS = Number(process.env.KARTOTEKA_STORE_KILLS ?? (process.env.CI ? 10 : 4))
 const SEED = Number(process.env.KARTOTEKA_SEED ?? 405)
 /** Devices that are tried side by side. */
 const DEVICES = 2

@@ -12,7 +12,7 @@ import { createPractice, TestDevice } from '../support/processes.js'
 import { seeded } from '../support/random.js'
 import { plainCase } from '../support/workload.js'
 
-const CUTS = Number(process.env.KARTOTEKA_STORE_CUTS ?? (process.env.CI ? 50 : 5))
+const CUTS = Number(process.env.KARTOTEKA_STORE_CUTS ?? (process.env.CI ? 15 : 5))
 /** Of a device that must not survive all of them. */
 const BAD_CUTS = 5
 /** A cut comes within this long after the first acknowledgement of a start. */

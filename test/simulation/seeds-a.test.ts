@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { firstFailure, PINNED } from './seeds.js'
 import { simulate } from './sim.js'
 
-/** 100 seeds here and as many in the file beside it, so that two workers share them. */
-const BLOCKS = 4
+/** 250 seeds here and as many in the file beside it, so that two workers share them. */
+const BLOCKS = 10
 const SEEDS = 25
 
 describe('whatever happens, everybody who is left ends with the same content and nothing is lost', () => {
