@@ -26,8 +26,8 @@ const KILLS = Number(process.env.KARTOTEKA_KILLS ?? 20)
 const MOMENT_MS = 10
 /** From the beginning of a leg's transfer to a kill. */
 const MOST_PATIENCE_MS = 3_000
-/** What is on its way when a kill comes is sent again; that is not the cost of an earlier restart. */
-const ON_ITS_WAY_BYTES = 32 * 1024
+/** What a kill costs by itself: what is on its way is sent again, and so is the beginning with all its checks. */
+const ON_ITS_WAY_BYTES = 64 * 1024
 /** Each kill is followed by a start; machines that run tests are busy. */
 const TIMEOUT_MS = 30_000 * KILLS
 
