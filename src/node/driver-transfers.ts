@@ -113,6 +113,10 @@ export class Transfers {
     let advanced: LogId[] = []
     try {
       advanced = (await session.incoming?.end(missing)) ?? []
+    } catch (error) {
+      // This session ends by it; the others are asked again, as after any transfer.
+      this.sessions.askRounds(session)
+      throw error
     } finally {
       // However it ended: another one may begin.
       session.incoming = undefined
@@ -124,8 +128,13 @@ export class Transfers {
     this.sessions.askRounds(session)
   }
 
+  /**
+   * Everybody is sent a new HELLO after this, and who has more then offers anew. An offer from before would wait for
+   * a transfer that never comes, and hold up healing.
+   */
   private endProgress(): void {
     this.receiver = undefined
+    for (const session of this.sessions.all.values()) session.wantsTake = false
     this.lastProgress = this.progress
     this.progress = undefined
     this.rows.start()

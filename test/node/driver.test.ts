@@ -4,6 +4,7 @@ import { setFields, typeText } from '../../src/cases/edit.js'
 import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { decodeFrame } from '../../src/protocol/wire.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { type SimDevice, World } from '../support/world.js'
 
@@ -39,6 +40,27 @@ it('brings a first device’s cases to an empty one as whole states, and both kn
   const round = a.driver.round(sessionA)
   await world.quiesce()
   expect(await round).toMatchObject({ equal: true, complete: true })
+})
+
+it('an offer that is repeated before it is taken up holds up no healing', async () => {
+  world = new World(17)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 30)
+  // As an interrupted transfer leaves it: what was taken in is to be looked through when nobody has more to give.
+  b.replica.meta = { ...b.replica.meta, unclaimed: true }
+  const receive = b.driver.receive.bind(b.driver)
+  b.driver.receive = (session, bytes) => {
+    // The first comparison crossed with a second one.
+    if (decodeFrame(bytes)?.$case === 'offer') void receive(session, bytes)
+    return receive(session, bytes)
+  }
+  const { sessionA } = world.connect(a, b)
+  await world.quiesce()
+  const round = a.driver.round(sessionA)
+  await world.quiesce()
+  expect(await round).toMatchObject({ equal: true, complete: true })
+  expect(b.replica.meta.unclaimed).toBe(false)
+  expect(await b.lines()).toEqual(await a.lines())
 })
 
 it('proves the list rows that came with whole states when there is time, a few at once', async () => {
