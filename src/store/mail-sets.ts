@@ -147,9 +147,11 @@ async function beginSet(
 ): Promise<Write[]> {
   const fresh = freshLogs(replica, part.openings)
   const proven = boundedTarget(offered.filter((log) => isProven(replica, fresh, log)))
-  row.target = proven.map((log) => ({ ...log, log: fromHex(log.log) }))
+  const adoptable = proven.filter(({ log }) => log !== replica.liveLog)
+  row.target = adoptable.map((log) => ({ ...log, log: fromHex(log.log) }))
   row.openings = part.openings
-  row.stretches = proven.map(() => 0)
+  row.stretches = adoptable.map(() => 0)
+  // Of my own log, too: it may be of a time before my folder was restored.
   return doubtWrites(replica, proven, new TargetChecks(replica.db, row.slot), await readDoubts(replica))
 }
 

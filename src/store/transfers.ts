@@ -92,7 +92,7 @@ export class IncomingTransfer {
   ): Promise<IncomingTransfer> {
     return replica.exclusive(async () => {
       const fresh = replica.freshLogs(openings)
-      const proven = boundedTarget(offered.filter((log) => isProven(replica, fresh, log)))
+      const proven = boundedTarget(offered.filter((log) => isAdoptable(replica, fresh, log)))
       const stored = await readTransfer(replica)
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
@@ -287,11 +287,16 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
   })
 }
 
+/** May be adopted: proven, and not my own current log. [T4] */
+function isAdoptable(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
+  return target.log !== replica.liveLog && isProven(replica, fresh, target)
+}
+
 /** A target log names its device's signature over its last head; a cut one ends at the cut everybody knows. */
 export function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
   const { seq, head, check } = target
   const log = replica.logs.get(target.log) ?? fresh.get(target.log)
-  if (!log || target.log === replica.liveLog || seq <= target.from) return false
+  if (!log || seq <= target.from) return false
   if (head.length === 0) return log.cut?.seq === seq && equalBytes(log.cut.check, check)
   const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), seq, head)
   return equalBytes(checkOf(head), check) && replica.natives.verify(log.device, signed, target.signature)
@@ -314,12 +319,24 @@ export async function doubtWrites(
   const writes: Write[] = []
   for (const log of target) {
     const doubt = old.get(log.log)
+    const { seq, check, from } = log
+    const note = (base: number) => {
+      const value = DoubtRow.encode({ log: fromHex(log.log), base, seq, check }).finish()
+      writes.push({ key: keys.doubt(log.log), value })
+    }
+    // The frontier counts this far already, but on another branch: nothing else would show what came on this one.
+    if (await isContradicted(replica, log)) note(Math.min(from, doubt?.base ?? from))
+    // What others know more of my own log is found when they say so.
+    else if (log.log === replica.liveLog) continue
     // An older doubt stays unless this target confirms it: its content may be of another branch.
-    if (doubt && !(await confirms(log, checks, doubt))) continue
-    if (log.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
-    const { seq, check, from: base } = log
-    const value = DoubtRow.encode({ log: fromHex(log.log), base, seq, check }).finish()
-    writes.push({ key: keys.doubt(log.log), value })
+    else if (seq > (replica.logs.get(log.log)?.seq ?? 0) && (!doubt || (await confirms(log, checks, doubt))))
+      note(from)
   }
   return writes
+}
+
+/** Does what I hold of the log say something else where the target ends? What isn't known contradicts nothing. */
+async function isContradicted(replica: Replica, { log, seq, check }: TargetLog): Promise<boolean> {
+  const mine = await replica.logs.checkAt(log, seq)
+  return mine !== undefined && !equalBytes(mine, check)
 }

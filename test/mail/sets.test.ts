@@ -153,3 +153,37 @@ test('sixteen unfinished transfers are remembered, the oldest makes room, and ea
   expect(await takeAll(b, sets[17]!)).not.toContain('waits')
   expect(await b.lines()).toEqual(await a.lines())
 })
+
+test.each(['another device', 'the author'] as const)(
+  'states of a branch that the log has left are seen as a fork by %s, and what they brought reaches everybody',
+  async (taker) => {
+    const [a, b, c] = await begin(36, 'a', 'b', 'c')
+    await bench.create(a, 'one')
+    const [log] = [...a.replica.logs.all()].map((held) => held.log) as [string]
+    bench.connect(a, c)
+    await bench.quiesce()
+    const folder = await bench.stopDevice(a)
+    await a.boot()
+    await bench.phone(a, 'one', 'left')
+    await bench.forget(a)
+    const left = await partsOf(a, new Map([[log, 1]]))
+    await bench.restart(a, folder)
+    await bench.create(a, 'two')
+    expect(a.replica.logs.get(log)?.seq).toBe(2)
+    const device = taker === 'the author' ? a : b
+    if (device === b) {
+      bench.connect(a, b)
+      await bench.quiesce()
+    }
+    expect(await takeAll(device, left)).not.toContain('waits')
+    device.driver.tookMail(false)
+    await bench.pass(6_000)
+    for (const wire of [...bench.wires]) bench.cut(wire)
+    // Whoever wrote or sent it is not needed.
+    bench.connect(device, c)
+    await bench.pass(6_000)
+    expect(device.replica.logs.get(log)?.cut?.seq).toBe(1)
+    expect((await c.lines()).join()).toContain('left')
+    expect(await c.lines()).toEqual(await device.lines())
+  },
+)
