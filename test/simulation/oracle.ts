@@ -23,8 +23,7 @@ import { casesFrom } from '../../src/store/reading.js'
 import { LogRow } from '../../src/store/records.gen.js'
 import type { Growth } from '../../src/store/replica.js'
 import type { SimDevice } from '../support/world.js'
-
-const TOKEN = /t\d+z/g
+import { TOKEN } from './sim.js'
 
 interface Known {
   caseId: string

@@ -38,7 +38,8 @@ export interface SimResult {
 }
 
 export const CASES = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5']
-export const TOKEN = /t\d+z/g
+/** What is typed. In capitals: keys of fields end in an id in base 36, which may well hold `t6z`. */
+export const TOKEN = /T\d+Z/g
 
 export class Simulation {
   readonly world: World
@@ -133,7 +134,7 @@ export class Simulation {
   protected async edit(device: SimDevice): Promise<void> {
     const { random } = this.world
     const id = random.pick(CASES)
-    const token = `t${this.tokens++}z`
+    const token = `T${this.tokens++}Z`
     const held = await device.replica.caseState(device.replica.keyOf(id))
     const kind = held && held.parts.length > 0 ? random.int(0, LAST_KIND) : -1
     this.note(`edit ${device.name} ${id} ${kind} ${token}`)
