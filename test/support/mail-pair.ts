@@ -6,7 +6,7 @@ import { expect } from 'vitest'
 import type { MailboxReport, Status } from '../../src/node/contract.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import { DEVICE_KEY_BYTES, PRACTICE_ID_BYTES } from '../../src/protocol/mailbox-limits.js'
-import { exported, imported, PIN, startDevice, synced, type TestDevice, tempFolder } from './processes.js'
+import { exported, imported, pinFile, startDevice, synced, type TestDevice, tempFolder } from './processes.js'
 import { RelayProcess } from './relay-process.js'
 import { workloadLines } from './workload.js'
 
@@ -34,13 +34,15 @@ export async function startMailPair(options: PairOptions = {}): Promise<MailPair
   const relay = await new RelayProcess(relayArgs).start()
   const address = await via(relay.addresses[0]!)
   const [desk, laptop] = await Promise.all([startDevice(), startDevice()])
-  const [first, second] = await Promise.all([desk.link(), laptop.link()])
-  const { pin = PIN } = options
-  await first.practice.create({ name: names.practice, device: names.desk, pin })
-  await first.mailbox.on({ relays: [address] })
-  const { code } = await first.device.invite({ pin, yes: true })
-  await second.practice.join({ code, relays: [address], device: names.laptop, pin })
-  await second.mailbox.on({})
+  const pin = pinFile(options.pin)
+  await desk.ok('practice', 'create', '--name', names.practice, '--device', names.desk, '--pin-file', pin)
+  await desk.ok('mailbox', 'on', address)
+  const { code } = await desk.ok<{ code: string }>('device', 'invite', '--pin-file', pin, '--yes')
+  await laptop.ok(
+    ...['practice', 'join', code, '--relay', address],
+    ...['--device', names.laptop, '--pin-file', pin],
+  )
+  await laptop.ok('mailbox', 'on')
   await synced(laptop)
   await synced(desk)
   return { relay, address, desk, laptop }
