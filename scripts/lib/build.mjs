@@ -22,8 +22,6 @@ const SOURCES = [
   'relay',
   'ui',
   'scripts/lib/bundle.mjs',
-  'scripts/lib/launcher.cjs',
-  'scripts/lib/code-cache.mjs',
   'package.json',
   'tsconfig.json',
   'tsconfig.build.json',

@@ -6,8 +6,6 @@ import { run } from './cli/program.js'
 import { keepYoungHeapSmall } from './heap.js'
 import { openWindow } from './window.js'
 
-/** By then a start has loaded all its code: what V8 has cached of it fits only a process whose flags are as they were. */
-const STARTED_MS = 3_000
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /** Keeps other programs of the computer away from what this process holds in memory and on disk. */
@@ -47,15 +45,9 @@ async function versionOf(folder: URL): Promise<string> {
   return above.href === folder.href ? '0' : versionOf(above)
 }
 
-async function main(): Promise<void> {
-  await harden()
-  process.exit(
-    await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))),
-  )
-}
-
 // A reader that has gone away, as in `kartoteka case list | head`, is no failure.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 // A relay makes short-lived objects for thousands of devices: collecting them so often is a tenth of its work.
-if (process.argv[2] !== 'relay') setTimeout(keepYoungHeapSmall, STARTED_MS).unref()
-void main()
+if (process.argv[2] !== 'relay') keepYoungHeapSmall()
+await harden()
+process.exit(await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))))
