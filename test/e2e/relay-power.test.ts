@@ -11,7 +11,7 @@ import { seeded } from '../support/random.js'
 import { RelayLoad } from '../support/relay-load.js'
 import { RelayProcess } from '../support/relay-process.js'
 
-const CUTS = Number(process.env.KARTOTEKA_RELAY_CUTS ?? 20)
+const CUTS = Number(process.env.KARTOTEKA_RELAY_CUTS ?? 8)
 /** Of a relay, or a file system, that must not survive all of them. */
 const BAD_CUTS = 5
 /** A cut comes within this long after the first answer of a start. */

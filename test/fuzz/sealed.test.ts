@@ -85,9 +85,16 @@ function sealAnything(each: Random, letter: Uint8Array): Uint8Array {
     letter.slice(0, 0),
     nodeNatives.sha256(letter).slice(0, 16),
   ])
-  const length = each() < 0.9 ? letter.length : each.pick([0, 1, letter.length + 64, 2 ** 31, 2 ** 32 - 1])
-  const used = 4 + letter.length + 64
-  const plaintext = concat([u32(length), letter, new Uint8Array(padmeBytes(used) - used + 64)])
+  const way = each()
+  const coded =
+    way < 0.45
+      ? concat([Uint8Array.of(0), letter])
+      : way < 0.9
+        ? concat([Uint8Array.of(1), nodeNatives.deflate(letter)])
+        : concat([Uint8Array.of(each.int(0, 255)), mutated(each, [nodeNatives.deflate(letter)])])
+  const length = each() < 0.9 ? coded.length : each.pick([0, 1, coded.length + 64, 2 ** 31, 2 ** 32 - 1])
+  const used = 4 + coded.length + 64
+  const plaintext = concat([u32(length), coded, new Uint8Array(padmeBytes(used) - used + 64)])
   const nonce = each.bytes(24)
   const aad = concat([utf8(LABEL_ENVELOPE), practice, header])
   return concat([header, nonce, nodeNatives.seal(keys.sealKey, nonce, plaintext, aad)])

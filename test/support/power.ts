@@ -173,7 +173,17 @@ class Mount {
       run('losetup', '--detach', this.device)
       throw error
     }
-    afterwards(() => this.end())
+    afterwards(() => this.letGo())
+  }
+
+  /** At the end of a test: whatever still holds it, it goes when that does. */
+  private letGo(): void {
+    try {
+      this.end()
+    } catch {
+      run('umount', '--lazy', this.folder)
+      run('losetup', '--detach', this.device)
+    }
   }
 
   end(): void {
