@@ -196,9 +196,9 @@ export class TestDevice {
     return this.process.pid
   }
 
-  /** In another network namespace, where only commands reach it. */
+  /** Only commands reach it: it does not run, or does so in another network namespace. */
   get isElsewhere(): boolean {
-    return this.options.netns !== undefined
+    return this.options.netns !== undefined || !this.isAlive
   }
 
   get address(): string {
