@@ -49,10 +49,17 @@ export async function createDevice(options: DeviceOptions): Promise<Device> {
     return await compose(options, folder, await identityOf(options.folder, folder.isNew))
   } catch (error) {
     const isDamage = error instanceof DamagedError
-    if (isDamage) await folder.doubtAtNextStart().catch(() => {})
+    // Once: a store that was put in order already, or whose disk takes no mark, is not tried again.
+    const isMarked =
+      isDamage &&
+      !folder.isInDoubt &&
+      (await folder.doubtAtNextStart().then(
+        () => true,
+        () => false,
+      ))
     await folder.close()
     if (!isDamage) throw error
-    if (!folder.isInDoubt) return createDevice(options)
+    if (isMarked) return createDevice(options)
     throw new Refused(
       'store-damaged',
       `The store in ${options.folder} is damaged, and can't be put in order.`,

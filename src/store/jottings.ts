@@ -21,7 +21,7 @@ import { WriteFailedError } from './sealed-db.js'
 
 /**
  * Bytes behind each other that outlive the process, not a power cut. Handed in by whoever has such a thing, and used
- * synchronously: for some letters nothing is cheaper. All functions but `read` throw what the system says.
+ * synchronously: for some letters nothing is cheaper. All functions throw what the system says.
  */
 export interface Notepad {
   append(bytes: Uint8Array): void
@@ -81,6 +81,8 @@ export class Jottings {
 
 function mayJot(replica: Replica, key: Uint8Array, update: Uint8Array): boolean {
   if (!replica.isMarked || replica.mustLeaveLog || replica.db.failed) return false
+  // What the last start left there may still be read by a later one.
+  if (replica.lostJottings) return false
   if (update.length > MAX_JOTTING_BYTES || replica.options.hasOthers()) return false
   const state = replica.cases.recentState(key)
   if (!state || state.unchecked || state.rowUnproven || !isPlainRow(state.row)) return false
@@ -88,12 +90,18 @@ function mayJot(replica: Replica, key: Uint8Array, update: Uint8Array): boolean 
 }
 
 /**
- * What a start finds in the notepad after an unclean stop becomes changes, durably. False if some of it can't be
- * read: its bytes have rotted, or a power cut left them so. A disk that refuses leaves all of it for the next start.
+ * What a start finds in the notepad, as after an unclean stop, becomes changes, durably. False if some of it can't be
+ * read: its bytes have rotted, or a power cut left them so, or the disk fails. A disk that refuses leaves all of it for
+ * the next start.
  */
 export async function takeUpJottings(replica: Replica): Promise<boolean> {
   const { notepad } = replica.options
-  const bytes = notepad?.read()
+  let bytes: Uint8Array | undefined
+  try {
+    bytes = notepad?.read()
+  } catch {
+    return false
+  }
   if (!notepad || !bytes?.length) return true
   const { rows, isWhole } = readRows(replica, bytes)
   try {

@@ -94,8 +94,7 @@ export class Replica {
     replica.needsNewLog =
       replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
     await replica.logs.load()
-    if (replica.meta.running && options.db.newerVersion === undefined)
-      replica.lostJottings = !(await takeUpJottings(replica))
+    if (options.db.newerVersion === undefined) replica.lostJottings = !(await takeUpJottings(replica))
     return replica
   }
 

@@ -2,7 +2,16 @@
  * Bits rot in the files of a device that doesn't run: nothing of it passes silently. A device that starts on such a
  * folder says so, or has everything; it never shows less, or something else, without a word.
  */
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
@@ -203,6 +212,19 @@ describe('putting a store in order', () => {
     writeFileSync(join(path, 'keys.json'), JSON.stringify({ version, ed25519, x25519, dataKey: x25519 }))
     await expect(start(path)).rejects.toMatchObject({ code: 'keys-damaged' })
     writeFileSync(join(path, 'keys.json'), right)
+    const device = await start(path)
+    expect(await contents(device)).toBe(before)
+    await device.close()
+  })
+})
+
+describe('a damaged store whose doubt cannot be noted', () => {
+  it('is refused, once, and put in order when it can', async () => {
+    const path = copyOf()
+    await damageRow(path, (await rawKeys(path)).find((key) => key[0] === 'm'.charCodeAt(0))!)
+    mkdirSync(join(path, 'store-in-doubt.new'))
+    await expect(start(path)).rejects.toMatchObject({ code: 'store-damaged' })
+    rmSync(join(path, 'store-in-doubt.new'), { recursive: true })
     const device = await start(path)
     expect(await contents(device)).toBe(before)
     await device.close()

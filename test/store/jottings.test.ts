@@ -21,12 +21,14 @@ class MemoryNotepad implements Notepad {
   bytes = new Uint8Array(0)
   clears = 0
   refuses = false
+  refusesReading = false
 
   append(bytes: Uint8Array): void {
     if (this.refuses) throw new Error('EIO')
     this.bytes = Uint8Array.from([...this.bytes, ...bytes])
   }
   read(): Uint8Array {
+    if (this.refusesReading) throw new Error('EIO')
     return this.bytes
   }
   clear(): void {
@@ -139,6 +141,27 @@ describe('jottings', () => {
     )
     expect((await pasted).outcome).toMatchObject({ ok: false, code: 'too-large' })
     expect(await device.text('one')).toBe('cba.')
+  })
+
+  it('that can not be read now stay for a later start, and nothing is written over them', async () => {
+    const device = await lone('one')
+    for (const letter of 'abc') await device.type('one', letter)
+    const left = device.notepad.bytes
+    device.notepad.refusesReading = true
+    const notepad = device.notepad
+    await device.disk.crash(device.disk.unflushed)
+    await device.open()
+    expect(device.replica.lostJottings).toBe(true)
+    await device.type('one', 'x')
+    await device.type('one', 'y')
+    expect(await device.text('one')).toBe('yx.')
+    expect(notepad.bytes).toEqual(left)
+    await device.replica.close()
+    notepad.refusesReading = false
+    await device.open()
+    expect(device.replica.lostJottings).toBe(false)
+    expect([...(await device.text('one'))].sort().join('')).toBe('.abcxy')
+    expect(notepad.bytes.length).toBe(0)
   })
 
   it('are taken up after a kill, of several cases, in order', async () => {

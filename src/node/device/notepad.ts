@@ -24,8 +24,9 @@ export class FileNotepad implements Notepad {
   read(): Uint8Array {
     try {
       return readFileSync(this.path)
-    } catch {
-      return new Uint8Array(0)
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Uint8Array(0)
+      throw error
     }
   }
 

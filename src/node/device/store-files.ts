@@ -3,7 +3,7 @@
  * checks no table that it reads; so its own checksums are looked at here. Formats: doc/log_format.md and
  * doc/table_format.md of LevelDB.
  */
-import { createReadStream } from 'node:fs'
+import { createReadStream, readdirSync } from 'node:fs'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
@@ -70,6 +70,8 @@ export function crc32c(bytes: Uint8Array, from = 0, to = bytes.length): number {
 
 /** As LevelDB stores it: a checksum of data with checksums in it would be weak. */
 const masked = (crc: number) => (((crc >>> 15) | (crc << 17)) + MASK_DELTA) >>> 0
+
+const TABLE = /^\d+\.(ldb|sst)$/
 
 const hasEnd = (file: Buffer) => file.subarray(-MAGIC.length).equals(MAGIC)
 
@@ -218,26 +220,35 @@ export async function droppedAtStart(store: string): Promise<boolean> {
   return /dropping \d+ bytes|Ignoring error/.test(text)
 }
 
-/** A table that is being written has no end yet. */
-const UNFINISHED_MS = 60_000
+/** Paths of the store's tables as they are now. */
+export function tablesIn(store: string): string[] {
+  try {
+    return readdirSync(store)
+      .filter((name) => TABLE.test(name))
+      .map((name) => join(store, name))
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
+  }
+}
 
-/** Paths of tables that have rotted; `pause` is waited for between two of them. */
+/**
+ * Paths of tables that have rotted.
+ *
+ * @param mayBeUnfinished whether this table may be being written: then it has no end yet.
+ * @param pause is waited for between two of them.
+ */
 export async function rottenTables(
   store: string,
+  mayBeUnfinished: (path: string) => boolean,
   pause: () => Promise<void> = async () => {},
 ): Promise<string[]> {
   const rotten: string[] = []
-  for (const path of await filesOf(store, /^\d+\.(ldb|sst)$/)) {
+  for (const path of tablesIn(store)) {
     // LevelDB removes tables at any time.
     const file = await readFile(path).catch(() => undefined)
-    if (file && !isTableSound(file) && !(await isUnfinished(path, file))) rotten.push(path)
+    if (file && !isTableSound(file) && (hasEnd(file) || !mayBeUnfinished(path))) rotten.push(path)
     await pause()
   }
   return rotten
-}
-
-async function isUnfinished(path: string, file: Buffer): Promise<boolean> {
-  if (hasEnd(file)) return false
-  const written = await stat(path).catch(() => undefined)
-  return !written || Date.now() - written.mtimeMs < UNFINISHED_MS
 }

@@ -3,12 +3,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Practice } from './practice-state.js'
 import type { RosterKeeper } from './roster-keeper.js'
-import { rottenTables } from './store-files.js'
+import { rottenTables, tablesIn } from './store-files.js'
 
 /** A start has better things to do at first. */
 const FIRST_LOOK_MS = 30_000
 /** Between two tables of 2 MB, a few milliseconds each. */
 const PAUSE_MS = 200
+/** A table is written within seconds. */
+const UNFINISHED_MS = 60_000
 
 export const ROTTEN = 'Some stored data is damaged. Start Kartoteka again: it is put in order then.'
 
@@ -22,13 +24,21 @@ export function damageSentence(keeper: RosterKeeper): string {
 export class StoreWatch {
   private timer: NodeJS.Timeout | undefined
   private isStopped = false
+  private readonly store: string
+  /** Tables of earlier starts: whatever they lack, nobody is writing them. */
+  private readonly finished: ReadonlySet<string>
+  /** Tables without an end, and when they were first seen. */
+  private readonly endless = new Map<string, number>()
 
   constructor(
-    private readonly folder: string,
+    folder: string,
     private readonly practice: Practice,
     /** Durable when it returns. */
     private readonly doubtAtNextStart: () => Promise<void>,
-  ) {}
+  ) {
+    this.store = join(folder, 'store')
+    this.finished = new Set(tablesIn(this.store))
+  }
 
   /** One look at everything, after a while and without haste. */
   start(): void {
@@ -47,9 +57,16 @@ export class StoreWatch {
   /** True if a table has rotted. */
   async look(pause?: () => Promise<void>): Promise<boolean> {
     if (this.practice.isRotten) return true
-    const rotten = await rottenTables(join(this.folder, 'store'), pause)
+    const rotten = await rottenTables(this.store, (path) => this.mayBeUnfinished(path), pause)
     if (rotten.length > 0 && !this.isStopped) await this.rotten()
     return rotten.length > 0
+  }
+
+  private mayBeUnfinished(path: string): boolean {
+    if (this.finished.has(path)) return false
+    const since = this.endless.get(path) ?? performance.now()
+    this.endless.set(path, since)
+    return performance.now() - since < UNFINISHED_MS
   }
 
   /** The person is told, and the next start puts the store in order. */
