@@ -6,8 +6,6 @@
 import { toHex } from '../../src/protocol/bytes.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
-import { keys } from '../../src/store/keyspace.js'
-import { LogRow } from '../../src/store/records.gen.js'
 import type { Rows } from '../support/disk.js'
 import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
 import type { SimDevice } from '../support/world.js'
@@ -63,7 +61,7 @@ export class MailSimulation extends Simulation {
     const stated = new Map(statement.frontier.map(({ log, seq }) => [toHex(log), seq]))
     for (const [log, seq] of stated) {
       const held = device.replica.logs.get(log)
-      if (held && held.seq >= seq && durableSeq(device, log) < seq)
+      if (held && held.seq >= seq && device.durableSeq(log) < seq)
         this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${seq} before it was durable`)
     }
     const unusable = new Set(statement.unusable.map(toHex))
@@ -310,14 +308,6 @@ export class MailSimulation extends Simulation {
     }
     return true
   }
-}
-
-/** How far a power cut now would leave a log. */
-function durableSeq(device: SimDevice, log: string): number {
-  const key = keys.log(log)
-  const stored = device.disk.durable(key)
-  const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }
-  return stored ? LogRow.decode(db.unseal(key, stored)).seq : 0
 }
 
 const HEAL_ROUNDS = 12

@@ -20,7 +20,6 @@ import { decodeFrame } from '../../src/protocol/wire.js'
 import { type CaseState, decodeParts, docOf } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
-import { LogRow } from '../../src/store/records.gen.js'
 import type { Growth } from '../../src/store/replica.js'
 import type { SimDevice } from '../support/world.js'
 import { TOKEN } from './sim.js'
@@ -131,7 +130,7 @@ export class Oracle {
       const id = toHex(log)
       const held = device.replica.logs.get(id)
       // Of a log that was cut since, less is durable now than was when it was said.
-      if (held && held.seq >= seq && !held.cut && durableSeq(device, id) < seq)
+      if (held && held.seq >= seq && !held.cut && device.durableSeq(id) < seq)
         this.broken(device, 'I8', `says in ${where} that it holds ${short(id)}:${seq}, which is not durable`)
     }
   }
@@ -238,20 +237,12 @@ export class Oracle {
       for (const other of this.devices()) {
         if (other === device || !other.alive || (this.since.get(other) ?? 0) >= shown.at) continue
         const held = other.replica.logs.get(log)
-        if (!held?.cut && durableSeq(other, log) < retainedFrom)
+        if (!held?.cut && other.durableSeq(log) < retainedFrom)
           this.broken(device, 'I9', `has dropped ${short(log)} to ${retainedFrom}, which ${other.name} lacks`)
       }
     }
     shown.at = this.step
   }
-}
-
-/** How far a power cut now would leave a log. */
-function durableSeq(device: SimDevice, log: LogId): number {
-  const key = keys.log(log)
-  const stored = device.disk.durable(key)
-  const db = device.replica.db as unknown as { unseal(key: Uint8Array, stored: Uint8Array): Uint8Array }
-  return stored ? LogRow.decode(db.unseal(key, stored)).seq : 0
 }
 
 function isCovered(change: Known, seen: CaseSeen | undefined): boolean {

@@ -17,6 +17,7 @@ import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { decodeParts, docOf } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
+import { LogRow } from '../../src/store/records.gen.js'
 import { Replica } from '../../src/store/replica.js'
 import { SealedDb } from '../../src/store/sealed-db.js'
 import { Statements } from '../../src/store/statements.js'
@@ -92,6 +93,15 @@ export class SimDevice {
     readonly ed: Uint8Array,
   ) {
     this.dataKey = world.random.bytes(32)
+  }
+
+  /** How far a power cut now would leave a log. */
+  durableSeq(log: string): number {
+    const key = keys.log(log)
+    const stored = this.disk.durable(key)
+    const row = stored && this.replica.db.opened(key, stored)
+    if (stored && !row) throw new Error('the row of a log does not open')
+    return row ? LogRow.decode(row).seq : 0
   }
 
   async boot(): Promise<void> {
