@@ -33,7 +33,7 @@ export interface Fuzzer<T> {
   run: (input: T) => Outcome | Promise<Outcome>
   /** For the report of a failing input; bytes and texts show themselves. */
   show?: (input: T) => string
-  /** Of 200,000; where one input is a conversation, fewer are enough. */
+  /** Of all inputs; where one input is a conversation, fewer are enough. */
   share?: number
 }
 

@@ -47,7 +47,7 @@ const sealed = (corpusOf(letters, (letter) => Letter.encode(letter as Letter).fi
     }),
   )
 
-test('100,000 envelopes that were flipped, cut, joined or put elsewhere, and none opens', async () => {
+test('envelopes that were flipped, cut, joined or put elsewhere, and none opens', async () => {
   const others = [keysOf(roster, 1), keysOf(genesis(bytes, first), 1)]
   const tally = await fuzz({
     name: 'envelopes',
