@@ -149,7 +149,7 @@ function ForgetRelay({ relay, done }: { relay: Relay; done: () => void }) {
     }
   }
   return (
-    <fieldset className="bare" aria-label={t('forgetThisRelay')}>
+    <fieldset className="relay-question" aria-label={t('forgetThisRelay')}>
       <p className="small">{t('forgetMeans')}</p>
       <div className="step-actions">
         <Button size="compact-sm" variant="subtle" color="gray" onClick={done} autoFocus>
