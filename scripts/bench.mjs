@@ -10,10 +10,12 @@ import { checkNode, ensureBuilt, ensureInstalled, root } from './lib/build.mjs'
 /** Parts of M4 that can be asked for by themselves. */
 const FAR = ['M4 circuit', 'M4 webrtc', 'M4 mailbox']
 const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'M9', 'M11']
+/** Several under one name. */
+const GROUPS = { relay: ['M4 mailbox', 'M4 circuit', 'M8', 'M9'] }
 
 function usage(sentence) {
   process.stderr.write(
-    `${sentence}\nUsage: npm run bench -- [${MEASURES.join('|')}]… [--n 1000,10000] [--runs N]`,
+    `${sentence}\nUsage: npm run bench -- [${[...MEASURES, ...Object.keys(GROUPS)].join('|')}]… [--n 1000,10000] [--runs N]`,
   )
   process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR]\n')
   process.exit(2)
@@ -36,13 +38,14 @@ function read() {
 }
 
 const { values, positionals } = read()
-const unknown = positionals.find((name) => !MEASURES.includes(name) && !FAR.includes(name))
+const named = positionals.flatMap((name) => GROUPS[name] ?? name)
+const unknown = named.find((name) => !MEASURES.includes(name) && !FAR.includes(name))
 if (unknown !== undefined) usage(`There is no measure "${unknown}".`)
 const sizes = values.n.split(',').map(Number)
 if (sizes.some((n) => !Number.isInteger(n) || n < 100)) usage('--n takes numbers of cases from 100 up.')
 const runs = Number(values.runs)
 if (!Number.isInteger(runs) || runs < 1) usage('--runs takes a number of runs.')
-const wanted = positionals.length > 0 ? positionals : MEASURES.filter((name) => name !== 'limits')
+const wanted = named.length > 0 ? named : MEASURES.filter((name) => name !== 'limits')
 
 checkNode()
 ensureInstalled()
