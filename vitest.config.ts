@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import LongFirst from './scripts/lib/long-first.mjs'
 
 /** Need a browser, and a processor for it: one at a time. A test that imports Playwright must be here. */
 export const BROWSER_TESTS = [
@@ -18,6 +19,7 @@ export default defineConfig({
   test: {
     // The logs of a test that passes are noise.
     silent: 'passed-only',
+    sequence: { sequencer: LongFirst },
     reporters: ['default', './scripts/lib/counts-reporter.mjs'],
     coverage: {
       include: ['src/protocol/**/*.ts'],
@@ -38,6 +40,7 @@ export default defineConfig({
           testTimeout: 4 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
           maxWorkers: 2,
+          // One group with the next two, so that no worker waits for the other's last file in between.
           sequence: { groupOrder: 0 },
         },
       },
@@ -49,7 +52,7 @@ export default defineConfig({
           testTimeout: 10 * MINUTE_MS,
           hookTimeout: MINUTE_MS,
           maxWorkers: 2,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -60,7 +63,7 @@ export default defineConfig({
           testTimeout: 10 * MINUTE_MS,
           hookTimeout: MINUTE_MS,
           maxWorkers: 2,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -72,7 +75,7 @@ export default defineConfig({
           testTimeout: 2 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
           fileParallelism: false,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -85,7 +88,7 @@ export default defineConfig({
           hookTimeout: 5 * MINUTE_MS,
           // They wait for each other's processes more than they work. Each has ports and a network of its own.
           maxWorkers: 2,
-          sequence: { groupOrder: 4 },
+          sequence: { groupOrder: 2 },
         },
       },
     ],
