@@ -1,0 +1,16 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+/** The tests that a mutant of src/protocol must be killed by: the fast ones, with real cryptography. */
+export default defineConfig({
+  root: fileURLToPath(new URL('../..', import.meta.url)),
+  test: {
+    include: ['test/{protocol,mail,attack}/**/*.test.ts'],
+    // It lasts for minutes, and asks for time and memory, which a mutant seldom changes.
+    exclude: ['test/attack/bounds.test.ts'],
+    // Many times slower than a person waits, and more than a mutant's own limit.
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
+    silent: true,
+  },
+})
