@@ -100,3 +100,10 @@ test('equal inputs give equal keys; another PIN, channel, session or message giv
   expect(agree(inputs, { ...inputs, session: other })).toBe(false)
   expect(agree(inputs, inputs, other)).toBe(false)
 })
+
+test('randomness of a wrong length, and a zero scalar, are faults of the caller', () => {
+  expect(() => pakeShare(inputs, random(31))).toThrow('32 random bytes')
+  expect(() => pakeShare(inputs, new Uint8Array(32))).toThrow('zero scalar')
+  // The upper four bits are no part of it.
+  expect(() => pakeShare(inputs, new Uint8Array(32).fill(0xf0, 31))).toThrow('zero scalar')
+})

@@ -219,4 +219,38 @@ describe('writing again on the winner', () => {
     const again = reissue(writing(random, winner, c), loser, open(loser, c))
     expect(again).toMatchObject({ entries: [], dropped: [{ kind: 'add', reason: 'already-enrolled' }] })
   })
+
+  test('removals and renames are written again, but for who is gone meanwhile', () => {
+    const context = writing(random, base, c)
+    const renamed = must(changeSettings(context, { practiceName: 'Cellar’s' })).roster
+    const loser = remove(renamed, c, b)
+    const rotated = rotate(base, a)
+    const again = reissue(writing(random, rotated, c), loser, open(loser, c))
+    expect(again.dropped).toEqual([])
+    expect(again.entries).toHaveLength(2)
+    expect(isMember(again.roster, b.ed)).toBe(false)
+    expect(open(again.roster, a).practiceName).toBe('Cellar’s')
+    expect(open(again.roster, a).epochKeys.get(again.roster.epoch)).toEqual(again.epochKey)
+
+    const gone = remove(base, a, b)
+    const second = reissue(writing(random, gone, c), loser, open(loser, c))
+    expect(second.dropped).toEqual([{ kind: 'remove', reason: 'not-needed' }])
+    expect(second.entries).toHaveLength(1)
+  })
+
+  test('what I can’t read any more of my own is dropped, not guessed', () => {
+    const loser = settings(base, c)
+    const unread = { ...open(loser, c), epochKeys: new Map<number, Uint8Array>() }
+    const again = reissue(writing(random, rotate(base, a), c), loser, unread)
+    expect(again).toMatchObject({ entries: [], dropped: [{ kind: 'settings', reason: 'wrong-epoch-key' }] })
+  })
+
+  test('a device whose name I can’t read is enrolled again under a placeholder, never left out', () => {
+    const phone = makeDevice(random, 'Phone')
+    const loser = enrol(random, base, c, phone)
+    const unnamed = { ...open(loser, c), deviceNames: new Map<string, string>() }
+    const again = reissue(writing(random, rotate(base, a), c), loser, unnamed)
+    expect(isMember(again.roster, phone.ed)).toBe(true)
+    expect(open(again.roster, a).deviceNames.get(toHex(phone.ed))).toBe('?')
+  })
 })

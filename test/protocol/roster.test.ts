@@ -2,11 +2,13 @@ import { ED25519_TORSION_SUBGROUP, ed25519 } from '@noble/curves/ed25519.js'
 import { describe, expect, test } from 'vitest'
 import { concat, toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
+import { rosterSealKey, sealText } from '../../src/protocol/epoch-keys.js'
 import { xPublicKey } from '../../src/protocol/hpke.js'
+import { LABEL_SETTINGS } from '../../src/protocol/labels.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { applyEntries, currentMembers, isMember, memberByEd, type Roster } from '../../src/protocol/roster.js'
 import { decodeEntry, type EntryBody, encodeUnsigned, signEntry } from '../../src/protocol/roster-format.js'
-import { openRoster } from '../../src/protocol/roster-open.js'
+import { openRoster, textPlace } from '../../src/protocol/roster-open.js'
 import {
   addDevice,
   changeSettings,
@@ -377,21 +379,84 @@ describe('opening', () => {
     expect(open(later, desk).missing).toEqual([])
   })
 
-  test('settings that are no JSON, of wrong types or about strangers harm nothing', () => {
+  describe('settings', () => {
     const two = enrol(random, genesis(random, desk), desk, laptop)
-    const strange = JSON.parse(
-      `{"deviceNames":{"${toHex(laptop.ed)}":7,"aa":"x","__proto__":"y"},"practiceName":[],"__proto__":{"a":1}}`,
-    ) as object
-    const wrong = changeSettings(writing(random, two, laptop), { note: strange })
-    expect(open(must(wrong).roster, desk).deviceNames.size).toBe(2)
-    const garbage = must(apply([forge(two, laptop, { kind: 'settings', sealed: random(60) })], two)).roster
-    expect(open(garbage, desk).practiceName).toBe('Praxis')
-    expect(changeSettings(writing(random, two, desk), { practiceName: '' })).toEqual({ error: 'bad-name' })
-    expect(changeSettings(writing(random, two, desk), { big: 'x'.repeat(40_000) })).toEqual({
-      error: 'too-large',
+    const known = [...open(two, desk).deviceNames.values()]
+    /** An entry of settings with this text, as a device of another version or a hostile member writes it. */
+    function saying(text: string, roster = two): Roster {
+      const { epochKey } = writing(random, roster, laptop)
+      const sealKey = rosterSealKey(roster.epoch, epochKey)
+      const place = textPlace({ practice: roster.practiceId, prev: roster.head }, LABEL_SETTINGS, laptop.ed)
+      const sealed = sealText(natives, random, sealKey, place, text, 'settings')
+      return must(apply([forge(roster, laptop, { kind: 'settings', sealed })], roster)).roster
+    }
+
+    test.each(['', 'no JSON', '{"practiceName":', '7', 'null', '["practiceName"]', '"practiceName"'])(
+      'that are no object change nothing: %s',
+      (text) => {
+        const opened = open(saying(text), desk)
+        expect(opened.practiceName).toBe('Praxis')
+        expect(opened.settings.size).toBe(0)
+      },
+    )
+
+    test('of wrong types, or about strangers, change nothing', () => {
+      for (const wrong of ['7', 'null', '[]', '""', '{}', 'true']) {
+        const opened = open(saying(`{"practiceName":${wrong}}`), desk)
+        expect(opened.practiceName).toBe('Praxis')
+      }
+      for (const wrong of ['7', 'null', '"x"', '[]', '{}']) {
+        expect([...open(saying(`{"deviceNames":${wrong}}`), desk).deviceNames.values()]).toEqual(known)
+      }
+      const names = `{"${toHex(laptop.ed)}":7,"${toHex(desk.ed)}":"","aa":"x","__proto__":"y"}`
+      const opened = open(saying(`{"deviceNames":${names},"__proto__":{"a":1}}`), desk)
+      expect([...opened.deviceNames.values()]).toEqual(known)
+      expect(({} as { a?: unknown }).a).toBeUndefined()
     })
-    const renamed = must(changeSettings(writing(random, two, desk), { practiceName: 'New name' })).roster
-    expect(open(renamed, laptop).practiceName).toBe('New name')
+
+    test('that don’t open change nothing', () => {
+      const sealed = random(60)
+      const garbage = must(apply([forge(two, laptop, { kind: 'settings', sealed })], two)).roster
+      expect(open(garbage, desk).practiceName).toBe('Praxis')
+    })
+
+    test('name by name the newest holds; a name of nobody’s version is kept', () => {
+      const first = saying('{"practiceName":"First","later":[1],"relays":["a"]}')
+      const opened = open(saying(`{"relays":["b"],"deviceNames":{"${toHex(laptop.ed)}":"Lap"}}`, first), desk)
+      expect(opened.practiceName).toBe('First')
+      expect(opened.settings.get('later')).toEqual([1])
+      expect(opened.settings.get('relays')).toEqual(['b'])
+      expect(opened.deviceNames.get(toHex(laptop.ed))).toBe('Lap')
+    })
+
+    test('who collects mail is kept for each device by itself, whatever was written before', () => {
+      let roster = two
+      for (const value of ['{"a":true}', '{"b":false}', '7', 'null', '[1]', '{"a":false,"c":true}'])
+        roster = saying(`{"collectsMail":${value}}`, roster)
+      expect(open(roster, desk).settings.get('collectsMail')).toEqual({ a: false, b: false, c: true })
+      expect(open(saying('{"collectsMail":"x"}'), desk).settings.get('collectsMail')).toEqual({})
+    })
+
+    test('are refused before they are written where nobody could read them', () => {
+      const context = writing(random, two, desk)
+      for (const name of ['', ' x', 'x\n', 'x'.repeat(200)])
+        expect(changeSettings(context, { practiceName: name })).toEqual({ error: 'bad-name' })
+      expect(changeSettings(context, { deviceNames: { [toHex(desk.ed)]: '' } })).toEqual({
+        error: 'bad-name',
+      })
+      expect(changeSettings(context, { big: 'x'.repeat(40_000) })).toEqual({ error: 'too-large' })
+      const renamed = must(changeSettings(context, { practiceName: 'New name' })).roster
+      expect(open(renamed, laptop).practiceName).toBe('New name')
+    })
+
+    test('of an epoch whose key is missing are passed over, and the others are read', () => {
+      const removed = must(removeDevices(writing(random, two, laptop), { ids: [desk.ed], cuts: [] })).roster
+      const roster = must(changeSettings(writing(random, removed, laptop), { practiceName: 'Later' })).roster
+      expect(open(roster, laptop).practiceName).toBe('Later')
+      const opened = open(roster, desk)
+      expect(opened.missing).toEqual([2])
+      expect(opened.practiceName).toBe('Praxis')
+    })
   })
 
   test('nothing of a chain names anybody in clear', () => {

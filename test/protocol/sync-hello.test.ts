@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
-import { toHex } from '../../src/protocol/bytes.js'
-import { OLDEST_SYNC_VERSION, SYNC_VERSION } from '../../src/protocol/limits.js'
+import { fromHex, toHex } from '../../src/protocol/bytes.js'
+import { MAX_ADDRESSES, OLDEST_SYNC_VERSION, SYNC_VERSION } from '../../src/protocol/limits.js'
+import type { Statement } from '../../src/protocol/sync.gen.js'
 import { ALIVE_MS, STRANGER_MS } from '../../src/protocol/sync.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
 import { claimToWire, cutToWire, type FrameKind } from '../../src/protocol/wire.js'
@@ -412,4 +413,79 @@ test('a wanted case is read by its key, a bounded number at once', () => {
   expect(machine.effects('readCases').map(({ keys: read }) => read.map(toHex))).toEqual([
     keys.slice(0, 64).map(toHex),
   ])
+})
+
+const statement: Statement = {
+  device: log.keys.ed,
+  log: fromHex(log.id),
+  counter: 1,
+  frontier: [claimToWire(log.claim())],
+  unusable: [],
+  signature: random.bytes(64),
+}
+
+describe('what members tell each other besides', () => {
+  const machine = () => new Machine().greet(held, held)
+
+  test('rosters, statements, addresses and questions are handed on', () => {
+    const [entries, statements] = [[random.bytes(40)], [statement]]
+    expect(machine().receive({ $case: 'roster', value: { entries } }).last).toEqual([
+      { type: 'applyRoster', entries },
+    ])
+    expect(machine().receive({ $case: 'statements', value: { statements } }).last).toEqual([
+      { type: 'admitStatements', statements },
+    ])
+    expect(machine().receive({ $case: 'ask', value: { question: 4 } }).last).toEqual([
+      { type: 'answerAsk', question: 4 },
+    ])
+    const print = { question: 4, fingerprints: [] } as never
+    expect(machine().receive({ $case: 'fingerprints', value: print }).effects('fingerprints')).toHaveLength(1)
+  })
+
+  test('no more addresses are looked at than a device can have', () => {
+    const addresses = Array.from({ length: 1000 }, (_, at) => `/ip4/10.0.0.1/tcp/${at + 1}`)
+    const [heard] = machine().receive({ $case: 'addresses', value: { addresses } }).effects('addresses')
+    expect(heard!.addresses).toEqual(addresses.slice(0, MAX_ADDRESSES))
+  })
+
+  test('mine go to a member', () => {
+    expect(machine().step({ type: 'statements', statements: [statement] }).kinds).toEqual(['statements'])
+    expect(machine().step({ type: 'addresses', addresses: ['/ip4/10.0.0.1'] }).kinds).toEqual(['addresses'])
+    expect(machine().step({ type: 'neighbours', devices: [log.keys.ed] }).kinds).toEqual(['neighbours'])
+  })
+
+  test('statements wait until both words are compared', () => {
+    const early = new Machine().start().step({ type: 'statements', statements: [statement] })
+    expect(early.kinds).toEqual([])
+  })
+
+  test('a roster that both know by now is compared anew', () => {
+    expect(machine().step({ type: 'rosterApplied', member: true }).last).toEqual([{ type: 'summarise' }])
+  })
+})
+
+describe('out of turn', () => {
+  test('what the store says before both words are there moves nothing', () => {
+    const machine = new Machine().start()
+    expect(machine.step({ type: 'judged', verdicts: [] }).last).toEqual([])
+    const read = { runs: [log.run()], openings: [], reached: new Map(), done: true, pruned: [] }
+    expect(machine.step({ type: 'changesRead', ...read }).last).toEqual([])
+  })
+
+  test('a stranger shows one roster; one that doesn’t name it leaves it a stranger', () => {
+    const machine = new Machine({ member: false }).start()
+    const roster: FrameKind = { $case: 'roster', value: { entries: [random.bytes(50)] } }
+    expect(machine.receive(roster).last).toHaveLength(1)
+    expect(machine.step({ type: 'rosterApplied', member: false }).last).toEqual([])
+    expect(machine.session.isStranger).toBe(true)
+    expect(machine.receive(roster).last).toEqual([])
+  })
+
+  test('who was let in meanwhile, and has said where it stands, outlives the time for strangers', () => {
+    const stranger: SyncEvent = { type: 'timer', name: 'stranger' }
+    expect(new Machine().greet(held, held).step(stranger).closed).toBeUndefined()
+    expect(new Machine().start().step({ type: 'summary', summary: held }).step(stranger).closed).toBe(
+      'refused',
+    )
+  })
 })

@@ -294,3 +294,33 @@ describe('receiving whole states', () => {
     expect(machine.step({ type: 'summary', summary: mine }).sent('hello')).toMatchObject([{ round: 2 }])
   })
 })
+
+describe('out of turn', () => {
+  test('what the store says of a transfer that is no more moves nothing', () => {
+    const ended = serving().step({ type: 'itemsRead', items: [], after: none, done: true })
+    for (const machine of [new Machine().greet(mine, empty), ended]) {
+      const read: SyncEvent = { type: 'itemsRead', items: [item(1)], after: none, done: false }
+      for (const event of [opened, checks, read]) expect(machine.step(event).last, event.type).toEqual([])
+    }
+  })
+
+  test('a transfer under way is not offered anew, and its end waits for a HELLO, whatever is compared meanwhile', () => {
+    const machine = serving()
+      .receive(helloOf(empty, { round: 2 }))
+      .step({ type: 'summary', summary: mine })
+    expect(machine.kinds).toEqual(['hello'])
+    machine.step({ type: 'itemsRead', items: [item(1)], after: item(1).key, done: true })
+    expect(machine.kinds).toEqual(['items', 'end'])
+  })
+
+  test('changes that were pruned while states flow are not offered again: the states bring them', () => {
+    const behind = summaryOf([heldLog(log, 3)])
+    const machine = new Machine()
+      .greet(mine, behind)
+      .step({ type: 'judged', verdicts: [{ claim: log.claim(3), verdict: 'behind' }] })
+    expect(machine.effects('readChanges')).toHaveLength(1)
+    machine.receive(take).step(opened).step(checks)
+    const pruned = { runs: [], openings: [], reached: new Map(), done: true, pruned: [log.id] }
+    expect(machine.step({ type: 'changesRead', ...pruned }).sent('offer')).toEqual([])
+  })
+})
