@@ -155,6 +155,10 @@ serve({
     await device.doc.update({ id, update: Buffer.from(update).toString('base64') })
     return { struck, bytes: update.length }
   },
+  closeWindow(id) {
+    windows.get(id)?.closed.abort()
+    windows.delete(id)
+  },
   windowText: (id, path) => windows.get(id).doc.getText(path).toString(),
   /** Many keystrokes, one after the other; made before, so that only the device's work is counted. */
   async strikeAll(id, path, operations) {
@@ -184,6 +188,16 @@ serve({
   async edit(edits) {
     for (const edit of edits) await editOnce(edit)
     await device.flush()
+  },
+
+  /** What is left of the heap when everything that nobody holds is gone. */
+  async heapMegabytes() {
+    const session = new Session()
+    session.connect()
+    // Twice: what finalizers let go of goes with the second.
+    for (let round = 0; round < 2; round++) await session.post('HeapProfiler.collectGarbage')
+    session.disconnect()
+    return process.memoryUsage().heapUsed / 1e6
   },
 
   // ---- where the time goes

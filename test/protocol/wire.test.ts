@@ -79,7 +79,8 @@ describe('frames', () => {
     fc.assert(
       fc.property(value, (items) => {
         const kind: FrameKind = { $case: 'items', value: items }
-        expect(encodeFrame(kind)).toEqual(Frame.encode({ kind }).finish())
+        // Compared as a whole: byte by byte takes ten times as long as all the rest.
+        expect(Buffer.from(encodeFrame(kind)).equals(Frame.encode({ kind }).finish())).toBe(true)
       }),
     )
   })
