@@ -87,7 +87,7 @@ export default defineConfig({
           testTimeout: 5 * MINUTE_MS,
           hookTimeout: 5 * MINUTE_MS,
           // They wait for each other's processes more than they work. Each has ports and a network of its own.
-          maxWorkers: 2,
+          maxWorkers: 3,
           sequence: { groupOrder: 2 },
         },
       },
