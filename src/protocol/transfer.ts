@@ -3,7 +3,8 @@
  *
  *  [T1] a stored (target, cursor) means: for every case ≤ cursor I hold everything ≤ target;
  *  [T2] resuming takes the per-log minimum of both targets, and a log that can't be confirmed drops out;
- *  [T3] at the end the frontier becomes the per-log maximum of my own and the target;
+ *  [T3] at the end the frontier becomes the per-log maximum of my own and the target, of a cut log up to
+ *       its cut, and then what came stays unclaimed;
  *  [T4] my own current log is never advanced by a transfer.
  */
 import { equalBytes } from './bytes.js'

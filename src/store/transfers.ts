@@ -248,10 +248,9 @@ export async function adoptTarget(
     const held = replica.logs.get(target.log) ?? openings.get(target.log)
     if (!held || target.log === replica.liveLog) continue
     const log = await adoptedLog(held, target, checks)
-    if (!log) {
-      if (target.seq > held.seq) isShort = true
-      continue
-    }
+    // A cut that is known already ends the log before the target, and the cases that came may hold what is behind it.
+    if (target.seq > (log ?? held).seq) isShort = true
+    if (!log) continue
     writes.push(...(await writeChecks(replica, held, log, target, checks)), logWrite(log))
     const doubt = doubts.get(log.log)
     if (doubt && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))

@@ -2,8 +2,11 @@
 import { afterEach, expect, test } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
+import { cutLog, readDoubts, restateUnclaimed } from '../../src/store/healing.js'
+import type { StoredLog } from '../../src/store/logs.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { type TakenStates, takeStates } from '../../src/store/mail-sets.js'
+import { casesFrom } from '../../src/store/reading.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { seeded } from '../support/random.js'
 import { MailBench } from './mail-bench.js'
@@ -126,6 +129,27 @@ test('a target is adopted only where this device holds each log as far as the tr
   expect(b.replica.meta.unclaimed).toBe(true)
   await takeAll(b, await partsOf(a))
   expect(b.replica.logs.get(log)?.seq).toBe(2)
+  expect(await b.lines()).toEqual(await a.lines())
+})
+
+test('what a transfer holds behind a cut that is known already stays unclaimed, and is restated', async () => {
+  const [a, b] = await begin(36, 'a', 'b')
+  await bench.create(a, 'one', 'two')
+  const [held] = [...a.replica.logs.all()] as [StoredLog]
+  const check = (await a.replica.logs.checkAt(held.log, 1))!
+  await bench.forget(a)
+  const parts = await partsOf(a)
+  const { device: author, random, predecessor } = held
+  const opening = { device: author, random, predecessor }
+  expect(await cutLog(b.replica, held.log, 1, check, opening)).toBe(true)
+  expect(await restateUnclaimed(b.replica)).toBe(0)
+  await takeAll(b, parts)
+  expect(b.replica.logs.get(held.log)?.seq).toBe(1)
+  expect(b.replica.meta.unclaimed).toBe(true)
+  expect(await restateUnclaimed(b.replica)).toBeGreaterThan(0)
+  expect(await readDoubts(b.replica)).toEqual([])
+  for await (const { touched } of casesFrom(b.replica, new Uint8Array(0)))
+    expect(touched.get(held.log) ?? 0).toBeLessThanOrEqual(1)
   expect(await b.lines()).toEqual(await a.lines())
 })
 
