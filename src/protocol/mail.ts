@@ -336,7 +336,8 @@ export class MailSession {
     if (this.taking) return
     const batch = this.batches.shift()
     if (!batch) return
-    this.atEnd = batch.end
+    // Nothing more is asked for after an empty one: a relay that says no end there would leave mail held for ever.
+    this.atEnd = batch.end || batch.mails.length === 0
     if (batch.mails.length === 0) return this.afterBatch()
     this.after = batch.mails.reduce((most, { sequence }) => Math.max(most, sequence), this.after)
     this.take(batch.mails, false)

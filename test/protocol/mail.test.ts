@@ -321,6 +321,23 @@ describe('collecting', () => {
     expect(bench.take('take')).toMatchObject({ mails: [], held: [{ sequence: 4 }], final: true })
   })
 
+  test('[L2] an empty batch ends the collecting, whatever a relay says of more: what is held waits no longer', () => {
+    bench.welcome()
+    bench.batch([mailOf(1)], false)
+    bench.take('take')
+    bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
+    expect(bench.timers.has('held')).toBe(false)
+    bench.batch([], false)
+    expect(bench.timers.get('held')).toBe(10_000)
+    bench.fire('held')
+    expect(bench.take('take')).toMatchObject({ mails: [], held: [{ sequence: 1 }], final: true })
+    bench.step({ type: 'taken', taken: { done: [mailId(1)], held: [], word } })
+    expect(bench.take('take')).toBeUndefined()
+    const { number } = bench.takeSent('ack')!
+    bench.done(number)
+    expect(bench.machine.isCollected).toBe(true)
+  })
+
   test('[L8] what others say they left for me is sought: at the end, and a while after they say more', () => {
     bench.welcome()
     bench.heard({ left: [] })
