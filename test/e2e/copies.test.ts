@@ -1,0 +1,110 @@
+/**
+ * A data folder that exists twice, or comes back from an older day: whoever writes on opens a log of its own, and
+ * nothing that was stored in either copy is lost.
+ */
+import { cpSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { peerIdToPublicKey } from '../../src/node/peer-id.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import {
+  exported,
+  startDevice,
+  startPair,
+  synced,
+  type TestDevice,
+  tempFile,
+  tempFolder,
+} from '../support/processes.js'
+import { readLogs, withStore } from './stores.js'
+
+const CASE = 'shared'
+const ROUNDS = 5
+
+/** Stored when it resolves. */
+async function type(device: TestDevice, consultation: string, mark: string): Promise<string> {
+  const client = await device.link()
+  await client.cases.type({ id: CASE, consultation, at: 0, erase: 0, text: mark })
+  await client.flush()
+  return mark
+}
+
+/** A case with a consultation for every writer, so that a mark is never typed into the midst of another. */
+async function startWithCase(): Promise<[TestDevice, TestDevice]> {
+  const pair = await startPair()
+  const consultations = ['c0', 'c1', 'c2'].map((id) => ({ id, date: '2025-01-01', text: '.' }))
+  await pair[0].ok(
+    'case',
+    'new',
+    '--json-file',
+    tempFile('case.json', JSON.stringify({ id: CASE, consultations })),
+  )
+  await synced(pair[0])
+  return pair
+}
+
+async function expectAllEqual(devices: TestDevice[], marks: string[]): Promise<void> {
+  // The copies can't dial each other: what one of them wrote reaches the other by way of the third device.
+  for (let turn = 0; turn < 2; turn++) for (const device of devices) await synced(device)
+  const texts = await Promise.all(devices.map((device) => exported(device)))
+  for (const text of texts) {
+    expect(marks.filter((mark) => text.split(mark).length !== 2)).toEqual([])
+    expect(text === texts[0]).toBe(true)
+  }
+}
+
+/** How many logs the device's key has written to, as a stopped device knows them. */
+async function ownLogs(stopped: TestDevice, id: string): Promise<number> {
+  const key = toHex(peerIdToPublicKey(id)!)
+  const logs = await withStore(stopped.folder, readLogs)
+  return logs.filter(({ device, seq }) => device === key && seq > 0).length
+}
+
+for (const wasKilled of [false, true])
+  it(`loses nothing where a folder and its copy both run${wasKilled ? ', copied after a kill' : ''}`, async () => {
+    const [desk, laptop] = await startWithCase()
+    const marks = [await type(desk, 'c0', '(before)')]
+    if (wasKilled) await desk.kill()
+    else await desk.stop()
+    const folder = join(tempFolder(), 'data')
+    cpSync(desk.folder, folder, { recursive: true })
+    const [, copy] = await Promise.all([desk.start(), startDevice({ folder })])
+    expect(copy.id).toBe(desk.id)
+    const devices = [desk, laptop, copy]
+    for (let round = 0; round < ROUNDS; round++)
+      marks.push(
+        ...(await Promise.all(devices.map((device, at) => type(device, `c${at}`, `(${round} of ${at})`)))),
+      )
+    await expectAllEqual(devices, marks)
+    for (const device of devices)
+      expect(await device.ok<{ problems: unknown[] }>('status')).toMatchObject({ problems: [] })
+    await Promise.all(devices.map((device) => device.stop()))
+    // The one before, and one more for each that didn't go on where it stopped.
+    expect(await ownLogs(laptop, desk.id)).toBe(wasKilled ? 3 : 2)
+  })
+
+for (const isInPlace of [false, true])
+  it(`loses nothing where last week's folder is put back${isInPlace ? ' file by file' : ''}`, async () => {
+    const [desk, laptop] = await startWithCase()
+    const marks = [await type(desk, 'c0', '(last week)')]
+    await synced(desk)
+    await desk.stop()
+    const backup = join(tempFolder(), 'backup')
+    cpSync(desk.folder, backup, { recursive: true })
+    await desk.start()
+    for (let round = 0; round < ROUNDS; round++) marks.push(await type(desk, 'c0', `(week ${round})`))
+    await synced(desk)
+    await desk.stop()
+    marks.push(await type(laptop, 'c1', '(meanwhile)'))
+    // The folder itself keeps its inode where only what is in it is replaced.
+    if (isInPlace)
+      for (const name of readdirSync(desk.folder)) rmSync(join(desk.folder, name), { recursive: true })
+    else rmSync(desk.folder, { recursive: true })
+    cpSync(backup, desk.folder, { recursive: true })
+    await desk.start()
+    // At once: it may not have met the other yet.
+    marks.push(await type(desk, 'c2', '(restored)'))
+    for (let round = 0; round < ROUNDS; round++) marks.push(await type(desk, 'c0', `(after ${round})`))
+    await expectAllEqual([desk, laptop], marks)
+    expect((await desk.ok<{ identical: boolean }>('verify')).identical).toBe(true)
+  })
