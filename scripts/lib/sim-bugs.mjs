@@ -133,7 +133,7 @@ const BROKEN = {
       'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []',
       'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []\n  if (old.size >= 0) return writes',
     ],
-    [`${STORE}/transfers.ts`, 'if (seq <= base) return []', 'return []'],
+    [`${STORE}/transfers.ts`, 'if (seq <= held) return []', 'return []'],
   ],
 
   // ---- content
@@ -198,8 +198,8 @@ const BROKEN = {
   'the claims of the end are adopted, not those of the beginning': [
     [
       `${STORE}/transfers.ts`,
-      'const writes: Write[] = claimWrites(this.replica, claims)\n      const last',
-      'const writes: Write[] = claimWrites(this.replica, claims)\n' +
+      'await doubtsFor(this.replica, claims))\n      const last',
+      'await doubtsFor(this.replica, claims))\n' +
         '      const none = { head: new Uint8Array(0), signature: new Uint8Array(0) }\n' +
         '      for (const claim of claims)\n' +
         '        for (const log of this.transfer.target)\n' +

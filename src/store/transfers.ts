@@ -185,7 +185,7 @@ export class IncomingTransfer {
           if (seq > Math.max(target.get(log) ?? 0, this.replica.logs.get(log)?.seq ?? 0)) this.beyond = true
         }
       }
-      const writes: Write[] = claimWrites(this.replica, claims)
+      const writes: Write[] = claimWrites(this.replica, claims, await doubtsFor(this.replica, claims))
       const last = items[items.length - 1]
       const moved =
         !early && last && !this.isOvertaken && !this.isBroken
@@ -260,11 +260,20 @@ export async function adoptTarget(
   return { writes, adopted, isShort }
 }
 
-/** Content beyond the frontier came on these claims: a fork there must be seen. */
-function claimWrites(replica: Replica, claims: LogClaim[]): Write[] {
+/** Most messages name no claims. */
+const doubtsFor = async (replica: Replica, claims: LogClaim[]) =>
+  claims.length > 0 ? readDoubts(replica) : []
+
+/**
+ * Content beyond the frontier came on these claims: a fork there must be seen. What came on an older claim is still
+ * doubted, from where that began.
+ */
+function claimWrites(replica: Replica, claims: LogClaim[], doubts: Doubt[]): Write[] {
+  const old = new Map(doubts.map((doubt) => [doubt.log, doubt.base]))
   return claims.flatMap(({ log, seq, check }) => {
-    const base = replica.logs.get(log)?.seq ?? 0
-    if (seq <= base) return []
+    const held = replica.logs.get(log)?.seq ?? 0
+    if (seq <= held) return []
+    const base = Math.min(held, old.get(log) ?? held)
     return { key: keys.doubt(log), value: DoubtRow.encode({ log: fromHex(log), base, seq, check }).finish() }
   })
 }
@@ -281,7 +290,8 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
       for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
-    await replica.commitCases(drafts, claimWrites(replica, claims), meta)
+    const writes = claimWrites(replica, claims, await doubtsFor(replica, claims))
+    await replica.commitCases(drafts, writes, meta)
     if (beyond) replica.loose++
   })
 }

@@ -7,6 +7,7 @@ import type { StoredLog } from '../../src/store/logs.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { type TakenStates, takeStates } from '../../src/store/mail-sets.js'
 import { casesFrom } from '../../src/store/reading.js'
+import { takeLoose } from '../../src/store/transfers.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { seeded } from '../support/random.js'
 import { MailBench } from './mail-bench.js'
@@ -151,6 +152,19 @@ test('what a transfer holds behind a cut that is known already stays unclaimed, 
   for await (const { touched } of casesFrom(b.replica, new Uint8Array(0)))
     expect(touched.get(held.log) ?? 0).toBeLessThanOrEqual(1)
   expect(await b.lines()).toEqual(await a.lines())
+})
+
+test('a newer claim that cases come on leaves doubted what came on an older one', async () => {
+  const [a, b] = await begin(37, 'a', 'b')
+  await bench.create(a, 'one', 'two')
+  const [{ log }] = [...a.replica.logs.all()] as [StoredLog]
+  const claim = (seq: number) => ({ log, seq, check: new Uint8Array(8).fill(seq) })
+  await takeLoose(b.replica, [], [claim(5)])
+  await bench.forget(a)
+  await takeAll(b, await partsOf(a))
+  expect(b.replica.logs.get(log)?.seq).toBe(2)
+  await takeLoose(b.replica, [], [claim(6)])
+  expect(await readDoubts(b.replica)).toMatchObject([{ log, base: 0, seq: 6 }])
 })
 
 test('without its first part nothing of a transfer is taken, and what is no part is of no use', async () => {
