@@ -2,8 +2,8 @@ import { describe, expect, it } from 'vitest'
 import { simulateMail } from './mail-sim.js'
 import { firstFailure, MAIL_PINNED } from './seeds.js'
 
-/** 500 seeds here and as many in the file beside it, so that two workers share them. */
-const BLOCKS = 10
+/** 250 seeds here and as many in the file beside it, so that two workers share them. */
+const BLOCKS = 5
 const SEEDS = 50
 
 describe('devices that are never online together end with the same content, and no relay keeps anything', () => {

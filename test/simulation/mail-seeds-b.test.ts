@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { simulateMail } from './mail-sim.js'
 import { firstFailure } from './seeds.js'
 
-const BLOCKS = 10
+const BLOCKS = 5
 const SEEDS = 50
 
 describe('devices that are never online together end with the same content, and no relay keeps anything', () => {
