@@ -47,6 +47,8 @@ export interface MailDriverEvents {
 
 /** A relay that is asked for a roster head that another device has named, and can't show it. */
 const WITHHOLDING_MS = 60_000
+/** [L9] A relay that says that more waits, and gives nothing of use for so long, is waited for no longer. */
+const PATIENCE_MS = 60_000
 const POLL_MS = 25
 
 class RelaySession {
@@ -60,6 +62,8 @@ class RelaySession {
   isFull = false
   /** Since when mail waits for a roster that the relay doesn't show. */
   withheldSince: number | undefined
+  /** When it last gave something of use, or began to be waited for; never before its conversation began. */
+  usefulAt: number
   /** Devices of which this relay shows an older word than the one held here, by hex of their keys. */
   readonly outdated = new Map<string, Uint8Array>()
 
@@ -68,8 +72,10 @@ class RelaySession {
     readonly ledger: MailLedger,
     options: MailDriverOptions,
     isLeaving: boolean,
+    waitedMs: number,
   ) {
     this.relay = toHex(link.relay)
+    this.usefulAt = options.now() - waitedMs
     const { replica, roster } = options
     this.machine = new MailSession({
       natives: replica.natives,
@@ -87,6 +93,8 @@ export class MailDriver {
   readonly sessions = new Map<string, RelaySession>()
   readonly office: MailOffice
   private readonly counters = new Map<string, number>()
+  /** For how long relays were waited for in vain when their last conversation ended. */
+  private readonly waitedMs = new Map<string, number>()
   private questionNumber = 0
   private stopped = false
 
@@ -99,7 +107,8 @@ export class MailDriver {
     const state = await readLedger(this.options.replica, link.relay)
     const old = this.sessions.get(toHex(link.relay))
     if (old) this.disconnect(old, 'stopped')
-    const session = new RelaySession(link, new MailLedger(state), this.options, isLeaving)
+    const waitedMs = this.waitedMs.get(toHex(link.relay)) ?? 0
+    const session = new RelaySession(link, new MailLedger(state), this.options, isLeaving, waitedMs)
     this.sessions.set(session.relay, session)
     this.perform(session, session.machine.start())
     return session
@@ -108,6 +117,7 @@ export class MailDriver {
   /** One message from the relay. Resolves when more may be read. */
   receive(session: RelaySession, bytes: Uint8Array): Promise<void> {
     const frame = decodeMailFrame(bytes)
+    if (session.machine.isCollected) session.usefulAt = this.options.now()
     try {
       this.step(session, frame ? { type: 'frame', frame } : { type: 'malformed' })
     } catch (error) {
@@ -123,6 +133,8 @@ export class MailDriver {
     for (const cancel of session.timers.values()) cancel()
     for (const resolve of session.questions.values()) resolve(undefined)
     if (this.sessions.get(session.relay) === session) this.sessions.delete(session.relay)
+    const isCollected = session.machine.isReady && session.machine.isCollected
+    this.waitedMs.set(session.relay, isCollected ? 0 : this.options.now() - session.usefulAt)
     if (code !== 'lost') session.link.close()
     this.options.events?.closed?.(session.relay, code)
     this.options.events?.status?.()
@@ -199,7 +211,10 @@ export class MailDriver {
     const ready = [...this.sessions.values()].filter(({ machine }) => machine.isReady)
     return ready.length === 0
       ? undefined
-      : ready.some((session) => !session.machine.isCollected && !this.isWithholding(session))
+      : ready.some(
+          (session) =>
+            !session.machine.isCollected && !this.isWithholding(session) && !this.isStalling(session),
+        )
   }
 
   /** Mail is being taken in, or changes are being left. */
@@ -212,6 +227,11 @@ export class MailDriver {
   /** This relay keeps mail back: it was written under a roster that the relay can't show. */
   isWithholding(session: RelaySession): boolean {
     return session.withheldSince !== undefined && this.options.now() - session.withheldSince > WITHHOLDING_MS
+  }
+
+  /** [L9] */
+  private isStalling(session: RelaySession): boolean {
+    return this.options.now() - session.usefulAt > PATIENCE_MS
   }
 
   /** How far a device holds each log when it has collected what waits for it anywhere. */
@@ -343,6 +363,7 @@ export class MailDriver {
     if (!roster.newestKeys()) throw new Error('the key of the newest epoch is missing')
     const { mails, held, final } = effect
     const isWithheld = session.withheldSince !== undefined && this.isWithholding(session)
+    const { loose } = replica
     const done: Uint8Array[] = []
     const useless: Uint8Array[] = []
     const unknown = new Set<Mail>()
@@ -375,6 +396,7 @@ export class MailDriver {
     for (const mail of tooMuch(waiting, final, unknown)) useless.push(mail.id)
     const kept = new Set(useless)
     waiting = waiting.filter(({ id }) => !kept.has(id))
+    if (advanced || loose !== replica.loose) session.usefulAt = now()
     if (unknown.size > 0) session.withheldSince ??= now()
     else if (!isWithheld || (done.length > 0 && !final)) session.withheldSince = undefined
     await replica.flush()

@@ -81,7 +81,7 @@ export type MailEvent =
   | { type: 'window'; open: boolean }
   | { type: 'timer'; name: MailTimer }
 
-export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive' | 'held' | 'seek'
+export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive' | 'held' | 'more' | 'seek'
 
 export type MailEffect =
   | { type: 'send'; lane: 'live' | 'bulk'; bytes: Uint8Array }

@@ -10,7 +10,8 @@
  *  [L5] what is neither covered nor waiting any more is offered again, under another id;
  *  [L6] what is gathered for a moment travels together, and a relay sees no rhythm of keystrokes;
  *  [L7] what was in vain rests before it is tried again, longer each time;
- *  [L8] who finds nothing of what others say they left for it says so.
+ *  [L8] who finds nothing of what others say they left for it says so;
+ *  [L9] a relay that leaves open whether more waits, and gives nothing of use, holds up nobody for long.
  */
 import { equalBytes, fromHex, toHex } from './bytes.js'
 import { LeftClaims } from './mail-claims.js'
@@ -46,6 +47,8 @@ const NOTHING_MS = 10_000
 const SILENT_ROUNDS = 3
 /** What misses something waits so long after the last mail: its sender may still be leaving the rest. */
 const HELD_MS = 10_000
+/** [L9] So often it is looked at whether a relay that leaves open whether more waits is still waited for. */
+const MORE_MS = 10_000
 /** Mail that others have just left gets so long to come; then longer each time. */
 const SEEK_MS = 10_000
 const LAST_SEEK_MS = 10 * 60_000
@@ -321,6 +324,7 @@ export class MailSession {
     }
     if (this.windowOpen) this.send({ $case: 'window', value: { open: true } })
     this.send({ $case: 'collect', value: { after: 0 } })
+    this.arm('more', MORE_MS)
     for (const [recipient, { live }] of this.options.ledger.state.rows)
       this.check(
         recipient,
@@ -338,6 +342,7 @@ export class MailSession {
     if (!batch) return
     // Nothing more is asked for after an empty one: a relay that says no end there would leave mail held for ever.
     this.atEnd = batch.end || batch.mails.length === 0
+    if (!this.atEnd) this.arm('more', MORE_MS)
     if (batch.mails.length === 0) return this.afterBatch()
     this.after = batch.mails.reduce((most, { sequence }) => Math.max(most, sequence), this.after)
     this.take(batch.mails, false)
@@ -606,6 +611,11 @@ export class MailSession {
       case 'held':
         // While more waits at the relay the wait begins anew behind it.
         return this.atEnd ? this.takeHeld(true) : undefined
+      case 'more':
+        if (this.atEnd) return
+        // Whether it is still waited for is looked at again.
+        this.out.push({ type: 'status' })
+        return this.arm('more', MORE_MS)
       case 'seek':
         this.isSeeking = false
         this.seekMs = Math.min(LAST_SEEK_MS, 2 * this.seekMs)

@@ -201,3 +201,31 @@ test('[L1] a device that loses power while it collects is given the rest again',
   expect(await b.lines()).toHaveLength(5)
   await bench.expectSettled([a, b])
 })
+
+test('[L9] a relay that says that more waits, and gives nothing, is waited for no longer than a minute', async () => {
+  const [a, b] = await begin(29, 'a', 'b')
+  await bench.create(a, 'one')
+  await bench.online(a)
+  bench.relay.meddle = (frame, toDevice) => (toDevice && frame.$case === 'batch' ? [] : undefined)
+  let wire = await bench.connectMail(b, bench.relay)
+  await bench.pass(40_000)
+  expect(b.mail.isPending).toBe(true)
+  // Not even if it begins anew again and again.
+  bench.cutMail(wire)
+  await bench.quiesce()
+  wire = await bench.connectMail(b, bench.relay)
+  await bench.pass(15_000)
+  expect(b.mail.isPending).toBe(true)
+  await bench.pass(10_000)
+  expect(b.mail.isPending).toBe(false)
+  // What it gives after all is taken in, and then it is waited for again.
+  bench.relay.meddle = undefined
+  bench.cutMail(wire)
+  await bench.quiesce()
+  await bench.online(b)
+  expect(await b.lines()).toEqual(await a.lines())
+  bench.relay.meddle = (frame, toDevice) => (toDevice && frame.$case === 'batch' ? [] : undefined)
+  await bench.connectMail(b, bench.relay)
+  await bench.pass(15_000)
+  expect(b.mail.isPending).toBe(true)
+})

@@ -338,6 +338,19 @@ describe('collecting', () => {
     expect(bench.machine.isCollected).toBe(true)
   })
 
+  test('[L9] while a relay leaves open whether more waits, it is looked at again whether it is waited for', () => {
+    bench.welcome()
+    for (let again = 0; again < 3; again++) {
+      expect(bench.timers.get('more')).toBe(10_000)
+      expect(bench.fire('more')).toContainEqual({ type: 'status' })
+    }
+    bench.batch([])
+    expect(bench.fire('more')).toEqual([])
+    expect(bench.timers.has('more')).toBe(false)
+    bench.batch([mailOf(4)], false)
+    expect(bench.timers.get('more')).toBe(10_000)
+  })
+
   test('[L8] what others say they left for me is sought: at the end, and a while after they say more', () => {
     bench.welcome()
     bench.heard({ left: [] })

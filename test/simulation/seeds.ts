@@ -37,6 +37,7 @@ export const FULL_PINNED: readonly (readonly [seed: number, what: string])[] = [
   [54, 'nobody is left but a device and its own copy'],
   [126, 'two devices and a copy of each'],
   [50794, 'states by mail of a branch that the log had left stood under the claims of the other'],
+  [51454, 'a device and four copies of it, one of them online at a time'],
   [60210, 'a relay kept mail back and told of no end: what was held waited for ever'],
   [60620, 'states by mail reached behind a cut that was known already, and counted as claimed'],
 ]
