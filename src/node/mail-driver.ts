@@ -49,6 +49,7 @@ export interface MailDriverEvents {
 const WITHHOLDING_MS = 60_000
 /** [L9] A relay that says that more waits, and gives nothing of use for so long, is waited for no longer. */
 const PATIENCE_MS = 60_000
+/** So often it is looked at whether everything is delivered, while somebody waits for that. */
 const POLL_MS = 25
 
 class RelaySession {
@@ -62,8 +63,8 @@ class RelaySession {
   isFull = false
   /** Since when mail waits for a roster that the relay doesn't show. */
   withheldSince: number | undefined
-  /** When it last gave something of use, or began to be waited for; never before its conversation began. */
-  usefulAt: number
+  /** Since when it is waited for without anything of use; what it was waited for in its last conversation counts. */
+  waitingSince: number
   /** Devices of which this relay shows an older word than the one held here, by hex of their keys. */
   readonly outdated = new Map<string, Uint8Array>()
 
@@ -72,10 +73,10 @@ class RelaySession {
     readonly ledger: MailLedger,
     options: MailDriverOptions,
     isLeaving: boolean,
-    waitedMs: number,
+    readonly waitedMs: number,
   ) {
     this.relay = toHex(link.relay)
-    this.usefulAt = options.now() - waitedMs
+    this.waitingSince = options.now() - waitedMs
     const { replica, roster } = options
     this.machine = new MailSession({
       natives: replica.natives,
@@ -117,7 +118,9 @@ export class MailDriver {
   /** One message from the relay. Resolves when more may be read. */
   receive(session: RelaySession, bytes: Uint8Array): Promise<void> {
     const frame = decodeMailFrame(bytes)
-    if (session.machine.isCollected) session.usefulAt = this.options.now()
+    // A relay is waited for from its greeting on, and from when it has something again.
+    if (!session.machine.isReady) session.waitingSince = this.options.now() - session.waitedMs
+    else if (session.machine.isCollected) session.waitingSince = this.options.now()
     try {
       this.step(session, frame ? { type: 'frame', frame } : { type: 'malformed' })
     } catch (error) {
@@ -133,8 +136,8 @@ export class MailDriver {
     for (const cancel of session.timers.values()) cancel()
     for (const resolve of session.questions.values()) resolve(undefined)
     if (this.sessions.get(session.relay) === session) this.sessions.delete(session.relay)
-    const isCollected = session.machine.isReady && session.machine.isCollected
-    this.waitedMs.set(session.relay, isCollected ? 0 : this.options.now() - session.usefulAt)
+    const { isReady, isCollected } = session.machine
+    if (isReady) this.waitedMs.set(session.relay, isCollected ? 0 : this.options.now() - session.waitingSince)
     if (code !== 'lost') session.link.close()
     this.options.events?.closed?.(session.relay, code)
     this.options.events?.status?.()
@@ -231,7 +234,7 @@ export class MailDriver {
 
   /** [L9] */
   private isStalling(session: RelaySession): boolean {
-    return this.options.now() - session.usefulAt > PATIENCE_MS
+    return this.options.now() - session.waitingSince > PATIENCE_MS
   }
 
   /** How far a device holds each log when it has collected what waits for it anywhere. */
@@ -396,7 +399,7 @@ export class MailDriver {
     for (const mail of tooMuch(waiting, final, unknown)) useless.push(mail.id)
     const kept = new Set(useless)
     waiting = waiting.filter(({ id }) => !kept.has(id))
-    if (advanced || loose !== replica.loose) session.usefulAt = now()
+    if (advanced || loose !== replica.loose) session.waitingSince = now()
     if (unknown.size > 0) session.withheldSince ??= now()
     else if (!isWithheld || (done.length > 0 && !final)) session.withheldSince = undefined
     await replica.flush()

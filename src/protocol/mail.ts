@@ -44,6 +44,7 @@ const SUSPECT_MS = 2_000
 const REFUSED_MS = 60_000
 /** What is damaged here may be whole again by then. */
 const NOTHING_MS = 10_000
+/** A relay that leaves so many questions unanswered is gone. */
 const SILENT_ROUNDS = 3
 /** What misses something waits so long after the last mail: its sender may still be leaving the rest. */
 const HELD_MS = 10_000

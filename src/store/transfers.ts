@@ -185,7 +185,7 @@ export class IncomingTransfer {
           if (seq > Math.max(target.get(log) ?? 0, this.replica.logs.get(log)?.seq ?? 0)) this.beyond = true
         }
       }
-      const writes: Write[] = claimWrites(this.replica, claims, await doubtsFor(this.replica, claims))
+      const writes: Write[] = await claimWrites(this.replica, claims)
       const last = items[items.length - 1]
       const moved =
         !early && last && !this.isOvertaken && !this.isBroken
@@ -260,16 +260,13 @@ export async function adoptTarget(
   return { writes, adopted, isShort }
 }
 
-/** Most messages name no claims. */
-const doubtsFor = async (replica: Replica, claims: LogClaim[]) =>
-  claims.length > 0 ? readDoubts(replica) : []
-
 /**
  * Content beyond the frontier came on these claims: a fork there must be seen. What came on an older claim is still
  * doubted, from where that began.
  */
-function claimWrites(replica: Replica, claims: LogClaim[], doubts: Doubt[]): Write[] {
-  const old = new Map(doubts.map((doubt) => [doubt.log, doubt.base]))
+async function claimWrites(replica: Replica, claims: LogClaim[]): Promise<Write[]> {
+  if (claims.length === 0) return []
+  const old = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt.base]))
   return claims.flatMap(({ log, seq, check }) => {
     const held = replica.logs.get(log)?.seq ?? 0
     if (seq <= held) return []
@@ -290,8 +287,7 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
       for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
-    const writes = claimWrites(replica, claims, await doubtsFor(replica, claims))
-    await replica.commitCases(drafts, writes, meta)
+    await replica.commitCases(drafts, await claimWrites(replica, claims), meta)
     if (beyond) replica.loose++
   })
 }

@@ -206,6 +206,14 @@ test('[L9] a relay that says that more waits, and gives nothing, is waited for n
   const [a, b] = await begin(29, 'a', 'b')
   await bench.create(a, 'one')
   await bench.online(a)
+  // That it didn't even greet is no waiting for mail.
+  for (let again = 0; again < 7; again++) {
+    bench.relay.meddle = (_frame, toDevice) => (toDevice ? [] : undefined)
+    const mute = await bench.connectMail(b, bench.relay)
+    await bench.pass(9_000)
+    bench.cutMail(mute)
+    await bench.quiesce()
+  }
   bench.relay.meddle = (frame, toDevice) => (toDevice && frame.$case === 'batch' ? [] : undefined)
   let wire = await bench.connectMail(b, bench.relay)
   await bench.pass(40_000)
