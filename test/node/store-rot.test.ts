@@ -10,6 +10,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -20,7 +21,7 @@ import type { Device } from '../../src/node/api.js'
 import { Refused } from '../../src/node/api.js'
 import { openFolder } from '../../src/node/device/folder.js'
 import { loadIdentity } from '../../src/node/device/identity.js'
-import { crc32c, isTableSound, judgeLog } from '../../src/node/device/store-files.js'
+import { crc32c, hasHole, isTableSound, judgeLog, readLogs } from '../../src/node/device/store-files.js'
 import { createDevice } from '../../src/node/device.js'
 import { seeded } from '../support/random.js'
 import { workloadLines } from '../support/workload.js'
@@ -276,6 +277,14 @@ describe('the checks of files', () => {
       expect(isTableSound(file.subarray(0, length))).toBe(false)
     expect(isTableSound(Buffer.concat([file, Buffer.alloc(1)]))).toBe(false)
     expect(isTableSound(Buffer.concat([Buffer.alloc(8), file]))).toBe(false)
+  })
+
+  it('a log that is gone when it is read was another process’s: no sign of rot, and no failure', async () => {
+    const store = join(copyOf(), 'store')
+    // Listed, and not to be opened.
+    symlinkSync(join(store, 'gone'), join(store, '999999.log'))
+    expect(await readLogs(store)).toBe(false)
+    expect(await hasHole(store)).toBe(false)
   })
 
   it('a log that ends early is torn; one that goes on behind what can’t be read has a hole', () => {

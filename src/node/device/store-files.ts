@@ -192,18 +192,29 @@ async function filesOf(store: string, ending: RegExp): Promise<string[]> {
   return names.filter((name) => ending.test(name)).map((name) => join(store, name))
 }
 
-/** Whether LevelDB would pass over something in its logs that was not merely cut off at the end. */
-export async function hasHole(store: string): Promise<boolean> {
+/** Looks at each log. One that goes away meanwhile was another process's, which has opened the store since. */
+async function someLog(store: string, look: (path: string) => Promise<boolean>): Promise<boolean> {
   for (const path of await filesOf(store, /^\d+\.log$/)) {
-    if (judgeLog(await readFile(path)) === 'hole') return true
+    const isSo = await look(path).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false
+      throw error
+    })
+    if (isSo) return true
   }
   return false
 }
 
+/** Whether LevelDB would pass over something in its logs that was not merely cut off at the end. */
+export function hasHole(store: string): Promise<boolean> {
+  return someLog(store, async (path) => judgeLog(await readFile(path)) === 'hole')
+}
+
 /** Throws if a log can't be read: LevelDB would take what it got for all there is, and remove the rest. Else false. */
-export async function readLogs(store: string): Promise<boolean> {
-  for (const path of await filesOf(store, /^\d+\.log$/)) for await (const _ of createReadStream(path));
-  return false
+export function readLogs(store: string): Promise<boolean> {
+  return someLog(store, async (path) => {
+    for await (const _ of createReadStream(path));
+    return false
+  })
 }
 
 /** Files of LevelDB lie here, whether or not it could open them. */
