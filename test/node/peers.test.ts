@@ -15,6 +15,8 @@ interface Side {
   paths: string[]
   sessions: Set<PeerSession>
   known: Map<string, KnownPeer>
+  /** How often something was worth keeping. */
+  changes: number
   send(): void
 }
 
@@ -28,6 +30,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
     host,
     peer,
     received: 0,
+    changes: 0,
     paths: [],
     sessions,
     send: () => {
@@ -39,7 +42,9 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
       others: () => [other.publicKey],
       known,
       now: () => performance.now(),
-      changed: () => {},
+      changed: () => {
+        current.changes += 1
+      },
       driver: {
         connect(link: Link) {
           for (const old of sessions) end(old)
@@ -162,4 +167,21 @@ test('names that a device tells of itself are passed over', async () => {
   const plain = `/ip4/127.0.0.1/tcp/9/p2p/${b.id}`
   expect(one.peers.remember(one.peer, [plain, `${plain}/p2p-circuit/p2p/${b.id}`])).toBe(true)
   expect(one.known.get(one.peer)?.addresses).toEqual([plain])
+})
+
+test('of strangers nothing is kept', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const one = await side(a, b)
+  await one.peers.start()
+  for (let at = 0; at < 3; at++) {
+    const stranger = await startHost({ listen: [] })
+    const opened = await stranger.dial(a.addresses(), '/kartoteka/sync/1')
+    if ('code' in opened) throw new Error(opened.sentence)
+    opened.channel.send('live', text('x'))
+    await until(() => one.received === at + 1)
+    await opened.channel.close()
+  }
+  await until(() => one.sessions.size === 0)
+  expect(one.changes).toBe(0)
+  stop(one)
 })

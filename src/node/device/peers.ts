@@ -299,7 +299,8 @@ export class Peers {
     const attached: Attached = { session, channel, path, quality, dialledByLower, since: now() }
     this.attached.set(peer, attached)
     this.dialling.delete(peer)
-    this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
+    if (this.isOther(remote.publicKey))
+      this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
     driver.tellAddresses(session, host.addresses().filter(isPlainText))
     if (dialled && quality >= 2) this.keep(peer, [remote.address], false)
     if (old) setTimeout(() => this.options.host.closeIdle(remote.id), LINGER_MS).unref()
@@ -323,10 +324,12 @@ export class Peers {
     this.improvements.ended(peer, quality, now() - since)
     if (this.attached.get(peer)?.session !== session) return
     this.attached.delete(peer)
+    const key = session.link.publicKey
+    // Of a stranger nothing is kept: there are as many as somebody likes.
+    if (!this.isOther(key)) return
     const known = this.options.known.get(peer)
     if (known) known.lastSeen = now()
     this.options.changed()
-    const key = session.link.publicKey
     if (!this.stopped) this.due(peer, this.isLower(key) ? 200 : SECOND_DIALLER_MS)
   }
 }
