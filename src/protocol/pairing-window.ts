@@ -90,6 +90,11 @@ export class PairingWindow {
     return MAX_TRIES - this.used
   }
 
+  /** The one session that is under way; all others only knock. */
+  get pairingWith(): PairSession | undefined {
+    return this.session?.id
+  }
+
   get closed(): boolean {
     return this.state === 'closed'
   }

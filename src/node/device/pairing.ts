@@ -33,6 +33,7 @@ const FIND_MS = 9_000
 const DIAL_MS = 5_000
 /** A device that had no window is asked again after this. */
 const ASK_AGAIN_MS = 1_500
+/** Streams of those who knock; one pairs, and the others are told so, or say nothing. */
 const MAX_SESSIONS = 32
 
 interface SavedWindow {
@@ -62,7 +63,8 @@ export class Pairing {
   private state: InviteState = { ...CLOSED }
   private asking: PairSession | undefined
   private nextSession = 1
-  private strangers = 0
+  /** Who knocks, in order of arrival. */
+  private readonly knocks = new Map<PairSession, { channel: Channel; window: OpenWindow }>()
   /** Windows in which this device spent tries, as a new one. */
   private readonly spent = new Map<string, number>()
   private joining: { cancel: () => void } | undefined
@@ -147,13 +149,14 @@ export class Pairing {
 
   private async knock(channel: Channel, remote: RemotePeer): Promise<void> {
     const window = this.window
-    if (!window || !this.practice.hasPractice || this.strangers >= MAX_SESSIONS) {
-      channel.send('live', encodePairFrame(refusal(window ? 'busy' : 'closed')))
+    if (!window || !this.practice.hasPractice) {
+      channel.send('live', encodePairFrame(refusal('closed')))
       await channel.close()
       return
     }
     const session = this.nextSession++
-    this.strangers++
+    this.makeRoom()
+    this.knocks.set(session, { channel, window })
     window.channels.set(session, channel)
     try {
       for await (const { bytes } of channel.messages) {
@@ -164,10 +167,21 @@ export class Pairing {
         )
       }
     } finally {
-      this.strangers--
+      this.knocks.delete(session)
       window.channels.delete(session)
       this.step({ kind: 'lost', session }, window)
     }
+  }
+
+  /** Who has knocked longest without getting anywhere goes: to say nothing keeps nobody out. */
+  private makeRoom(): void {
+    if (this.knocks.size < MAX_SESSIONS) return
+    for (const [session, { channel, window }] of this.knocks)
+      if (window.machine.pairingWith !== session) {
+        this.knocks.delete(session)
+        channel.abort(new Error('Somebody else is waiting.'))
+        return
+      }
   }
 
   private step(event: WindowEvent, window = this.window): void {
