@@ -33,6 +33,15 @@ const LIMITS = { maxFrameBytes: 16, maxMessageBytes: 8 }
 
 const QUESTION = Uint8Array.of(1)
 
+/** Streams of libp2p's own housekeeping don't count as use. */
+const HOUSEKEEPING = '/ipfs/'
+
+/** Whether nothing goes over a connection that is ours, or only such a protocol. */
+export function isIdle({ streams }: Connection, except = ''): boolean {
+  const isOurs = (protocol: string) => protocol !== '' && !protocol.startsWith(HOUSEKEEPING)
+  return !streams.some(({ protocol }) => isOurs(protocol) && protocol !== except)
+}
+
 export interface Greeting {
   /** UDP port of the answering side's STUN responder; 0: it has none. */
   stunPort: number

@@ -8,12 +8,6 @@ import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.
 import { thriftyNoise, thriftyYamux } from './host-thrift.js'
 import type { Transports } from './host-transports.js'
 
-/**
- * Handshakes under way at a time. Twenty devices behind one address that reconnect together are
- * normal; with the library's 10, and 5 a second of one address, 94 of 150 were refused.
- */
-const MAX_PENDING_CONNECTIONS = 256
-
 /** A phone that wakes up may take long for its half of a handshake. */
 const UPGRADE_TIMEOUT_MS = 20_000
 
@@ -40,7 +34,6 @@ export interface NodeOptions {
   /** Told to others besides the addresses of this computer. */
   announce?: string[]
   maxConnections: number
-  maxPendingConnections?: number
   maxStreams?: number
   services?: NonNullable<Libp2pOptions<ServiceMap>['services']>
   gater?: ConnectionGater
@@ -69,8 +62,10 @@ export async function createNode(options: NodeOptions, transports: Transports): 
     connectionMonitor: { enabled: false },
     connectionManager: {
       maxConnections: options.maxConnections,
+      // Those who wait are bounded by the transports, which refuse nobody. Twenty devices behind one address that
+      // reconnect together are normal; with the library's 10, and 5 a second of one address, 94 of 150 were refused.
       inboundConnectionThreshold: Number.POSITIVE_INFINITY,
-      maxIncomingPendingConnections: options.maxPendingConnections ?? MAX_PENDING_CONNECTIONS,
+      maxIncomingPendingConnections: Number.POSITIVE_INFINITY,
       inboundUpgradeTimeout: UPGRADE_TIMEOUT_MS,
       addressDialTimeout: ADDRESS_DIAL_TIMEOUT_MS,
       addressSorter: compareAddresses,

@@ -3,10 +3,12 @@
  * other through circuits, tells them from where they come (STUN), and bounds what strangers may take up. The
  * mailbox and what else a relay does are protocols on top, by `handle`.
  */
-import type { Connection, ConnectionGater, PeerId } from '@libp2p/interface'
+import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { type Host, type HostLog, Libp2pHost, type ListenError, listenError, listenFailure } from './host.js'
 import { isPlainAddress, parseAddress } from './host-address.js'
+import { isIdle } from './host-alive.js'
+import type { CrowdLimits } from './host-crowd.js'
 import { Hop, MAX_HOP_STREAMS } from './host-hop.js'
 import { createNode } from './host-node.js'
 import { STUN_HOSTS, type Stun, startStun } from './host-stun.js'
@@ -21,8 +23,6 @@ export const STUN_PORT = 3478
 export const MAX_RELAY_CONNECTIONS = 8_192
 /** A hospital behind one address, twice over while reconnecting. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 512
-/** Handshakes under way, of all addresses: a relay that restarts is met by everybody. */
-const MAX_PENDING_CONNECTIONS = 1_024
 /** Half of the connections may be in use by each other's circuits. */
 export const MAX_RESERVATIONS = 4_096
 /** A first sync over a slow line takes a night. */
@@ -35,8 +35,6 @@ const MAX_STREAMS = 2 * MAX_HOP_STREAMS + 64
 /** A connection that has used nothing of ours for so long belongs to a stranger. A device asks whether we live. */
 const IDLE_TIMEOUT_MS = 30_000
 const IDLE_INTERVAL_MS = 5_000
-/** Streams of libp2p's own housekeeping don't count as use. */
-const HOUSEKEEPING = '/ipfs/'
 
 export interface CircuitLimits {
   maxReservations?: number
@@ -96,7 +94,6 @@ export async function createRelayHost(options: RelayHostOptions): Promise<RelayH
         listen,
         announce: options.announce ?? [],
         maxConnections: options.maxConnections ?? MAX_RELAY_CONNECTIONS,
-        maxPendingConnections: MAX_PENDING_CONNECTIONS,
         maxStreams: MAX_STREAMS,
         gater: circuitGater(options),
         ...(hop === undefined ? {} : { services: { circuit: hop.service } }),
@@ -124,7 +121,11 @@ class RelayLibp2pHost extends Libp2pHost implements RelayHost {
     hop: Hop | undefined,
     stun: Stun | undefined,
   ) {
-    super(node, transports, options.log === undefined ? {} : { log: options.log })
+    super(node, transports, {
+      ...(options.log === undefined ? {} : { log: options.log }),
+      isKnown: options.mayReserve ?? (() => true),
+      strangers: strangersOf(options),
+    })
     this.#hop = hop
     this.#stun = stun
     node.addEventListener('peer:disconnect', (event) => hop?.left(event.detail))
@@ -159,6 +160,14 @@ class RelayLibp2pHost extends Libp2pHost implements RelayHost {
   }
 }
 
+/** At most half of the places: so the devices of practices that are registered here always find one. */
+function strangersOf({
+  maxConnections = MAX_RELAY_CONNECTIONS,
+  maxConnectionsPerAddress = MAX_CONNECTIONS_PER_ADDRESS,
+}: RelayHostOptions): CrowdLimits {
+  return { inAll: Math.ceil(maxConnections / 2), perNetwork: Math.ceil(maxConnectionsPerAddress / 2) }
+}
+
 function createHop(limits: CircuitLimits): Hop {
   return new Hop({
     maxReservations: limits.maxReservations ?? MAX_RESERVATIONS,
@@ -190,10 +199,6 @@ function endIdle(node: Libp2p, idleMs: number): void {
       connection.abort(new Error('nothing was asked'))
     }
   }
-}
-
-function isIdle({ streams }: Connection): boolean {
-  return !streams.some(({ protocol }) => protocol !== '' && !protocol.startsWith(HOUSEKEEPING))
 }
 
 /** An empty key, which nobody has, for a peer that is none of ours. */

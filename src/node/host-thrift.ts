@@ -91,19 +91,34 @@ function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
   return secured
 }
 
-/** The same upgrader; connections that it takes write what belongs together at once. */
-export function joiningUpgrader(upgrader: Upgrader): Upgrader {
+/** The same upgrader; connections that it takes write what belongs together at once. `taken`: it has taken one from outside. */
+export function joiningUpgrader(
+  upgrader: Upgrader,
+  taken: (connection: MultiaddrConnection) => void = () => {},
+): Upgrader {
   return new Proxy(upgrader, {
     get(target, name) {
       const value: unknown = Reflect.get(target, name)
       if (typeof value !== 'function') return value
       if (name !== 'upgradeInbound' && name !== 'upgradeOutbound') return value.bind(target)
-      return (connection: MultiaddrConnection, ...rest: unknown[]) => {
+      return async (connection: MultiaddrConnection, ...rest: unknown[]) => {
         joinWrites(connection)
-        return Reflect.apply(value, target, [connection, ...rest])
+        const upgraded: unknown = await Reflect.apply(value, target, [connection, ...rest])
+        if (name === 'upgradeInbound') taken(connection)
+        return upgraded
       }
     },
   })
+}
+
+/** What lies under a connection by TCP or by WebSocket; undefined for others. */
+export function socketOf(connection: MultiaddrConnection): Socket | undefined {
+  const webSocket: unknown = Reflect.get(connection, 'websocket')
+  const socket: unknown =
+    typeof webSocket === 'object' && webSocket !== null
+      ? Reflect.get(webSocket, '_socket')
+      : Reflect.get(connection, 'socket')
+  return socket instanceof Socket ? socket : undefined
 }
 
 function joinWrites(connection: MultiaddrConnection): void {

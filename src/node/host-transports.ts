@@ -1,12 +1,13 @@
 /**
  * The two transports, wrapped for what libp2p does not tell or do: which address could not be
- * listened on and why, the end of connections that never said a word, and a bound for each address.
+ * listened on and why, the end of connections that never come to a handshake, and a bound for each address.
  */
 import { isIPv6, Server, type Socket } from 'node:net'
-import type { Listener, Transport } from '@libp2p/interface'
+import type { Listener, MultiaddrConnection, Transport } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
-import { joiningUpgrader } from './host-thrift.js'
+import { Crowd } from './host-crowd.js'
+import { joiningUpgrader, socketOf } from './host-thrift.js'
 
 type TcpComponents = Parameters<ReturnType<typeof tcp>>[0]
 type WebSocketComponents = Parameters<ReturnType<typeof webSockets>>[0]
@@ -17,8 +18,17 @@ export interface ListenFailure {
   reason: string
 }
 
-/** A connection that has sent nothing for this long does not mean us; it would keep a file open for ever. */
-const SILENCE_TIMEOUT_MS = 20_000
+/**
+ * From the first packet to the end of the handshake, that of HTTP before it included; libp2p bounds only its own. Who
+ * takes longer does not mean us, and would keep a file open for ever.
+ */
+const HANDSHAKE_TIMEOUT_MS = 30_000
+
+/**
+ * Sockets before the end of their handshake; each takes about 30 KB. A relay that restarts is met by everybody, and
+ * hundreds that say nothing must not keep the others out: beyond the limit the one that waits longest goes.
+ */
+const MAX_WAITING = 1_024
 
 /**
  * Bytes a WebSocket takes before it makes the writer wait, and how often it looks whether they are
@@ -29,19 +39,27 @@ const WEBSOCKET_POLL_MS = 2
 
 export interface SocketLimits {
   /** Sockets of one IPv4 address, or of one IPv6 network of 64 bits, whatever they have said so far. */
-  perAddress: number
+  perAddress?: number
+  /** Of all addresses, before the end of their handshake. */
+  waiting?: number
 }
 
 export class Transports {
   readonly listenFailures: ListenFailure[] = []
   /** What libp2p hands to transports: the way to add one later. */
   components: { transportManager: { getAddrs(): { toString(): string }[] } } | undefined
-  readonly #limits: SocketLimits
+  readonly #perAddress: number
   readonly #sockets = new Set<Socket>()
   readonly #byAddress = new Map<string, number>()
+  readonly #waiting: Crowd<Socket>
 
-  constructor(limits: SocketLimits = { perAddress: Number.POSITIVE_INFINITY }) {
-    this.#limits = limits
+  constructor({ perAddress = Number.POSITIVE_INFINITY, waiting = MAX_WAITING }: SocketLimits = {}) {
+    this.#perAddress = perAddress
+    this.#waiting = new Crowd({
+      ...{ inAll: waiting, perNetwork: waiting },
+      judge: () => 'idle',
+      end: (socket) => socket.destroy(),
+    })
   }
 
   readonly tcp = (components: TcpComponents): Transport => {
@@ -73,8 +91,10 @@ export class Transports {
 
   #watch(transport: Transport): Transport {
     const createListener = transport.createListener.bind(transport)
-    transport.createListener = (options) =>
-      this.#watchListener(createListener({ ...options, upgrader: joiningUpgrader(options.upgrader) }))
+    transport.createListener = (options) => {
+      const upgrader = joiningUpgrader(options.upgrader, (connection) => this.#isThrough(connection))
+      return this.#watchListener(createListener({ ...options, upgrader }))
+    }
     const dial = transport.dial.bind(transport)
     transport.dial = (address, options) =>
       dial(address, { ...options, upgrader: joiningUpgrader(options.upgrader) })
@@ -98,24 +118,32 @@ export class Transports {
 
   #watchSocket(socket: Socket): void {
     const network = networkOf(socket.remoteAddress ?? '')
-    const count = (this.#byAddress.get(network) ?? 0) + 1
-    if (count > this.#limits.perAddress) {
+    const count = this.#byAddress.get(network) ?? 0
+    if (count >= this.#perAddress && !this.#waiting.makeRoom(network)) {
       socket.destroy()
       return
     }
-    this.#byAddress.set(network, count)
+    this.#byAddress.set(network, count + 1)
     this.#sockets.add(socket)
-    const silence = setTimeout(() => {
-      if (socket.bytesRead === 0) socket.destroy()
-    }, SILENCE_TIMEOUT_MS)
-    silence.unref()
+    this.#waiting.add(socket, network)
+    const late = setTimeout(() => {
+      if (this.#waiting.has(socket, network)) socket.destroy()
+    }, HANDSHAKE_TIMEOUT_MS)
+    late.unref()
     socket.on('close', () => {
-      clearTimeout(silence)
+      clearTimeout(late)
       this.#sockets.delete(socket)
+      this.#waiting.delete(socket, network)
       const left = (this.#byAddress.get(network) ?? 1) - 1
       if (left > 0) this.#byAddress.set(network, left)
       else this.#byAddress.delete(network)
     })
+  }
+
+  /** Its handshake is over: whoever that is, it waits no more. */
+  #isThrough(connection: MultiaddrConnection): void {
+    const socket = socketOf(connection)
+    if (socket !== undefined) this.#waiting.delete(socket, networkOf(socket.remoteAddress ?? ''))
   }
 }
 
@@ -128,6 +156,11 @@ export function networkOf(address: string): string {
   const tail = after.split(':').filter((group) => group !== '')
   const zeros = new Array<string>(Math.max(0, 8 - head.length - tail.length)).fill('0')
   return [...head, ...zeros, ...tail].slice(0, 4).join(':')
+}
+
+/** By the IP address of its multiaddr: `/ip4/192.0.2.1/tcp/…`; of a circuit that is the relay's. */
+export function networkOfConnection({ remoteAddr }: { remoteAddr: { toString(): string } }): string {
+  return networkOf(remoteAddr.toString().split('/')[2] ?? '')
 }
 
 function errorCode(error: unknown): string {

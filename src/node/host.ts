@@ -8,13 +8,14 @@ import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { Channel, type ChannelOptions } from './frames.js'
 import { isPlainAddress, isRtcAddress, type Path, parseAddress, pathOfAddress } from './host-address.js'
-import { ALIVE_PROTOCOL, answerAlive, RELAY_PATIENCE_MS, RTC_PATIENCE_MS } from './host-alive.js'
+import { ALIVE_PROTOCOL, answerAlive, isIdle, RELAY_PATIENCE_MS, RTC_PATIENCE_MS } from './host-alive.js'
+import { Crowd, type CrowdLimits, type Standing } from './host-crowd.js'
 import { type DialError, type DialOptions, isAccepted, openBy, openStream } from './host-dial.js'
 import { FarPaths } from './host-far.js'
 import { watchInterfaces } from './host-interfaces.js'
 import { createNode } from './host-node.js'
 import type { RelayState, RelayTarget } from './host-relays.js'
-import { Transports } from './host-transports.js'
+import { networkOfConnection, Transports } from './host-transports.js'
 import { type FoundPeer, type Lan, startLan } from './lan.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
@@ -23,6 +24,15 @@ export const DEFAULT_LISTEN = ['/ip4/0.0.0.0/tcp/0', '/ip4/0.0.0.0/tcp/0/ws']
 
 /** More than any practice has devices, twice over while reconnecting. A relay asks for more. */
 export const MAX_CONNECTIONS = 512
+
+/**
+ * Of the connections, so many may be of those who are not of the practice. A new device needs one, and so do others
+ * of the practice whom this device doesn't know yet; beyond it the one goes that has been of no use for longest.
+ */
+const STRANGERS_SHARE = 1 / 4
+
+/** So long a stranger may take to say why it has come. */
+const STRANGER_GRACE_MS = 2_000
 
 /** Streams of one protocol in one connection: one is used, others overlap it while reconnecting. */
 export const MAX_INBOUND_STREAMS = 8
@@ -144,6 +154,12 @@ export function listenFailure(transports: Transports, error: unknown): ListenErr
   return listenError(failure.address, failure.reason)
 }
 
+export interface Libp2pHostOptions extends Pick<HostOptions, 'lan' | 'log' | 'maxConnections'> {
+  /** Who is no stranger; without it those whom `admit` names. */
+  isKnown?: (publicKey: Uint8Array) => boolean
+  strangers?: CrowdLimits
+}
+
 export class Libp2pHost implements Host {
   readonly id: string
   readonly publicKey: Uint8Array
@@ -158,20 +174,31 @@ export class Libp2pHost implements Host {
   readonly #relayChanged = new Set<(state: RelayState) => void>()
   readonly #networkChanged = new Set<() => void>()
   readonly #far: FarPaths
+  readonly #strangers: Crowd<Connection>
   readonly #unwatch: () => void
   #stopping: Promise<void> | undefined
 
-  constructor(node: Libp2p, transports: Transports, options: Pick<HostOptions, 'lan' | 'log'>) {
+  constructor(node: Libp2p, transports: Transports, options: Libp2pHostOptions) {
     this.id = node.peerId.toString()
     this.publicKey = remoteKey(this.id)
     this.#node = node
     this.#transports = transports
     this.#log = options.log ?? (() => {})
+    const isKnown = options.isKnown ?? ((key) => this.#far.isMember(key))
+    this.#strangers = new Crowd({
+      ...(options.strangers ?? strangersAmong(options.maxConnections)),
+      judge: (connection) => standingOf(connection, isKnown),
+      end: (connection) => connection.abort(new Error('there is no room for another stranger')),
+    })
     node.addEventListener('connection:open', (event) => {
-      this.#tell(this.#opened, toHostConnection(event.detail))
+      const opened = event.detail
+      const isStranger = opened.direction === 'inbound' && standingOf(opened, isKnown) !== 'known'
+      if (isStranger) this.#strangers.add(opened, networkOfConnection(opened))
+      this.#tell(this.#opened, toHostConnection(opened))
     })
     node.addEventListener('connection:close', (event) => {
       const closed = event.detail
+      this.#strangers.delete(closed, networkOfConnection(closed))
       const others = node.getConnections(closed.remotePeer).filter((each) => isOpen(each) && each !== closed)
       this.#tell(this.#closed, toHostConnection(closed), others.length === 0)
     })
@@ -395,6 +422,18 @@ function subscribe<T>(callbacks: Set<T>, callback: T): Unsubscribe {
 
 function isOpen(connection: Connection): boolean {
   return connection.status === 'open'
+}
+
+function strangersAmong(maxConnections = MAX_CONNECTIONS): CrowdLimits {
+  const inAll = Math.max(1, Math.floor(maxConnections * STRANGERS_SHARE))
+  return { inAll, perNetwork: inAll }
+}
+
+/** Asking whether we live is no reason for a stranger to stay. */
+function standingOf(connection: Connection, isKnown: (publicKey: Uint8Array) => boolean): Standing {
+  if (isKnown(remoteKey(connection.remotePeer.toString()))) return 'known'
+  const isNew = connection.timeline.open > Date.now() - STRANGER_GRACE_MS
+  return isNew || !isIdle(connection, ALIVE_PROTOCOL) ? 'busy' : 'idle'
 }
 
 function toHostConnection(connection: Connection): HostConnection {

@@ -1,0 +1,205 @@
+/** Hundreds of sockets that lead nowhere, and strangers that hold on to what they have: the others still get in. */
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { noise } from '@chainsafe/libp2p-noise'
+import type { Connection, Stream } from '@libp2p/interface'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { createLibp2p } from 'libp2p'
+import { expect, it } from 'vitest'
+import { createHost, type Host } from '../../src/node/host.js'
+import { Flood, TCP_BAITS, usageOf, usageOver, WS_BAITS } from '../support/flood.js'
+import {
+  afterwards,
+  createPractice,
+  exported,
+  imported,
+  joinPractice,
+  openInvite,
+  startDevice,
+  startPair,
+  synced,
+} from '../support/processes.js'
+import { seeded } from '../support/random.js'
+import { makePractice } from '../support/relay.js'
+import { MailClient, RelayProcess } from '../support/relay-process.js'
+import { workloadLines } from '../support/workload.js'
+
+const SYNC = '/kartoteka/sync/1'
+const PAIR = '/kartoteka/pair/1'
+const MAILBOX = '/kartoteka/mailbox/1'
+const LISTEN = ['/ip4/127.0.0.1/tcp/0', '/ip4/127.0.0.1/tcp/0/ws']
+
+const HOSTILE = 500
+const HONEST = 20
+const ROUNDS = 5
+const GOOD_MS = 2_000
+const GOOD_SHARE = 0.99
+/** A machine that does something else as well may be slow for a while. */
+const TRIES = 5
+/** What 500 sockets take is about 15 MB; the rest is for those who are honest. */
+const MOST_MB = 100
+const MOST_CPU = 0.5
+
+const portOf = (address: string) => Number(/\/tcp\/(\d+)/.exec(address)?.[1])
+const peerOf = (address: string) => /\/p2p\/(.+)$/.exec(address)![1]!
+
+async function honestHosts(): Promise<Host[]> {
+  const hosts: Host[] = []
+  for (let at = 0; at < HONEST; at++) {
+    const host = await createHost({ privateKey: randomBytes(32), listen: [], lan: false })
+    if ('code' in host) throw new Error(host.sentence)
+    afterwards(() => host.stop())
+    hosts.push(host)
+  }
+  return hosts
+}
+
+/** All of them at once, again and again, by both transports: how long each dial took; for ever where one failed. */
+async function dialTimes(hosts: Host[], addresses: string[], protocol: string): Promise<number[]> {
+  const times: number[] = []
+  for (let round = 0; round < ROUNDS; round++)
+    await Promise.all(
+      hosts.map(async (host, at) => {
+        const address = addresses[(at + round) % addresses.length]!
+        const began = performance.now()
+        const opened = await host.dial([address], protocol, { timeoutMs: 20_000 })
+        times.push('code' in opened ? Number.POSITIVE_INFINITY : performance.now() - began)
+        await host.disconnect(peerOf(address))
+      }),
+    )
+  return times
+}
+
+/** Twenty honest devices of the very address from which 500 sockets lead nowhere. */
+async function expectWayIn(pid: number, addresses: string[], protocol: string): Promise<void> {
+  const hosts = await honestHosts()
+  const before = usageOf(pid)
+  const floods = addresses.map(
+    (address) =>
+      new Flood({
+        port: portOf(address),
+        count: HOSTILE / addresses.length,
+        baits: address.includes('/ws') ? WS_BAITS : TCP_BAITS,
+      }),
+  )
+  const standing = () => floods.reduce((sum, { size }) => sum + size, 0)
+  while (standing() < HOSTILE * 0.9) await sleep(50)
+  const tries: { good: number; failed: number }[] = []
+  const isGood = () => tries.some(({ good, failed }) => good >= GOOD_SHARE && failed === 0)
+  while (tries.length < TRIES && !isGood()) {
+    const times = await dialTimes(hosts, addresses, protocol)
+    const failed = times.filter((ms) => ms === Number.POSITIVE_INFINITY).length
+    tries.push({ good: times.filter((ms) => ms <= GOOD_MS).length / times.length, failed })
+  }
+  expect(isGood(), JSON.stringify(tries)).toBe(true)
+  // The attack has gone on until now.
+  expect(standing()).toBeGreaterThan(HOSTILE * 0.9)
+  const during = await usageOver(pid, 1_000)
+  if (!before || !during) return
+  expect(during.rssMb - before.rssMb).toBeLessThan(MOST_MB)
+  expect(during.cpuShare).toBeLessThan(MOST_CPU)
+}
+
+it('a device: 99 of 100 honest dials are in within 2 s while 500 sockets of their address lead nowhere', async () => {
+  const device = await startDevice({ listen: LISTEN })
+  await createPractice(device)
+  await expectWayIn(device.pid, device.addresses, SYNC)
+  expect(device.isAlive).toBe(true)
+})
+
+it('a relay: 99 of 100 honest dials are in within 2 s while 500 sockets of their address lead nowhere', async () => {
+  const relay = await new RelayProcess(['--listen', LISTEN[1]!]).start()
+  await expectWayIn(relay.pid, relay.addresses, MAILBOX)
+})
+
+/** One that means ill and has a key: so many connections, and over each so many streams. */
+async function stranger(address: string, connections: number): Promise<Connection[]> {
+  const node = await createLibp2p({
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [yamux()],
+    connectionMonitor: { enabled: false },
+  })
+  afterwards(() => node.stop())
+  const made: Connection[] = []
+  for (let at = 0; at < connections; at++) made.push(await node.dial(multiaddr(address), { force: true }))
+  return made
+}
+
+/** Promises as much as a message may have, goes on with a byte now and then, and reads nothing. */
+function trickle(stream: Stream): void {
+  stream.pause()
+  const say = (...bytes: number[]) => {
+    try {
+      stream.send(Uint8Array.from(bytes))
+    } catch {
+      clearInterval(timer)
+    }
+  }
+  const timer = setInterval(() => say(0), 1_000)
+  timer.unref()
+  say(0xff, 0xff, 0x03)
+}
+
+async function openMany(connections: Connection[], protocols: string[]): Promise<number> {
+  let opened = 0
+  for (const connection of connections)
+    await Promise.all(
+      protocols.map(async (protocol) => {
+        // One that was ended for another opens no more.
+        const stream = await connection.newStream(protocol).catch(() => undefined)
+        if (!stream) return
+        opened++
+        trickle(stream)
+      }),
+    )
+  return opened
+}
+
+it('a device serves its own while strangers have 140 connections, 8 streams in each, and trickle', async () => {
+  const [desk, laptop] = await startPair()
+  await imported(desk, workloadLines(50))
+  await synced(desk)
+  await laptop.kill()
+  const before = usageOf(desk.pid)
+  const connections = await stranger(desk.address, 140)
+  await openInvite(desk)
+  // Some were ended for the next ones.
+  expect(connections.filter(({ status }) => status === 'open').length).toBeLessThanOrEqual(130)
+  expect(
+    await openMany(connections.slice(100), [SYNC, SYNC, SYNC, SYNC, PAIR, PAIR, PAIR, PAIR]),
+  ).toBeGreaterThan(100)
+  await laptop.start()
+  await imported(desk, workloadLines(60))
+  await synced(laptop)
+  const fresh = await startDevice()
+  await joinPractice(fresh, desk, 'Fresh')
+  await synced(fresh)
+  expect(await exported(fresh)).toBe(await exported(desk))
+  expect(await exported(laptop)).toBe(await exported(desk))
+  const during = await usageOver(desk.pid, 1_000)
+  if (!before || !during) return
+  expect(during.rssMb - before.rssMb).toBeLessThan(MOST_MB)
+  expect(during.cpuShare).toBeLessThan(MOST_CPU)
+})
+
+it('a relay serves its own while strangers of the same address have 60 connections and trickle', async () => {
+  const relay = await new RelayProcess().start()
+  const random = seeded(301)
+  const practice = makePractice(random, 2)
+  const [desk, laptop] = practice.devices as [(typeof practice.devices)[0], (typeof practice.devices)[0]]
+  const a = await MailClient.join(desk, practice.roster, relay)
+  const before = usageOf(relay.pid)
+  const connections = await stranger(relay.addresses[0]!, 60)
+  expect(await openMany(connections, [MAILBOX, MAILBOX])).toBeGreaterThan(100)
+  const b = await MailClient.join(laptop, practice.roster, relay)
+  const [id, envelope] = [random.bytes(16), random.bytes(3000)]
+  expect(await a.deposit({ id, envelope, recipients: [laptop.ed] })).toMatchObject({ error: '' })
+  expect((await b.collect()).mails).toHaveLength(1)
+  const during = await usageOver(relay.pid, 1_000)
+  if (!before || !during) return
+  expect(during.rssMb - before.rssMb).toBeLessThan(MOST_MB)
+  expect(during.cpuShare).toBeLessThan(MOST_CPU)
+})
