@@ -26,7 +26,8 @@ const HANDSHAKE_TIMEOUT_MS = 30_000
 
 /**
  * Sockets before the end of their handshake; each takes about 30 KB. A relay that restarts is met by everybody, and
- * hundreds that say nothing must not keep the others out: beyond the limit the one that waits longest goes.
+ * hundreds that say nothing must not keep the others out: beyond the limit the one that waits longest goes. More than
+ * the system hands over at once (511), so that each is heard before others can take its place.
  */
 const MAX_WAITING = 1_024
 

@@ -3,11 +3,13 @@
  * Each defence has its own file: the guard (headers in), headers (out), codes, proof, uid.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { RPCHandler } from '@orpc/server/ws'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { type Device, type HostApi, Refused } from './api.js'
+import { Crowd } from './host-crowd.js'
 import { createOneTimeCodes } from './local-server-codes.js'
 import { createWindowFiles, type FindFile } from './local-server-files.js'
 import { checkRequest, originOf } from './local-server-guard.js'
@@ -23,7 +25,7 @@ import {
   TOKEN_PATH,
   TOKEN_PREFIX,
 } from './local-server-proof.js'
-import { peerIsThisUser } from './local-server-uid.js'
+import { createUserCheck } from './local-server-uid.js'
 import { createRouter } from './router.js'
 
 /** The same address at every start keeps what a browser remembers for it; below the ephemeral ports. */
@@ -34,8 +36,17 @@ export const PORT_TRIES = 8
 export const MAX_MESSAGE_BYTES = 192 * 1024 * 1024
 /** A one-time code in JSON. */
 export const MAX_BODY_BYTES = 1024
-export const MAX_CONNECTIONS = 128
+/**
+ * Sockets that have not shown a token or a proof; a page is loaded over six of them. Beyond it the one goes that asks
+ * nothing for longest: whoever opens hundreds keeps no window out. More than the system hands over at once, so that
+ * each is read before others can take its place.
+ */
+export const MAX_WAITING = 1_024
+/** Those that have shown one included. */
+const MAX_CONNECTIONS = 2 * MAX_WAITING
 const REQUEST_TIMEOUT_MS = 10_000
+/** How often is looked for requests that take longer. */
+const LOOK_INTERVAL_MS = 1_000
 /** How long a socket may take to finish its closing handshake. */
 const CLOSE_TIMEOUT_MS = 500
 
@@ -69,8 +80,14 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
   const linkToken = createSecret()
   const codes = createOneTimeCodes(options.now)
   const findFile = await createWindowFiles(options.windowFolder ?? builtWindow())
-  const http = createServer({ requestTimeout: REQUEST_TIMEOUT_MS, headersTimeout: REQUEST_TIMEOUT_MS })
+  const http = createServer({
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    headersTimeout: REQUEST_TIMEOUT_MS,
+    connectionsCheckingInterval: LOOK_INTERVAL_MS,
+  })
   http.maxConnections = MAX_CONNECTIONS
+  const doorway = createDoorway()
+  const userCheck = createUserCheck()
   const port = await listen(http, options.port)
 
   const windowUrl = () => `${originOf(port)}/#${codes.create()}`
@@ -93,15 +110,21 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
   })
   const headers = securityHeaders(port)
 
-  http.on('connection', (socket) => {
-    if (peerIsThisUser(socket)) return
+  /** Before anything is told or done: silent sockets and refused requests don't cost the look. */
+  const isThisUser = async (socket: Socket) => {
+    if (await userCheck(socket)) return true
     log('local link: a connection of another user was closed')
     socket.destroy()
-  })
-  http.on('request', (request, response) => {
+    return false
+  }
+
+  http.on('connection', (socket) => doorway.enter(socket))
+  http.on('request', async (request, response) => {
+    doorway.asks(request.socket, response)
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
     const refusal = checkRequest(factsOf(request, false), port)
     if (refusal) return answer(response, refusal.status, refusal.reason)
+    if (!(await isThisUser(request.socket))) return
     const exchange = { redeem: codes.redeem, token: pageToken }
     const work = pathOf(request) === TOKEN_PATH ? giveToken : giveFile(findFile)
     work(request, response, exchange).catch((error) => {
@@ -109,12 +132,14 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
       answer(response, 500, 'failed')
     })
   })
-  http.on('upgrade', (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+  http.on('upgrade', async (request: IncomingMessage, stream: Duplex, head: Buffer) => {
     stream.on('error', () => stream.destroy())
     const refusal = checkRequest(factsOf(request, true), port)
     if (refusal) return refuseUpgrade(stream, refusal.status, headers)
     const admitted = admit(request.headers['sec-websocket-protocol'], pageToken, linkToken)
     if (!admitted) return refuseUpgrade(stream, 401, headers)
+    if (!(await isThisUser(request.socket))) return
+    doorway.leave(request.socket)
     const addProof = (lines: string[]) => {
       if (admitted.proof) lines.push(`${PROOF_HEADER}: ${admitted.proof}`)
     }
@@ -128,6 +153,29 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     linkToken,
     windowUrl,
     close: () => close(http, sockets),
+  }
+}
+
+/** Who has shown no token yet. */
+function createDoorway() {
+  const busy = new Set<Socket>()
+  const crowd = new Crowd<Socket>({
+    ...{ inAll: MAX_WAITING, perNetwork: MAX_WAITING },
+    judge: (socket) => (busy.has(socket) ? 'busy' : 'idle'),
+    // Without a goodbye: its remains would stay in the system's tables, which are read when somebody asks.
+    end: (socket) => socket.resetAndDestroy(),
+  })
+  const leave = (socket: Socket) => crowd.delete(socket, '')
+  return {
+    enter(socket: Socket) {
+      crowd.add(socket, '')
+      socket.on('close', () => leave(socket))
+    },
+    asks(socket: Socket, response: ServerResponse) {
+      busy.add(socket)
+      response.on('close', () => busy.delete(socket))
+    },
+    leave,
   }
 }
 

@@ -9,7 +9,7 @@ import { WebSocket } from 'ws'
 import { createLocalServer, type LocalServer, MAX_BODY_BYTES } from '../../src/node/local-server.js'
 import { CODE_LIFETIME_MS, createOneTimeCodes, MAX_OPEN_CODES } from '../../src/node/local-server-codes.js'
 import { proofProtocol } from '../../src/node/local-server-proof.js'
-import { uidOfConnection } from '../../src/node/local-server-uid.js'
+import { keyOf, ownersOf } from '../../src/node/local-server-uid.js'
 import { createFakeDevice, type FakeDevice } from './fake-device.js'
 
 const SCRIPT = 'console.log(1)'
@@ -393,11 +393,11 @@ describe('the peer', () => {
     const row = (local: string, remote: string, uid: number) =>
       `   0: ${local} ${remote} 01 00000000:00000000 00:00000000 00000000  ${uid}        0 587 1 0 100 0 0 10 0`
     const v4 = [head, row('0100007F:6F01', '0100007F:C350', 5), row('0100007F:C350', '0100007F:6F01', 1000)]
-    expect(uidOfConnection(v4.join('\n'), 0xc350, 0x6f01)).toBe(1000)
-    expect(uidOfConnection(v4.join('\n'), 0xc351, 0x6f01)).toBe(null)
+    expect(ownersOf(v4.join('\n')).get(keyOf(0xc350, 0x6f01))).toBe(1000)
+    expect(ownersOf(v4.join('\n')).get(keyOf(0xc351, 0x6f01))).toBe(undefined)
     const mapped = '0000000000000000FFFF00000100007F'
     const v6 = [head, row(`${mapped}:C350`, `${mapped}:6F01`, 1001)]
-    expect(uidOfConnection(v6.join('\n'), 0xc350, 0x6f01)).toBe(1001)
+    expect(ownersOf(v6.join('\n')).get(keyOf(0xc350, 0x6f01))).toBe(1001)
   })
   it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
     'of another user is cut off before it can ask',

@@ -106,3 +106,16 @@ export async function usageOver(
   if (!before || !after) return undefined
   return { rssMb: after.rssMb, cpuShare: (after.cpuS - before.cpuS) / (ms / 1000) }
 }
+
+/** What is said to a window's port, and then a byte now and then. */
+export function httpBaits(host: string): string[] {
+  const begin = (what: string) => `${what} HTTP/1.1\r\nHost: ${host}\r\n`
+  return [
+    '',
+    'GE',
+    `${begin('GET /')}X-A: `,
+    `${begin('POST /token')}Origin: http://${host}\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n`,
+    `${begin('GET /')}\r\n`,
+    `${begin('GET /link')}Upgrade: websocket\r\nConnection: Upgrade\r\nX-A: `,
+  ]
+}
