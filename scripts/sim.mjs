@@ -9,11 +9,12 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureInstalled } from './lib/build.mjs'
 
-const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --mail] [--steps N] [--workers N]
+const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail] [--steps N] [--workers N]
        npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--workers N]
 
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
-with real cases and cryptography; --direct and --mail are the smaller ones that preceded it.
+with real cases and cryptography; --direct and --mail are the smaller ones that preceded it. --jottings is --direct
+with letters that are only jotted down, kills, and folders copied while they run.
 --bugs runs N seeds (100) of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT.`
 
 ensureInstalled()
@@ -34,6 +35,7 @@ function given() {
         workers: text,
         real: flag,
         direct: flag,
+        jottings: flag,
         mail: flag,
         bugs: flag,
         help: flag,
@@ -67,8 +69,9 @@ process.exit(values.bugs ? await showBugs(number('seeds', 100)) : await runMany(
 
 /** @param {number} seeds */
 async function runMany(seeds) {
-  const abstract = !values.real && !values.direct && !values.mail
-  const kind = values.direct ? 'simulate' : values.mail ? 'simulateMail' : 'simulateFull'
+  const small = values.direct ? 'simulate' : values.jottings ? 'simulateJotting' : undefined
+  const kind = small ?? (values.mail ? 'simulateMail' : 'simulateFull')
+  const abstract = !values.real && kind === 'simulateFull'
   const file = await bundleSimulator({ abstract })
   const began = performance.now()
   let done = 0

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
  * @typedef {{ seed: number, problems: string[], trace: string, stats: Record<string, number>, ms: number }} Outcome
  * @typedef {object} Run
  * @property {string} file the bundle
- * @property {'simulateFull' | 'simulate' | 'simulateMail'} kind
+ * @property {'simulateFull' | 'simulate' | 'simulateJotting' | 'simulateMail'} kind
  * @property {number} from
  * @property {number} count
  * @property {number} [workers]

@@ -69,6 +69,9 @@ export class Driver {
     const old = this.sessions.get(session.peer)
     if (old) this.disconnect(old, 'stopped')
     this.sessions.set(session.peer, session)
+    // [S6] From here on nothing more is jotted down, and what was goes before anything of this session.
+    const { docs } = this.options.replica
+    if (docs.jotted > 0) this.inOrder(session, () => docs.settle())
     this.perform(session, session.machine.start())
     this.tellNeighbours()
     this.options.events?.status?.()

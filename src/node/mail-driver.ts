@@ -111,6 +111,9 @@ export class MailDriver {
     const waitedMs = this.waitedMs.get(toHex(link.relay)) ?? 0
     const session = new RelaySession(link, new MailLedger(state), this.options, isLeaving, waitedMs)
     this.sessions.set(session.relay, session)
+    // [S6] From here on nothing more is jotted down, and what was goes before anything of this session.
+    const { docs } = this.options.replica
+    if (docs.jotted > 0) this.inOrder(session, () => docs.settle())
     this.perform(session, session.machine.start())
     return session
   }

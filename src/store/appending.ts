@@ -37,7 +37,7 @@ export async function appendChanges(
     if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
     const state = await replica.caseState(replica.keyOf(change.caseId))
     const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
-    if (change.kind !== KIND_STATE && stored + payload.length > MAX_CASE_BYTES)
+    if (change.kind !== KIND_STATE && !change.isConfirmed && stored + payload.length > MAX_CASE_BYTES)
       return { ok: false, code: 'case-full', caseId: change.caseId }
     coded.push({ change, payload })
   }

@@ -1,7 +1,7 @@
 /**
  * Documents that are open: one Y.Doc per case, kept while somebody edits it or it was used a moment ago.
- * Local edits become changes at once; what follows gathers while a write is under way. Letters on a lone device are
- * jotted down first (jottings.ts). Edits that come in from elsewhere reach the document through the same batch that
+ * Local edits become changes at once; what follows gathers while a write is under way. While nobody is connected,
+ * letters are jotted down first (jottings.ts). Edits that come in from elsewhere reach the document through the same batch that
  * stores them.
  */
 import * as Y from 'yjs'
@@ -45,6 +45,8 @@ export class Documents {
   private readonly awaited = new Map<string, number>()
   private readonly loading = new Map<string, Promise<OpenDoc>>()
   private pending: PendingEdit[] = []
+  /** Those that are only jotted down: until their change is written, or for ever where the disk refuses it. */
+  private readonly onlyJotted = new Set<PendingEdit>()
   private draining: Promise<void> | undefined
   private lastEdit: Promise<AppendOutcome> | undefined
   private readonly jottings: Jottings
@@ -155,6 +157,17 @@ export class Documents {
     return entry.doc
   }
 
+  /** How many changes will be made of what is only jotted down now. */
+  get jotted(): number {
+    return this.onlyJotted.size
+  }
+
+  /** Something of this case is only jotted down. */
+  isJotted(caseId: string): boolean {
+    for (const edit of this.onlyJotted) if (edit.caseId === caseId) return true
+    return false
+  }
+
   /** Everything typed so far has become changes, and is written. */
   async settle(): Promise<void> {
     await this.draining
@@ -204,6 +217,7 @@ export class Documents {
     if (last?.from !== from || last.isJotted !== isJotted) {
       last = { caseId, from, isJotted, updates: [], settle: [], fail: [] }
       this.pending.push(last)
+      if (isJotted) this.onlyJotted.add(last)
     }
     const edit = last
     edit.updates.push(update)
@@ -228,7 +242,6 @@ export class Documents {
   }
 
   private async drainAll(): Promise<void> {
-    let isWritten = true
     while (this.pending.length > 0) {
       // A turn of the event loop: what one transaction or one frame brings goes together.
       await Promise.resolve()
@@ -238,18 +251,19 @@ export class Documents {
         if (edit.updates.length === 0) continue
         const update = edit.updates.length === 1 ? edit.updates[0]! : Y.mergeUpdates(edit.updates)
         try {
-          const { caseId, from } = edit
-          const outcome = await this.replica.append([{ caseId, kind: KIND_UPDATE, update, from }])
+          const { caseId, from, isJotted } = edit
+          const change = { caseId, kind: KIND_UPDATE, update, from, isConfirmed: isJotted }
+          const outcome = await this.replica.append([change])
+          this.onlyJotted.delete(edit)
           if (!outcome.ok) this.refuseRest(edit.caseId, edits, outcome)
           for (const settle of edit.settle) settle(outcome)
         } catch (error) {
-          isWritten = false
           this.discard(edit.caseId)
           for (const fail of edit.fail) fail(error)
         }
       }
     }
-    if (isWritten) this.jottings.clear()
+    if (this.onlyJotted.size === 0) this.jottings.clear()
   }
 
   /** What was typed on top of a refused edit has lost its base: it is refused with it. */
@@ -274,12 +288,16 @@ export class Documents {
   private evict(): void {
     if (this.docs.size <= IDLE_DOCUMENTS) return
     for (const [caseId, entry] of this.docs) {
-      if (entry.users > 0 || this.awaited.has(caseId) || this.pending.some((edit) => edit.caseId === caseId))
-        continue
+      if (entry.users > 0 || this.awaited.has(caseId) || this.isPending(caseId)) continue
       this.docs.delete(caseId)
       entry.doc.destroy()
       if (this.docs.size <= IDLE_DOCUMENTS) return
     }
+  }
+
+  /** A document that is built anew would lack what is still to be written. */
+  private isPending(caseId: string): boolean {
+    return this.isJotted(caseId) || this.pending.some((edit) => edit.caseId === caseId)
   }
 }
 

@@ -1,10 +1,13 @@
 /**
- * Jottings: letters typed on a device that is the only one of its practice. Nobody waits for them as changes, so each
+ * Jottings: letters typed while no other device and no relay is connected. Nobody waits for them as changes, so each
  * is only written down in a notepad, and a moment later all of them become one change: one head, one signature, one
  * batch. Then the notepad is cleared. What a killed process has left there is taken up at the next start; what became
- * a change already is then taken in once more, which Yjs passes over.
+ * a change already is then taken in once more, which Yjs passes over. So it is in a copy of the folder, too: its own
+ * log begins with the same letters under the same client and clocks.
  *
- *  [S5] a jotting is in the notepad before its edit is confirmed, and until its change is written.
+ *  [S5] a jotting is in the notepad before its edit is confirmed, and until its change is written;
+ *  [S6] whoever connects is told of what holds all that was jotted down before, and nothing of theirs is taken in
+ *       before that; until then no other device counts as holding the case.
  */
 import * as Y from 'yjs'
 import { inspectUpdate } from '../cases/inspect.js'
@@ -83,16 +86,20 @@ function mayJot(replica: Replica, key: Uint8Array, update: Uint8Array): boolean 
   if (!replica.isMarked || replica.mustLeaveLog || replica.db.failed) return false
   // What the last start left there may still be read by a later one.
   if (replica.lostJottings) return false
-  if (update.length > MAX_JOTTING_BYTES || replica.options.hasOthers()) return false
+  if (update.length > MAX_JOTTING_BYTES || isAwaited(replica)) return false
   const state = replica.cases.recentState(key)
   if (!state || state.unchecked || state.rowUnproven || !isPlainRow(state.row)) return false
   return state.parts.reduce((sum, part) => sum + part.bytes, 0) < ROOMY_BYTES
 }
 
+function isAwaited({ options }: Replica): boolean {
+  return options.hasOthers() && (options.isAwaited?.() ?? true)
+}
+
 /**
  * What a start finds in the notepad, as after an unclean stop, becomes changes, durably. False if some of it can't be
- * read: its bytes have rotted, or a power cut left them so, or the disk fails. A disk that refuses leaves all of it for
- * the next start.
+ * read: its bytes have rotted, or a power cut left them so, or the disk fails; or if its case can't, which others may
+ * bring back. A disk that refuses, and such a case, leave all of it for the next start.
  */
 export async function takeUpJottings(replica: Replica): Promise<boolean> {
   const { notepad } = replica.options
@@ -104,15 +111,15 @@ export async function takeUpJottings(replica: Replica): Promise<boolean> {
   }
   if (!notepad || !bytes?.length) return true
   const { rows, isWhole } = readRows(replica, bytes)
+  const { changes, mayHeal } = await changesOf(replica, rows)
   try {
-    const changes = await changesOf(replica, rows)
     if (changes.length > 0) await replica.append(changes)
     await replica.flush()
-    notepad.clear()
+    if (!mayHeal) notepad.clear()
   } catch (error) {
     if (!(error instanceof WriteFailedError)) throw error
   }
-  return isWhole
+  return isWhole && !mayHeal
 }
 
 /** The rows of a notepad, up to the first that can't be read. Zeros are room that a power cut left unfilled. */
@@ -129,25 +136,41 @@ function readRows(replica: Replica, bytes: Uint8Array): { rows: JottingRow[]; is
   return { rows, isWhole: true }
 }
 
-/** Neighbours of one case are merged into one change. What doesn't fit builds on what a power cut has taken. */
-async function changesOf(replica: Replica, rows: JottingRow[]): Promise<LocalChange[]> {
-  const groups: { caseId: string; updates: Uint8Array[] }[] = []
+/**
+ * Neighbours of one case are merged into one change. What doesn't fit builds on what a power cut, or rot, has taken:
+ * others may hold that, and it waits for them; on a lone device it is gone with it.
+ */
+async function changesOf(
+  replica: Replica,
+  rows: JottingRow[],
+): Promise<{ changes: LocalChange[]; mayHeal: boolean }> {
+  const groups: { caseId: string; updates: Uint8Array[]; isFitting: boolean }[] = []
   const known = new Map<string, Clocks | undefined>()
+  const hasOthers = replica.options.hasOthers()
+  let mayHeal = false
   for (const { caseId, update } of rows) {
     if (!known.has(caseId)) known.set(caseId, await clocksOf(replica, caseId))
     const clocks = known.get(caseId)
     const contents = inspectUpdate(update)
-    if (!clocks || 'error' in contents || !fits(contents, clocks)) continue
-    advance(contents, clocks)
+    if ('error' in contents) continue
+    if (!clocks) {
+      mayHeal ||= hasOthers
+      continue
+    }
+    const isFitting = fits(contents, clocks)
+    if (isFitting) advance(contents, clocks)
+    else if (!hasOthers) continue
     const last = groups.at(-1)
-    if (last?.caseId === caseId) last.updates.push(update)
-    else groups.push({ caseId, updates: [update] })
+    if (last?.caseId === caseId && last.isFitting && isFitting) last.updates.push(update)
+    else groups.push({ caseId, updates: [update], isFitting })
   }
-  return groups.map(({ caseId, updates }) => ({
+  const changes = groups.map(({ caseId, updates }) => ({
     caseId,
     kind: KIND_UPDATE,
     update: Y.mergeUpdates(updates),
+    isConfirmed: true,
   }))
+  return { changes, mayHeal }
 }
 
 /** How far the case as stored knows each client; undefined if it is damaged. */

@@ -21,8 +21,10 @@ export interface ReplicaOptions {
   isMember: (ed: Uint8Array) => boolean
   /** False while this device is the only one: payloads are then not retained for anybody. */
   hasOthers: () => boolean
-  /** Where a lone device jots its letters down; without one each edit becomes a change at once. */
+  /** Where letters are jotted down while nobody could take them; without one each edit becomes a change at once. */
   notepad?: Notepad | undefined
+  /** With others in the practice: is anybody connected who could take a change now? Without it, always. */
+  isAwaited?: () => boolean
   /** Machine, path and inode of the folder; another one means a copy, and a new log. */
   binding: string
 }
@@ -36,6 +38,8 @@ export interface LocalChange {
   generation?: number
   /** The open document that the update came from: it holds it already. */
   from?: Doc
+  /** It was confirmed before: it is taken even where others have filled the case meanwhile. */
+  isConfirmed?: boolean
 }
 
 export type AppendOutcome = { ok: true } | { ok: false; code: 'too-large' | 'case-full'; caseId: string }

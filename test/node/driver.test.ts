@@ -3,10 +3,19 @@ import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
 import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
+import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
 import { casesFrom } from '../../src/store/reading.js'
+import { NotepadDevice } from '../support/notepad.js'
 import { type SimDevice, World } from '../support/world.js'
+
+class NotepadWorld extends World {
+  override async add(name: string): Promise<NotepadDevice> {
+    const secret = this.random.bytes(32)
+    return this.enrol(new NotepadDevice(this, name, secret, edPublicKey(secret)))
+  }
+}
 
 let world: World
 afterEach(() => world.stop())
@@ -109,4 +118,38 @@ it('merges what both typed while apart, and sends a live change at once', async 
   await a.edit('case-0', (doc) => typeText(doc, 'c0', 0, 0, 'live '))
   await world.quiesce()
   expect((await b.lines()).join()).toContain('live ból')
+})
+
+it('[S6] whoever connects is told at once of what was only jotted down, and what is typed from then on is a change', async () => {
+  world = new NotepadWorld(31)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 1)
+  const type = (text: string) => a.edit('case-0', (doc) => typeText(doc, 'c0', 0, 0, text))
+  await type('.')
+  const mine = () => a.replica.logs.get(a.replica.currentLog!)!.seq
+  const before = mine()
+  for (const letter of 'abc') await type(letter)
+  expect([mine(), a.replica.docs.jotted]).toEqual([before, 1])
+  const told: number[][] = []
+  world.onSend = (from, bytes) => {
+    const frame = decodeFrame(bytes)
+    if (from === a && frame?.$case === 'hello') told.push(frame.value.open.map(({ seq }) => seq))
+  }
+  const wire = world.connect(a, b)
+  await type('d')
+  await world.settle()
+  expect(told).toEqual([[mine()]])
+  expect([mine(), a.replica.docs.jotted]).toEqual([before + 2, 0])
+  await world.quiesce()
+  await type('e')
+  await world.quiesce()
+  expect(await b.lines()).toEqual(await a.lines())
+  expect((await b.lines()).join()).toContain('edcba.')
+  world.cut(wire)
+  await type('f')
+  expect(a.replica.docs.jotted).toBe(1)
+  // Nobody comes: a moment later it is a change all the same.
+  world.clock.pass(100)
+  await world.settle()
+  expect([mine(), a.replica.docs.jotted]).toEqual([before + 4, 0])
 })

@@ -1,4 +1,4 @@
-/** [S5] Letters of a lone device: written down before they are confirmed, and there whatever ends the process. */
+/** [S5] Letters that nobody waits for: written down before they are confirmed, and there whatever ends the process. */
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -7,41 +7,23 @@ import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
 import { FileNotepad } from '../../src/node/device/notepad.js'
 import { nodeNatives } from '../../src/node/natives.js'
-import { MAX_CHANGE_BYTES } from '../../src/protocol/limits.js'
+import { MAX_CASE_BYTES, MAX_CHANGE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { parseRow } from '../../src/store/case-row.js'
-import type { Notepad } from '../../src/store/jottings.js'
+import { keys } from '../../src/store/keyspace.js'
 import { Replica } from '../../src/store/replica.js'
 import { SealedDb } from '../../src/store/sealed-db.js'
 import { Disk } from '../support/disk.js'
 import { makeKeys } from '../support/logs.js'
+import { MemoryNotepad } from '../support/notepad.js'
 import { seeded } from '../support/random.js'
-
-class MemoryNotepad implements Notepad {
-  bytes = new Uint8Array(0)
-  clears = 0
-  refuses = false
-  refusesReading = false
-
-  append(bytes: Uint8Array): void {
-    if (this.refuses) throw new Error('EIO')
-    this.bytes = Uint8Array.from([...this.bytes, ...bytes])
-  }
-  read(): Uint8Array {
-    if (this.refusesReading) throw new Error('EIO')
-    return this.bytes
-  }
-  clear(): void {
-    this.clears++
-    this.bytes = new Uint8Array(0)
-  }
-}
 
 class Lone {
   readonly random = seeded(11)
   readonly disk = new Disk()
   notepad = new MemoryNotepad()
   hasOthers = false
+  isAwaited = false
   replica!: Replica
   private readonly keys = makeKeys(this.random)
   private readonly practice = this.random.bytes(32)
@@ -61,6 +43,7 @@ class Lone {
       device: this.keys,
       isMember: () => true,
       hasOthers: () => this.hasOthers,
+      isAwaited: () => this.isAwaited,
       notepad: this.notepad,
       binding: 'machine',
     })
@@ -240,12 +223,14 @@ describe('jottings', () => {
     expect(await device.text('one')).toBe('ba.')
   })
 
-  it('nothing is jotted down for others, nor when the notepad refuses, nor what the list shows', async () => {
+  it('nothing is jotted down while somebody is connected, nor when the notepad refuses, nor what the list shows', async () => {
     const device = await lone('one')
     device.hasOthers = true
+    device.isAwaited = true
     await device.type('one', 'a')
     expect(device.notepad.bytes.length).toBe(0)
     device.hasOthers = false
+    device.isAwaited = false
     await device.replica.docs.edit('one', (doc) => setFields(doc, [['patient.lastName', 'Nowak']]))
     expect(device.notepad.bytes.length).toBe(0)
     device.notepad.refuses = true
@@ -275,6 +260,77 @@ describe('jottings', () => {
     Object.assign(device.disk.db, { batch })
     await device.open()
     expect(await device.text('one')).toBe('a.')
+  })
+
+  it('with others in the practice count as held here only, until their change is written', async () => {
+    const device = await lone('one', 'two')
+    device.hasOthers = true
+    for (const letter of 'abc') await device.type('one', letter)
+    const { docs } = device.replica
+    const held = () => [docs.jotted, docs.isJotted('one'), docs.isJotted('two')]
+    expect(held()).toEqual([1, true, false])
+    const settled = docs.settle()
+    expect(held()).toEqual([1, true, false])
+    await settled
+    expect(held()).toEqual([0, false, false])
+    await device.type('one', 'd')
+    Object.assign(device.disk.db, { batch: () => Promise.reject(new Error('EIO')) })
+    await docs.settle()
+    expect(held()).toEqual([1, true, false])
+    await device.kill()
+    expect(await device.text('one')).toBe('dcba.')
+  })
+
+  it('are taken even where others have filled the case meanwhile', async () => {
+    const device = await lone('one')
+    device.hasOthers = true
+    for (const letter of 'abc') await device.type('one', letter)
+    const state = device.replica.cases.recentState(device.replica.keyOf('one'))!
+    state.parts[0]!.bytes = MAX_CASE_BYTES
+    expect(await device.text('one')).toBe('cba.')
+    const { outcome } = await device.replica.docs.edit('one', (doc) => typeText(doc, 'c', 0, 0, 'd'))
+    expect(outcome).toMatchObject({ ok: false, code: 'case-full' })
+  })
+
+  it('wait for what they build on where others may bring it, and are dropped where nobody can', async () => {
+    for (const hasOthers of [true, false]) {
+      const device = await lone('one')
+      device.hasOthers = hasOthers
+      await device.replica.flush()
+      await device.type('one', 'a')
+      await device.replica.docs.settle()
+      for (const letter of 'bc') await device.type('one', letter)
+      const notepad = Object.assign(new MemoryNotepad(), { bytes: device.notepad.bytes })
+      // A power cut takes the change, and leaves what was jotted down behind it.
+      await device.disk.crash(0)
+      device.notepad = notepad
+      await device.open()
+      const state = await device.replica.caseState(device.replica.keyOf('one'))
+      expect(state!.parked).toHaveLength(hasOthers ? 2 : 0)
+      expect(notepad.bytes).toHaveLength(0)
+      expect(device.replica.lostJottings).toBe(false)
+    }
+  })
+
+  it('of a case that has rotted stay in the notepad until it is there again', async () => {
+    const device = await lone('one', 'two')
+    device.hasOthers = true
+    await device.type('one', 'a')
+    await device.type('two', 'b')
+    const key = keys.case(device.replica.keyOf('one'))
+    const whole = await device.disk.db.get(key)
+    const put = (value: Uint8Array) => device.disk.db.batch([{ type: 'put', key, value }])
+    await put(Uint8Array.from(whole!, (byte, at) => (at === 40 ? byte ^ 1 : byte)))
+    const { bytes } = device.notepad
+    await device.kill()
+    expect(device.replica.lostJottings).toBe(true)
+    expect(await device.text('two')).toBe('b.')
+    expect(device.notepad.bytes).toEqual(bytes)
+    await put(whole!)
+    await device.kill()
+    expect(device.replica.lostJottings).toBe(false)
+    expect([await device.text('one'), await device.text('two')]).toEqual(['a.', 'b.'])
+    expect(device.notepad.bytes).toHaveLength(0)
   })
 
   it('a clean stop leaves none', async () => {

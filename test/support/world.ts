@@ -18,7 +18,7 @@ import { decodeParts, docOf } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { LogRow } from '../../src/store/records.gen.js'
-import { Replica } from '../../src/store/replica.js'
+import { Replica, type ReplicaOptions } from '../../src/store/replica.js'
 import { SealedDb } from '../../src/store/sealed-db.js'
 import { Statements } from '../../src/store/statements.js'
 import { Disk } from './disk.js'
@@ -124,6 +124,7 @@ export class SimDevice {
       isMember: (ed) => world.isMember(ed),
       hasOthers: () => world.members.size > 1,
       binding: this.binding,
+      ...this.replicaExtras(),
     })
     this.statements = new Statements(this.replica)
     await this.statements.load()
@@ -141,6 +142,11 @@ export class SimDevice {
       ...this.driverExtras(),
       events: { failed: (error) => this.failures.push(error), ...this.driverExtras().events },
     })
+  }
+
+  /** What a device with a notepad adds to its store. */
+  protected replicaExtras(): Partial<ReplicaOptions> {
+    return {}
   }
 
   /** What a device with more than direct sync adds to its driver. */

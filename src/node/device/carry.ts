@@ -35,6 +35,8 @@ export function carryApi(practice: Practice): DeviceApi['carry'] {
     },
     async in({ file, data, last }) {
       practice.state()
+      // [S6] What was jotted down goes before what the file brings.
+      await practice.replica().docs.settle()
       const reading = files.get(file) ?? new CarryIn(practice)
       files.delete(file)
       files.set(file, reading)

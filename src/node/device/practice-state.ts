@@ -143,6 +143,7 @@ export class Practice {
       isMember: (ed) => keeper.isMember(ed),
       hasOthers: () => keeper.others().length > 0,
       notepad,
+      isAwaited: () => Boolean(this.driver?.sessions.size || this.mail?.sessions.size),
       binding,
     })
     if (replica.lostJottings)
@@ -277,7 +278,8 @@ export class Practice {
   behind(device: Uint8Array): number | undefined {
     const theirs = this.driver?.frontierOf(device)
     if (!theirs || !this.openReplica) return undefined
-    let behind = 0
+    // What is only jotted down is held by nobody else. [S6]
+    let behind = this.openReplica.docs.jotted
     for (const log of this.openReplica.logs.all()) behind += Math.max(0, log.seq - (theirs.get(log.log) ?? 0))
     return behind
   }
@@ -285,7 +287,8 @@ export class Practice {
   /** Devices that are known to hold everything of this case, this one first. */
   heldBy(state: CaseState): string[] {
     const { identity, keeper } = this.options
-    const others = keeper.others().filter((device) => {
+    const isHere = this.openReplica?.docs.isJotted(state.caseId)
+    const others = (isHere ? [] : keeper.others()).filter((device) => {
       const theirs = this.driver?.frontierOf(device)
       return theirs !== undefined && [...state.touched].every(([log, seq]) => seq <= (theirs.get(log) ?? 0))
     })
@@ -305,6 +308,7 @@ export class Practice {
     await this.pairing.close()
     this.peers?.stop()
     if (this.options.db.newerVersion === undefined) {
+      await this.openReplica?.docs.settle()
       await this.driver?.whenQuiet().catch(() => {})
       await this.leaveMail().catch(() => {})
     }

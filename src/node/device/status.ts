@@ -82,9 +82,9 @@ export function deviceStatuses(practice: Practice): DeviceStatus[] {
 }
 
 function changesHeld(practice: Practice): number {
-  let held = 0
-  if (practice.hasPractice) for (const log of practice.replica().logs.all()) held += log.seq
-  return held
+  if (!practice.hasPractice) return 0
+  const { logs, docs } = practice.replica()
+  return [...logs.all()].reduce((sum, { seq }) => sum + seq, docs.jotted)
 }
 
 async function readStatus(practice: Practice, folder: string, version: string): Promise<Status> {
@@ -131,13 +131,14 @@ function mailboxStatus(practice: Practice): Status['mailbox'] {
 function notLeft(practice: Practice): number {
   const { keeper } = practice.options
   if (!practice.mail || !practice.hasPractice) return 0
+  const { docs } = practice.replica()
   const logs = [...practice.replica().logs.all()]
   const counts = keeper
     .others()
     .filter((device) => collectsMail(keeper, device))
     .map((device) => {
       const reach = practice.mail!.reach(device)
-      return logs.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (reach.get(log) ?? 0)), 0)
+      return logs.reduce((sum, { log, seq }) => sum + Math.max(0, seq - (reach.get(log) ?? 0)), docs.jotted)
     })
   return Math.max(0, ...counts)
 }
