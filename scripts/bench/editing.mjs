@@ -2,13 +2,17 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { admit, folderBytes, median, PIN, percentile, SETTLED_MS, say } from './fixtures.mjs'
+import { clock } from './worker.mjs'
 import { makeEdits } from './workload.mjs'
 
 /** The next keystroke follows no sooner, and not before the last one has arrived. */
 const KEYSTROKE_MS = 10
 const NOTES = 'text:consultations/c0'
 const SHARED_CASES = 50
-const QUIET_MS = 1_000
+/** Before so long everybody listens, and has nothing else to do. */
+const READY_MS = 1_000
+/** Once they agree, and have said so in their statements, nothing is said of others for so long. */
+const QUIET_MS = 2_500
 
 /** A case with empty notes, to be typed into. */
 async function emptyCase(device) {
@@ -107,7 +111,7 @@ async function meetAgain(devices) {
     await device.call('watchOthers')
     await device.call('mark')
   }
-  await sleep(QUIET_MS)
+  await sleep(READY_MS)
   const [a, b, c] = devices
   const introduce = (from, to) => from.ask('device.address', { id: to.id, addresses: to.addresses })
   await Promise.all([introduce(a, b), introduce(a, c), introduce(b, c)])
@@ -124,16 +128,15 @@ async function meetAgain(devices) {
   }
 }
 
-/** When all others were first known to hold everything, for good: what follows a quiet second is housekeeping. */
+/**
+ * When all others were first known to hold everything, for good. What follows is housekeeping (statements, after two
+ * seconds), and is waited for: it could still show that something is missing.
+ */
 async function endOf(device) {
   for (let waited = 0; waited < 60_000; waited += 100) {
     const notes = await device.call('others')
-    const last = notes.findLastIndex(({ upToDate }) => !upToDate)
-    const good = notes.slice(last + 1)
-    const end = good.find(
-      ({ at }, index) => (good[index + 1]?.at ?? Number.POSITIVE_INFINITY) - at > QUIET_MS,
-    )
-    if (end && (good.at(-1) !== end || waited >= 2 * QUIET_MS)) return end.at
+    const end = notes[notes.findLastIndex(({ upToDate }) => !upToDate) + 1]
+    if (end && clock() - notes.at(-1).at > QUIET_MS) return end.at
     await sleep(100)
   }
   throw new Error('after a minute the devices do not agree yet')
