@@ -9,7 +9,8 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ensureInstalled } from './lib/build.mjs'
 
-const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail] [--steps N] [--workers N]
+const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail]
+                                    [--steps N] [--strain S] [--workers N]
        npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--workers N]
 
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
@@ -32,6 +33,7 @@ function given() {
         seeds: text,
         from: text,
         steps: text,
+        strain: text,
         workers: text,
         real: flag,
         direct: flag,
@@ -64,7 +66,10 @@ if (values.help) {
 }
 const from = number('from', 1)
 const workers = number('workers', availableParallelism())
-const options = values.steps === undefined ? {} : { steps: number('steps', 1) }
+const options = {
+  ...(values.steps === undefined ? {} : { steps: number('steps', 1) }),
+  ...(values.strain === undefined ? {} : { strain: values.strain }),
+}
 process.exit(values.bugs ? await showBugs(number('seeds', 100)) : await runMany(number('seeds', 500)))
 
 /** @param {number} seeds */

@@ -29,7 +29,10 @@ export class Hellos {
   hello: Hello | undefined
   private peerOpen: LogClaim[] = []
   private peerClosed: LogClaim[] | undefined
+  /** The peer holds the claims of my closed logs with this digest. */
   private claimsSentFor: Uint8Array | undefined
+  /** The digest of my closed logs that the peer has heard last. */
+  private closedSaid: Uint8Array | undefined
   private rosterSentFor: Uint8Array | undefined
   private statementsSentFor: Uint8Array | undefined
   private round = 0
@@ -94,6 +97,9 @@ export class Hellos {
       statements: summary.statements,
       complete: summary.complete,
     }
+    // Another digest makes the peer forget the claims that it holds, be they those of this one.
+    if (!same(this.closedSaid, summary.closedDigest)) this.claimsSentFor = undefined
+    this.closedSaid = summary.closedDigest
     this.owesHello = false
     this.owesAnswer = 0
     this.out.send('live', { $case: 'hello', value: hello })

@@ -153,6 +153,21 @@ describe('closed logs', () => {
     expect(machine.effects('judge')).toHaveLength(1)
   })
 
+  test('claims that went over before the HELLO with their digest are sent once more behind it: it makes them forgotten', () => {
+    const machine = new Machine().greet(held, summaryOf([heldLog(other)]))
+    machine.receive({ $case: 'claims', value: { closed: [], cuts: [], openings: [] } })
+    // A log was closed meanwhile; comparing again tells its claims, but no HELLO of mine has told the digest.
+    machine.step({ type: 'learned' }).step({ type: 'summary', summary: closedSummary })
+    expect(machine.kinds).toEqual(['claims'])
+    machine.receive(helloOf(summaryOf([heldLog(other)]), { round: 2 }))
+    machine.step({ type: 'summary', summary: closedSummary })
+    expect(machine.kinds).toEqual(['hello', 'claims'])
+    // Heard now: not again.
+    machine.receive(helloOf(summaryOf([heldLog(other)]), { round: 3 }))
+    machine.step({ type: 'summary', summary: closedSummary })
+    expect(machine.kinds).toEqual(['hello'])
+  })
+
   test('[H1] cuts are told of, and learned before anything is compared', () => {
     const cut = heldLog(log, 2, 2)
     const machine = new Machine().greet(summaryOf([cut]), held)

@@ -12,64 +12,24 @@ import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
 import { prune } from '../../src/store/pruning.js'
 import type { Rows } from '../support/disk.js'
 import type { MailDevice, MailWire, SimRelay } from '../support/mail-world.js'
-import { seeded } from '../support/random.js'
 import type { SimDevice, Wire } from '../support/world.js'
+import { type Draw, drawOf, type Ending, type Strain } from './draw.js'
 import { MAIL_DEFAULTS, MailSimulation } from './mail-sim.js'
 import { Oracle } from './oracle.js'
 import { CASES, runToEnd, type SimResult, tokensOf } from './sim.js'
 
 const YEAR_MS = 365 * 24 * 3_600_000
 const EPOCH_MS = 1_700_000_000_000
-/** Where everybody meets in the end. `alone`: one device at a time with the relays, never two together. */
-type Ending = 'direct' | 'alone' | 'both'
 
 export interface FullOptions {
   steps: number
+  /** Drawn from the seed unless it is given. */
+  strain?: Strain
   /** How often the oracle looks, in steps. */
   lookEvery: number
 }
 
-export const FULL_DEFAULTS: FullOptions = { steps: 260, lookEvery: 40 }
-
-interface Draw {
-  devices: number
-  relays: number
-  direct: boolean
-  rollbacks: boolean
-  twins: boolean
-  deaths: boolean
-  evil: boolean
-  erasing: boolean
-  dropping: boolean
-  later: boolean
-  skew: boolean
-  quotas: boolean
-  ending: Ending
-}
-
-/** What may happen in this world; from a generator of its own, so that it shifts nothing else. */
-function drawOf(seed: number): Draw {
-  const random = seeded(seed ^ 0x5eed)
-  const relays = random.pick([0, 1, 1, 1, 2, 2])
-  const direct = relays === 0 || random() < 0.8
-  const twins = random() < 0.3
-  const endings: Ending[] = relays === 0 ? ['direct'] : direct ? ['direct', 'alone', 'both'] : ['alone']
-  return {
-    devices: random.pick([2, 2, 3, 3, 4, 5]),
-    relays,
-    direct,
-    twins,
-    rollbacks: random() < 0.5,
-    deaths: random() < 0.5,
-    evil: random() < 0.6,
-    erasing: random() < 0.4,
-    dropping: random() < 0.4,
-    later: random() < 0.3,
-    skew: random() < 0.5,
-    quotas: random() < 0.3,
-    ending: random.pick(endings),
-  }
-}
+export const FULL_DEFAULTS: FullOptions = { steps: 360, lookEvery: 40 }
 
 /** Breaks something. */
 const FAULTS = new Set(
@@ -82,14 +42,14 @@ class FullSimulation extends MailSimulation {
   private readonly draw: Draw
   private readonly oracle: Oracle
   private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []
-  private readonly older = new Map<SimDevice, Rows>()
+  private readonly older = new Map<SimDevice, Rows[]>()
   private turn = 0
 
   constructor(
     seed: number,
     readonly fullOptions: FullOptions,
   ) {
-    const draw = drawOf(seed)
+    const draw = drawOf(seed, fullOptions.strain)
     const { devices, relays, direct, rollbacks, deaths, evil } = draw
     super(seed, {
       ...MAIL_DEFAULTS,
@@ -111,6 +71,7 @@ class FullSimulation extends MailSimulation {
     const add = world.add.bind(world)
     world.add = async (name) => this.equip(await add(name))
     world.onSend = (from, bytes) => oracle.overhear(from, bytes)
+    this.mailWorld.onAnswer = (relay, device, bytes) => oracle.answered(relay, device, bytes)
     world.onItsWay = (from, bytes, to) => (from.isLater ? ofLaterVersion(bytes, to) : bytes)
     const result = await super.run()
     const faults = Object.entries(this.stats).reduce((sum, [kind, n]) => sum + (FAULTS.has(kind) ? n : 0), 0)
@@ -137,6 +98,11 @@ class FullSimulation extends MailSimulation {
     return device
   }
 
+  protected override overhear(device: MailDevice, bytes: Uint8Array, relay: SimRelay): void {
+    this.oracle.leaves(relay, device, bytes)
+    super.overhear(device, bytes, relay)
+  }
+
   protected override get isForked(): boolean {
     return this.oracle.hasCopies
   }
@@ -157,30 +123,33 @@ class FullSimulation extends MailSimulation {
       this.menu.push({ upTo: sum, run })
     }
     const mail = draw.relays > 0
+    const forks = draw.strain === 'forks' || draw.strain === 'forksByMail' ? 5 : 1
+    const states = draw.strain === 'states' ? 4 : 1
+    const losses = draw.strain === 'losses' ? 3 : 1
     add(22, (device) => this.edit(device))
-    add(9, (device) => this.connect(device), draw.direct)
+    add(15, (device) => this.connect(device), draw.direct)
     add(20, () => this.deliver(random.int(1, 12)), draw.direct)
-    add(10, () => this.cutSome(), draw.direct)
-    add(9, (device) => this.crash(device))
-    add(3, (device) => this.prune(device))
-    add(3, (device) => this.dropOld(device), draw.dropping)
+    add(10 * losses, () => this.cutSome(), draw.direct)
+    add(9 * losses, (device) => this.crash(device))
+    add(3 * states, (device) => this.prune(device))
+    add(3 * states, (device) => this.dropOld(device), draw.dropping)
     add(5, () => this.passMail(random.pick([50, 300, 2_500, 12_000])))
-    add(9, (device) => this.toggleDisk(device))
-    add(5, (device) => this.restart(device))
-    add(1, (device) => this.copy(device), draw.rollbacks || draw.twins)
-    add(2, (device) => this.rollBack(device), draw.rollbacks)
-    add(1, (device) => this.addTwin(device), draw.twins)
+    add(9 * Math.min(2, losses), (device) => this.toggleDisk(device))
+    add(5 * Math.min(2, forks), (device) => this.restart(device))
+    add(forks, (device) => this.copy(device), draw.rollbacks || draw.twins)
+    add(2 * forks, (device) => this.rollBack(device), draw.rollbacks)
+    add(Math.min(3, forks), (device) => this.addTwin(device), draw.twins)
     add(0.7, (device) => this.dieIfAllowed(device), draw.deaths)
     add(0.8, () => this.join())
     add(2, (device) => this.flush(device))
     add(1.5, (device) => this.erase(device), draw.erasing)
     add(4, (device) => this.jump(device), draw.skew)
     add(1, (device) => this.appendUnknown(device), draw.later)
-    add(4, (device, relay) => this.connectMail(device, relay), mail)
+    add(6, (device, relay) => this.connectMail(device, relay), mail)
     add(draw.direct ? 9 : 20, (device, relay) => this.visit(device, relay), mail)
     add(14, () => this.deliverMail(random.int(1, 16)), mail)
-    add(6, () => this.cutMailSome(), mail)
-    add(4, (_device, relay) => this.crashRelay(relay), mail)
+    add(6 * losses, () => this.cutMailSome(), mail)
+    add(4 * losses, (_device, relay) => this.crashRelay(relay), mail)
     add(1, (_device, relay) => this.copyRelay(relay), mail)
     add(1, (_device, relay) => this.restoreRelay(relay), mail)
     add(1, (device) => this.toggle(device), mail)
@@ -212,6 +181,12 @@ class FullSimulation extends MailSimulation {
     return this.world.wires.find((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))
   }
 
+  /** Connections break while much is on its way. */
+  protected override async deliver(count: number): Promise<void> {
+    await super.deliver(count)
+    if (this.world.random() < 0.25) await this.cutSome()
+  }
+
   protected override async cutSome(): Promise<void> {
     const before = this.world.wires.reduce((sum, { toA, toB }) => sum + toA.length + toB.length, 0)
     await super.cutSome()
@@ -222,6 +197,11 @@ class FullSimulation extends MailSimulation {
   protected override async crash(device: SimDevice): Promise<void> {
     this.oracle.forget(device)
     await super.crash(device)
+  }
+
+  protected override async deliverMail(count: number): Promise<void> {
+    await super.deliverMail(count)
+    if (this.world.random() < 0.25) await this.cutMailSome()
   }
 
   protected override async cutMailSome(): Promise<void> {
@@ -240,12 +220,13 @@ class FullSimulation extends MailSimulation {
   /** The folder is copied while it is in use: what is durable now. */
   private copy(device: SimDevice): void {
     this.note(`copy ${device.name}`)
-    this.older.set(device, device.disk.snapshot())
+    this.older.set(device, [device.disk.snapshot(), ...(this.older.get(device) ?? [])].slice(0, KEPT_COPIES))
   }
 
   protected override async rollBack(device: SimDevice): Promise<void> {
-    const live = this.older.get(device)
-    if (live && this.world.random() < 0.4) this.snapshots.set(device, live)
+    const older = this.older.get(device) ?? []
+    if (older.length > 0 && this.world.random() < 0.6)
+      this.snapshots.set(device, this.world.random.pick(older))
     if (this.snapshots.has(device)) this.oracle.hasCopies = true
     this.oracle.forget(device)
     await super.rollBack(device)
@@ -253,13 +234,14 @@ class FullSimulation extends MailSimulation {
 
   /** The copy of a folder runs as well, noticed (another machine or path) or not. */
   private async addTwin(device: MailDevice): Promise<void> {
-    const rows = this.snapshots.get(device) ?? this.older.get(device)
+    const rows = this.snapshots.get(device) ?? this.older.get(device)?.[0]
     if (!rows || this.world.devices.length >= 7) return
     const isNoticed = this.world.random() < 0.5
     this.note(`twin ${device.name} ${isNoticed ? 'noticed' : 'unnoticed'}`)
     this.oracle.hasCopies = true
     const binding = isNoticed ? `${device.binding}+` : device.binding
-    this.equip(await this.mailWorld.addTwin(device, rows, binding))
+    const twin = this.equip(await this.mailWorld.addTwin(device, rows, binding))
+    if (isNoticed) this.oracle.beginsAnew(twin)
   }
 
   private async dieIfAllowed(device: SimDevice): Promise<void> {
@@ -322,6 +304,7 @@ class FullSimulation extends MailSimulation {
 
   protected override async heal(): Promise<string[]> {
     const { mailWorld } = this
+    const apart = await this.standingApart()
     const ending = this.live().some(({ name }) => name.endsWith('+')) ? 'direct' : this.draw.ending
     this.note(`heal ${ending}`)
     for (const wire of [...mailWorld.wires]) mailWorld.cut(wire)
@@ -334,6 +317,7 @@ class FullSimulation extends MailSimulation {
     for (const relay of mailWorld.relays) {
       // With direct paths, a relay that means ill to the end stops nobody.
       if (ending === 'alone') relay.meddle = undefined
+      if (relay.quotaBytes === undefined) continue
       relay.quotaBytes = undefined
       await relay.crash(relay.disk.unflushed)
     }
@@ -341,7 +325,26 @@ class FullSimulation extends MailSimulation {
     // A device and its own copy can't talk to each other: a last one joins that can talk to both.
     const isAlone = this.live().every(({ ed }) => toHex(ed) === toHex(this.live()[0]!.ed))
     if (isAlone && this.live().length > 1) await this.world.add('last')
-    return ending === 'alone' ? super.heal() : this.healTogether(ending)
+    return [...apart, ...(ending === 'alone' ? await super.heal() : await this.healTogether(ending))]
+  }
+
+  /** Whose connection still stands has the same as the other in the end, without a new one and without being asked. */
+  private async standingApart(): Promise<string[]> {
+    const { mailWorld } = this
+    for (const device of this.live()) {
+      device.disk.held = false
+      device.disk.release()
+    }
+    for (const wire of [...mailWorld.mailWires]) mailWorld.cutMail(wire)
+    for (let at = 0; at < STANDING_ROUNDS; at++) {
+      await mailWorld.quiesce()
+      mailWorld.clock.pass(3_000)
+    }
+    await mailWorld.quiesce()
+    const digest = ({ replica }: SimDevice) => toHex(replica.digest())
+    return mailWorld.wires
+      .filter(({ a, b }) => digest(a) !== digest(b))
+      .map(({ a, b }) => `${a.name} and ${b.name} are connected and stay apart`)
   }
 
   private async healTogether(ending: Ending): Promise<string[]> {
@@ -391,10 +394,6 @@ class FullSimulation extends MailSimulation {
       const [a, b] = [online[at - 1]!, online[at]!]
       if (!this.wireBetween(a, b)) this.world.connect(a, b)
     }
-    for (const wire of [...this.world.wires]) {
-      void wire.a.driver.round(wire.sessionA)
-      void wire.b.driver.round(wire.sessionB)
-    }
   }
 
   /** What was erased in the end is expected of nobody, and must be nowhere. */
@@ -436,6 +435,10 @@ const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.
 /** Field 1,000, a varint. */
 const UNKNOWN_FIELD = [0xc0, 0x3e, 0x01]
 const ROUNDS = 48
+/** Three seconds each. */
+const STANDING_ROUNDS = 8
+/** Copies of one folder, from different times. */
+const KEPT_COPIES = 4
 
 export function simulateFull(seed: number, options: Partial<FullOptions> = {}): Promise<SimResult> {
   return runToEnd(new FullSimulation(seed, { ...FULL_DEFAULTS, ...options }))

@@ -7,7 +7,7 @@ import { toHex } from '../../src/protocol/bytes.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import type { Rows } from '../support/disk.js'
-import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
+import { type MailDevice, type MailWire, MailWorld, type SimRelay } from '../support/mail-world.js'
 import type { SimDevice } from '../support/world.js'
 import { DEFAULTS, runToEnd, type SimOptions, type SimResult, Simulation } from './sim.js'
 
@@ -46,13 +46,13 @@ export class MailSimulation extends Simulation {
 
   override async run(): Promise<SimResult> {
     for (let at = 0; at < this.mailOptions.relays; at++) await this.mailWorld.addRelay()
-    this.mailWorld.onMail = (device, bytes) => this.overhear(device, bytes)
+    this.mailWorld.onMail = (device, bytes, relay) => this.overhear(device, bytes, relay)
     const result = await super.run()
     return { ...result, problems: [...result.problems, ...this.broken] }
   }
 
   /** What every acknowledgement must keep, looked at in the moment it leaves. */
-  private overhear(device: MailDevice, bytes: Uint8Array): void {
+  protected overhear(device: MailDevice, bytes: Uint8Array, _relay: SimRelay): void {
     const frame = decodeMailFrame(bytes)
     if (frame?.$case !== 'ack' || frame.value.notice.length === 0) return
     const letter = device.mail.office.open(frame.value.notice)
@@ -133,10 +133,15 @@ export class MailSimulation extends Simulation {
         for (const toDevice of [true, false])
           while (wire.open && this.mailWorld.deliverMail(wire, toDevice)) moved = true
         await this.mailWorld.settle(3)
-        if (random() < 0.02) this.mailWorld.cutMail(wire)
+        if (random() < 0.02) this.hangUp(wire)
       }
     }
-    if (random() < 0.7) this.mailWorld.cutMail(wire)
+    if (wire.open && random() < 0.7) this.hangUp(wire)
+  }
+
+  private hangUp(wire: MailWire): void {
+    this.note(`hangup ${wire.device.name}`)
+    this.mailWorld.cutMail(wire)
   }
 
   protected override async connect(device: SimDevice): Promise<void> {
@@ -156,9 +161,7 @@ export class MailSimulation extends Simulation {
   protected async cutMailSome(): Promise<void> {
     const { mailWires, random } = this.mailWorld
     if (mailWires.length === 0) return
-    const wire = random.pick(mailWires)
-    this.note(`hangup ${wire.device.name}`)
-    this.mailWorld.cutMail(wire)
+    this.hangUp(random.pick(mailWires))
   }
 
   protected async crashRelay(relay: SimRelay): Promise<void> {

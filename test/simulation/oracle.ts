@@ -7,13 +7,15 @@
  *  [I6] cuts only fall, tombstones never go, generations only rise;
  *  [I7] a log has one writer: no two changes with one number, unless a folder was copied;
  *  [I8] what is announced is durable;
- *  [I9] what is dropped from a log was durable at every other device.
+ *  [I9] what is dropped from a log was durable at every other device;
+ *  [R1] what a relay says it holds is durable there.
  */
 import { exportLine } from '../../src/cases/project.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { MAX_STATE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_STATE, KIND_TOMBSTONE, KIND_UPDATE, type LogId } from '../../src/protocol/log.js'
+import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { decodePayload } from '../../src/protocol/payload.js'
 import type { Claim } from '../../src/protocol/sync.gen.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
@@ -21,6 +23,7 @@ import { type CaseState, decodeParts, docOf } from '../../src/store/case-content
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
 import type { Growth } from '../../src/store/replica.js'
+import type { SimRelay } from '../support/mail-world.js'
 import type { SimDevice } from '../support/world.js'
 import { TOKEN } from './sim.js'
 
@@ -62,6 +65,8 @@ export class Oracle {
   private readonly byToken = new Map<string, { log: LogId; seq: number }[]>()
   private readonly shown = new Map<SimDevice, Shown>()
   private readonly since = new Map<SimDevice, number>()
+  /** What was left at relays, by who left it where and under which number. */
+  private readonly left = new Map<string, Uint8Array>()
   private step = 0
 
   constructor(private readonly devices: () => SimDevice[]) {}
@@ -133,6 +138,28 @@ export class Oracle {
       if (held && held.seq >= seq && !held.cut && device.durableSeq(id) < seq)
         this.broken(device, 'I8', `says in ${where} that it holds ${short(id)}:${seq}, which is not durable`)
     }
+  }
+
+  /** A deposit on its way to a relay. */
+  leaves(relay: SimRelay, device: SimDevice, bytes: Uint8Array): void {
+    const frame = decodeMailFrame(bytes)
+    if (frame?.$case === 'deposit')
+      this.left.set(depositName(relay, device, frame.value.number), frame.value.envelope)
+  }
+
+  /** [R1] A relay's answer to a deposit. */
+  answered(relay: SimRelay, device: SimDevice, bytes: Uint8Array): void {
+    const frame = decodeMailFrame(bytes)
+    if (frame?.$case !== 'done' || frame.value.error !== '') return
+    const envelope = this.left.get(depositName(relay, device, frame.value.number))
+    if (envelope && relay.disk.isAtRisk(envelope))
+      this.broken(device, 'R1', `is told that what it left is held, which is not durable`)
+  }
+
+  /** [I7] A copied folder that shows continues no log. */
+  beginsAnew(copy: SimDevice): void {
+    if (copy.replica.liveLog)
+      this.broken(copy, 'I7', `goes on in the log ${short(copy.replica.liveLog)} of its original`)
   }
 
   // ---- looking
@@ -261,3 +288,5 @@ function tokensIn(payload: Uint8Array): string[] {
 }
 
 const short = (log: LogId) => log.slice(0, 4)
+const depositName = (relay: SimRelay, device: SimDevice, number: number) =>
+  `${toHex(relay.ed)} ${device.name} ${number}`

@@ -67,6 +67,14 @@ export class Disk {
     return this.rows.get(toKey(key))
   }
 
+  /** Is this written in some row, which a power cut now would take back? */
+  isAtRisk(bytes: Uint8Array): boolean {
+    const written = this.journal
+      .flat()
+      .filter(({ value }) => value && Buffer.from(value).includes(Buffer.from(bytes)))
+    return written.some(({ key }) => !this.rows.has(toKey(key)))
+  }
+
   snapshot(): Rows {
     return new Map(this.rows)
   }

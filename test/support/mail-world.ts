@@ -166,8 +166,10 @@ export class MailWorld extends World {
   readonly mailDevices: MailDevice[] = []
   readonly relays: SimRelay[] = []
   readonly mailWires: MailWire[] = []
+  /** Sees every message of a relay as it leaves. */
+  onAnswer: ((relay: SimRelay, device: MailDevice, bytes: Uint8Array) => void) | undefined
   /** Sees every message to a relay as it leaves. */
-  onMail: ((device: MailDevice, bytes: Uint8Array) => void) | undefined
+  onMail: ((device: MailDevice, bytes: Uint8Array, relay: SimRelay) => void) | undefined
 
   override async add(name: string): Promise<MailDevice> {
     const random = (length: number) => this.random.bytes(length)
@@ -225,7 +227,11 @@ export class MailWorld extends World {
     wire.end = relay.core.connect(
       { publicKey: device.ed, address: device.name },
       {
-        send: (lane, bytes) => void (wire.open && wire.toDevice.push({ lane, bytes })),
+        send: (lane, bytes) => {
+          if (!wire.open) return
+          this.onAnswer?.(relay, device, bytes)
+          wire.toDevice.push({ lane, bytes })
+        },
         close: () => this.cutMail(wire),
       },
     )
@@ -233,7 +239,7 @@ export class MailWorld extends World {
       relay: relay.ed,
       send: (lane, bytes) => {
         if (!wire.open) return
-        this.onMail?.(device, bytes)
+        this.onMail?.(device, bytes, relay)
         wire.toRelay.push({ lane, bytes: this.onItsWay?.(device, bytes, 'relay') ?? bytes })
       },
       close: () => this.cutMail(wire),

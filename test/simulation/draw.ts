@@ -1,0 +1,62 @@
+/** What may happen in a world of the whole simulator, drawn from its seed. */
+import { seeded } from '../support/random.js'
+
+/** Where everybody meets in the end. `alone`: one device at a time with the relays, never two together. */
+export type Ending = 'direct' | 'alone' | 'both'
+
+/** What a world suffers most from. */
+export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses'
+
+export interface Draw {
+  strain: Strain
+  devices: number
+  relays: number
+  direct: boolean
+  rollbacks: boolean
+  twins: boolean
+  deaths: boolean
+  evil: boolean
+  erasing: boolean
+  dropping: boolean
+  later: boolean
+  skew: boolean
+  quotas: boolean
+  ending: Ending
+}
+
+/** What may happen in this world; from a generator of its own, so that it shifts nothing else. */
+export function drawOf(seed: number, strain: Strain = seeded(seed ^ 0x57a1).pick(STRAINS)): Draw {
+  return { ...plainDrawOf(seed), ...STRAINED[strain], strain }
+}
+
+const STRAINS: Strain[] = ['none', 'none', 'forks', 'forksByMail', 'states', 'losses']
+const STRAINED: Record<Strain, Partial<Draw>> = {
+  none: {},
+  forks: { rollbacks: true, twins: true, erasing: true, dropping: true, direct: true, ending: 'direct' },
+  forksByMail: { rollbacks: true, twins: false, relays: 1, direct: false, ending: 'alone' },
+  states: { direct: true, dropping: true, ending: 'direct' },
+  losses: {},
+}
+
+function plainDrawOf(seed: number): Omit<Draw, 'strain'> {
+  const random = seeded(seed ^ 0x5eed)
+  const relays = random.pick([0, 1, 1, 1, 2, 2])
+  const direct = relays === 0 || random() < 0.8
+  const twins = random() < 0.3
+  const endings: Ending[] = relays === 0 ? ['direct'] : direct ? ['direct', 'alone', 'both'] : ['alone']
+  return {
+    devices: random.pick([2, 2, 3, 3, 4, 5]),
+    relays,
+    direct,
+    twins,
+    rollbacks: random() < 0.5,
+    deaths: random() < 0.5,
+    evil: random() < 0.6,
+    erasing: random() < 0.4,
+    dropping: random() < 0.4,
+    later: random() < 0.3,
+    skew: random() < 0.5,
+    quotas: random() < 0.3,
+    ending: random.pick(endings),
+  }
+}
