@@ -188,6 +188,7 @@ function syncMessages(context) {
     head: log.head1,
     signature: log.signature,
     from: 0,
+    fromCheck: new Uint8Array(0),
     check: log.check,
   }
   const { clients } = code['cases/inspect'].inspectUpdate(log.update)
@@ -338,6 +339,7 @@ function letterExamples(context) {
     head: log.head1,
     signature: log.signature,
     from: 0,
+    fromCheck: new Uint8Array(0),
     check: log.check,
   }
   const left = [{ recipient: laptop.ed, frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 1 }]

@@ -233,7 +233,11 @@ const BROKEN = {
     ],
   ],
   'a target is adopted where its beginning is not held': [
-    [`${STORE}/adopting.ts`, '} else if (held.seq < target.from) return undefined', '}'],
+    [`${STORE}/adopting.ts`, 'if (held.seq < target.from) return undefined\n', ''],
+    [`${STORE}/adopting.ts`, 'if (held.seq > 0 && (!its', 'if (held.seq > target.from && (!its'],
+  ],
+  'a target is adopted on another branch': [
+    [`${STORE}/adopting.ts`, 'if (held.seq > 0 && (!its', 'if (held.seq > target.from && (!its'],
   ],
 
   // ---- statements and pruning

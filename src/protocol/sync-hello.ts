@@ -81,7 +81,9 @@ export class Hellos {
   }
 
   sendDue(summary: Summary): void {
-    if (!this.owesHello && this.owesAnswer === 0) return
+    const hasMoved = this.closedSaid !== undefined && !equalBytes(this.closedSaid, summary.closedDigest)
+    // While my closed logs are not those that the peer has heard of, it may see nothing to tell me, and I would wait.
+    if (!this.owesHello && this.owesAnswer === 0 && !hasMoved) return
     // The first HELLOs of both sides answer each other.
     if (this.owesHello) this.round++
     const hello: Hello = {
@@ -98,7 +100,7 @@ export class Hellos {
       complete: summary.complete,
     }
     // Another digest makes the peer forget the claims that it holds, be they those of this one.
-    if (!same(this.closedSaid, summary.closedDigest)) this.claimsSentFor = undefined
+    if (hasMoved) this.claimsSentFor = undefined
     this.closedSaid = summary.closedDigest
     this.owesHello = false
     this.owesAnswer = 0

@@ -134,6 +134,8 @@ export interface Target {
   from: number;
   /** Of the change at seq. */
   check: Uint8Array;
+  /** Of the change at from; empty where from is 0, or where it isn't known. */
+  fromCheck: Uint8Array;
 }
 
 /** Checks of the changes behind from, 8 bytes each; zeros where unknown. */
@@ -1507,6 +1509,7 @@ function createBaseTarget(): Target {
     signature: NO_BYTES,
     from: 0,
     check: NO_BYTES,
+    fromCheck: NO_BYTES,
   };
 }
 
@@ -1529,6 +1532,9 @@ export const Target: MessageFns<Target> = {
     }
     if (message.check.length !== 0) {
       writer.uint32(50).bytes(message.check);
+    }
+    if (message.fromCheck.length !== 0) {
+      writer.uint32(58).bytes(message.fromCheck);
     }
     return writer;
   },
@@ -1592,6 +1598,14 @@ export const Target: MessageFns<Target> = {
             }
 
             message.check = reader.bytes();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.fromCheck = reader.bytes();
             continue;
           }
         }

@@ -251,8 +251,12 @@ export class SyncSession {
 
   // ---- sending
 
+  /** The peer was found to lack something else while changes were read: they may be of no use, and nothing else follows. */
+  private pumpAgain = false
+
   /** [X5] Reads and sends more, as the window allows. */
   private pump(): void {
+    this.pumpAgain = this.changes.isReading
     if (!this.planned || this.changes.isReading || this.out.inFlightBytes >= WINDOW_BYTES) return
     if (this.states.isSending) {
       // The peer's next HELLO says what it made of it. [X4]
@@ -265,7 +269,7 @@ export class SyncSession {
     if (!this.planned) return
     const wasSent = this.changes.onRead(read)
     if (read.pruned.length > 0) this.states.offer(this.hellos.summary?.cases ?? 0)
-    else if (wasSent) this.pump()
+    else if (wasSent || this.pumpAgain) this.pump()
   }
 
   private onGrown(runs: GrownRun[], caseKeys: Uint8Array[], from: string | undefined): void {

@@ -21,6 +21,8 @@ export interface TargetLog {
   head: Uint8Array
   signature: Uint8Array
   from: number
+  /** At `from`; empty where `from` is 0 or its check isn't known. Who holds just so much sees whether it is this branch. */
+  fromCheck: Uint8Array
 }
 
 /** Where a stretch of checks begins and ends: (from..to]. */

@@ -81,8 +81,11 @@ export function runsFromWire(changes: Changes): ChangeRun[] | undefined {
 
 export const runToWire = (run: ChangeRun): Run => ({ ...run, log: fromHex(run.log) })
 
+const isTarget = (target: Target): boolean =>
+  isClaim(target) && (target.fromCheck.length === 0 || target.fromCheck.length === CHECK_BYTES)
+
 export function targetsFromWire(targets: Target[]): TargetLog[] | undefined {
-  if (targets.length > MAX_CLAIMS || !targets.every(isClaim)) return undefined
+  if (targets.length > MAX_CLAIMS || !targets.every(isTarget)) return undefined
   return targets.map((target) => ({ ...target, log: toHex(target.log) }))
 }
 

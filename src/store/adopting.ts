@@ -7,7 +7,7 @@ import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 import type { TargetChecks } from './target-checks.js'
 
-/** A log after adopting a target; undefined if the target adds nothing or contradicts what is held. */
+/** A log after adopting a target; undefined if the target adds nothing, or isn't shown to go on what is held. */
 export async function adoptedLog(
   held: StoredLog,
   target: TargetLog,
@@ -15,10 +15,10 @@ export async function adoptedLog(
 ): Promise<StoredLog | undefined> {
   const seq = held.cut ? Math.min(target.seq, held.cut.seq) : target.seq
   if (seq <= held.seq) return undefined
-  if (held.seq > target.from) {
-    const mine = await checks.at(target, held.seq)
-    if (!mine || !equalBytes(mine, held.check)) return undefined
-  } else if (held.seq < target.from) return undefined
+  if (held.seq < target.from) return undefined
+  // What is held may be another branch, of a folder that was put back.
+  const its = held.seq === target.from ? target.fromCheck : await checks.at(target, held.seq)
+  if (held.seq > 0 && (!its || !equalBytes(its, held.check))) return undefined
   const check = await checks.at(target, seq)
   if (!check) return undefined
   if (held.cut && seq === held.cut.seq && !equalBytes(check, held.cut.check)) return undefined

@@ -15,7 +15,8 @@ export async function openStates(
       const from = frontier.get(held.log) ?? 0
       if (held.seq <= from) continue
       const { log, seq, check, head, signature } = held
-      target.push({ log, seq, check, head, signature, from })
+      const fromCheck = (from > 0 && (await replica.logs.checkAt(log, from))) || new Uint8Array(0)
+      target.push({ log, seq, check, head, signature, from, fromCheck })
       openings.push(held)
     }
     return { target, openings, cases: replica.meta.total + replica.meta.deleted }

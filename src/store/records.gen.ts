@@ -89,6 +89,7 @@ export interface TargetRow {
   signature: Uint8Array;
   from: number;
   check: Uint8Array;
+  fromCheck: Uint8Array;
 }
 
 /** An unfinished transfer: for every case up to the cursor, everything up to the target is held. */
@@ -981,6 +982,7 @@ function createBaseTargetRow(): TargetRow {
     signature: NO_BYTES,
     from: 0,
     check: NO_BYTES,
+    fromCheck: NO_BYTES,
   };
 }
 
@@ -1003,6 +1005,9 @@ export const TargetRow: MessageFns<TargetRow> = {
     }
     if (message.check.length !== 0) {
       writer.uint32(58).bytes(message.check);
+    }
+    if (message.fromCheck.length !== 0) {
+      writer.uint32(66).bytes(message.fromCheck);
     }
     return writer;
   },
@@ -1066,6 +1071,14 @@ export const TargetRow: MessageFns<TargetRow> = {
             }
 
             message.check = reader.bytes();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.fromCheck = reader.bytes();
             continue;
           }
         }

@@ -148,8 +148,8 @@ export class IncomingTransfer {
         const { low, high, isStoredHigher } = meeting
         const check = await (isStoredHigher ? old : offered.checks).at(high, low.seq)
         // Its checks begin where the new list does.
-        const from = offered.logs.get(low.log)?.from ?? low.from
-        if (isConfirmed(meeting, check) && low.seq > from) target.push({ ...low, from })
+        const { from, fromCheck } = offered.logs.get(low.log) ?? low
+        if (isConfirmed(meeting, check) && low.seq > from) target.push({ ...low, from, fromCheck })
       }
     }
     const transfer = { ...this.transfer, target, slot: offered.checks.slot }

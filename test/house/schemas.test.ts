@@ -22,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: 'ab531e461b225b4022b641ef815842cc' },
+    pinned: { version: 1, hash: '341521835dee1f974c95a94149ebdb03' },
   },
   {
     schema: 'src/protocol/pair.proto',
@@ -50,7 +50,7 @@ const PINS: Pin[] = [
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '87fcc1ed5b19a0bde1c276b70158c717' },
+    pinned: { version: 1, hash: 'b20a53814744255b925cd2a247afef1d' },
   },
 ]
 

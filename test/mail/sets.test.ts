@@ -133,6 +133,31 @@ test('a target is adopted only where this device holds each log as far as the tr
   expect(await b.lines()).toEqual(await a.lines())
 })
 
+test('a target is adopted only on the branch that it goes on: a folder that was put back may have written another', async () => {
+  const [a, b] = await begin(37, 'a', 'b')
+  await bench.create(a, 'one')
+  const before = await bench.stopDevice(a)
+  await bench.restart(a, before)
+  await bench.create(a, 'two')
+  const [{ log }] = [...a.replica.logs.all()] as [StoredLog]
+  expect(a.replica.logs.get(log)?.seq).toBe(2)
+  const written = await bench.stopDevice(a)
+  await bench.restart(a, before)
+  await bench.create(a, 'three')
+  expect(a.replica.logs.get(log)?.seq).toBe(2)
+  await takeAll(b, await partsOf(a))
+  expect(b.replica.logs.get(log)?.seq).toBe(2)
+  const its = b.replica.logs.get(log)!.check
+
+  // Whoever remembers that b had two changes of the first branch gives what lies behind them.
+  await bench.restart(a, written)
+  await bench.create(a, 'four')
+  await bench.forget(a)
+  await takeAll(b, await partsOf(a, new Map([[log, 2]])))
+  expect(b.replica.logs.get(log)).toMatchObject({ seq: 2, check: its })
+  expect(b.replica.meta.unclaimed).toBe(true)
+})
+
 test('what a transfer holds behind a cut that is known already stays unclaimed, and is restated', async () => {
   const [a, b] = await begin(36, 'a', 'b')
   await bench.create(a, 'one', 'two')

@@ -153,18 +153,18 @@ describe('closed logs', () => {
     expect(machine.effects('judge')).toHaveLength(1)
   })
 
-  test('claims that went over before the HELLO with their digest are sent once more behind it: it makes them forgotten', () => {
-    const machine = new Machine().greet(held, summaryOf([heldLog(other)]))
-    machine.receive({ $case: 'claims', value: { closed: [], cuts: [], openings: [] } })
-    // A log was closed meanwhile; comparing again tells its claims, but no HELLO of mine has told the digest.
-    machine.step({ type: 'learned' }).step({ type: 'summary', summary: closedSummary })
-    expect(machine.kinds).toEqual(['claims'])
-    machine.receive(helloOf(summaryOf([heldLog(other)]), { round: 2 }))
-    machine.step({ type: 'summary', summary: closedSummary })
+  test('a log that was closed since the last HELLO is told of in another one, and its claims follow it: what went ahead would be forgotten', () => {
+    const theirs = summaryOf([heldLog(other)])
+    const machine = new Machine().greet(held, theirs)
+    expect(machine.sent('hello', machine.all)).toHaveLength(1)
+    // Comparing again shows it; nobody has asked for a HELLO.
+    machine
+      .receive(helloOf(theirs, { round: 0, answers: 1 }))
+      .step({ type: 'summary', summary: closedSummary })
     expect(machine.kinds).toEqual(['hello', 'claims'])
+    expect(machine.sent('hello')).toEqual([helloOf(closedSummary, { round: 0, answers: 0 }).value])
     // Heard now: not again.
-    machine.receive(helloOf(summaryOf([heldLog(other)]), { round: 3 }))
-    machine.step({ type: 'summary', summary: closedSummary })
+    machine.receive(helloOf(theirs, { round: 2 })).step({ type: 'summary', summary: closedSummary })
     expect(machine.kinds).toEqual(['hello'])
   })
 
@@ -346,7 +346,17 @@ describe('malformed frames end the session', () => {
         value: {
           transfer: 1,
           openings: [],
-          target: [{ log: shortLog, seq: 1, head: none, signature: none, from: 0, check: new Uint8Array(8) }],
+          target: [
+            {
+              log: shortLog,
+              seq: 1,
+              head: none,
+              signature: none,
+              from: 0,
+              check: new Uint8Array(8),
+              fromCheck: none,
+            },
+          ],
           cases: 0,
         },
       },

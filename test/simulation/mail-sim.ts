@@ -136,7 +136,7 @@ export class MailSimulation extends Simulation {
         if (random() < 0.02) this.hangUp(wire)
       }
     }
-    if (wire.open && random() < 0.7) this.hangUp(wire)
+    if (random() < 0.7 && wire.open) this.hangUp(wire)
   }
 
   private hangUp(wire: MailWire): void {

@@ -8,7 +8,7 @@
  *  [I7] a log has one writer: no two changes with one number, unless a folder was copied;
  *  [I8] what is announced is durable;
  *  [I9] what is dropped from a log was durable at every other device;
- *  [R1] what a relay says it holds is durable there.
+ *  [I10] what a relay says it holds is durable there.
  */
 import { exportLine } from '../../src/cases/project.js'
 import { nodeNatives } from '../../src/node/natives.js'
@@ -147,13 +147,13 @@ export class Oracle {
       this.left.set(depositName(relay, device, frame.value.number), frame.value.envelope)
   }
 
-  /** [R1] A relay's answer to a deposit. */
+  /** [I10] A relay's answer to a deposit. */
   answered(relay: SimRelay, device: SimDevice, bytes: Uint8Array): void {
     const frame = decodeMailFrame(bytes)
     if (frame?.$case !== 'done' || frame.value.error !== '') return
     const envelope = this.left.get(depositName(relay, device, frame.value.number))
     if (envelope && relay.disk.isAtRisk(envelope))
-      this.broken(device, 'R1', `is told that what it left is held, which is not durable`)
+      this.broken(device, 'I10', `is told that what it left is held, which is not durable`)
   }
 
   /** [I7] A copied folder that shows continues no log. */

@@ -124,6 +124,7 @@ export class TestLog {
       check: this.check(seq),
       signature: this.signature(seq),
       from,
+      fromCheck: from > 0 ? this.check(from) : new Uint8Array(0),
     }
   }
 
