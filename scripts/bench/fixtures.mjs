@@ -1,9 +1,12 @@
 /** What several measures share: the folder of a run, the merged updates of the workload, devices that are paired. */
+import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { root } from '../lib/build.mjs'
 import { Worker } from './processes.mjs'
 import { caseLines, makeCase } from './workload.mjs'
 
@@ -33,13 +36,24 @@ export function folderBytes(folder) {
   return sum
 }
 
+/** Devices are bundled as the program is: a thousand modules take more memory than a few files. */
+function bundleDevice() {
+  const bundle = fileURLToPath(new URL('../lib/bundle.mjs', import.meta.url))
+  execFileSync(process.execPath, [bundle, 'scripts/bench/device-process.mjs', 'dist/bench/node'], {
+    cwd: root,
+    stdio: ['ignore', 2, 2],
+  })
+  return '../../dist/bench/node/device-process.js'
+}
+
 class Device {
   id = ''
   addresses = []
-  worker = new Worker('device-process.mjs')
 
-  constructor(folder) {
+  constructor(folder, script) {
     this.folder = folder
+    this.script = script
+    this.worker = new Worker(script)
   }
 
   async start(options = {}) {
@@ -67,7 +81,7 @@ class Device {
   /** The same folder in a process that has done nothing yet. */
   async restart() {
     await this.end()
-    this.worker = new Worker('device-process.mjs')
+    this.worker = new Worker(this.script)
     return this.start()
   }
 }
@@ -93,6 +107,8 @@ export class Bench {
     process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
     this.runs = options.runs
     this.profile = options.profile
+    // A profile tells more of files as they were written.
+    this.script = options.profile ? 'device-process.mjs' : bundleDevice()
   }
 
   newFolder(name) {
@@ -100,7 +116,7 @@ export class Bench {
   }
 
   device(name) {
-    const device = new Device(this.newFolder(name))
+    const device = new Device(this.newFolder(name), this.script)
     this.#devices.add(device)
     return device
   }
@@ -121,7 +137,7 @@ export class Bench {
     }
     await author.end()
     this.disks.set(count, [folderBytes(join(author.folder, 'store'))])
-    author.worker = new Worker('device-process.mjs')
+    author.worker = new Worker(this.script)
     return author.start()
   }
 

@@ -1,11 +1,14 @@
 /**
  * The compiled command line as a few files, `dist/program/node`: a start that looks for a thousand modules on the
  * disk takes three times as long. Libraries with compiled code stay where they are. The folder lies as deep as
- * `dist/src/node`, so that the window's files are found from both.
+ * `dist/src/node`, so that the window's files are found from both. Another entry and folder may be given: the bench
+ * measures devices that are bundled like the program.
  */
 import { join } from 'node:path'
 import { build } from 'vite'
 import { root } from './build.mjs'
+
+const [entry = 'dist/src/node/cli.js', folder = 'dist/program/node'] = process.argv.slice(2)
 
 await build({
   root,
@@ -13,8 +16,8 @@ await build({
   logLevel: 'warn',
   ssr: { target: 'node', noExternal: true, external: ['classic-level', 'node-datachannel'] },
   build: {
-    ssr: join(root, 'dist/src/node/cli.js'),
-    outDir: join(root, 'dist/program/node'),
+    ssr: join(root, entry),
+    outDir: join(root, folder),
     emptyOutDir: true,
     // All in one folder, at that depth.
     assetsDir: '',

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Surroundings } from './cli/call.js'
 import { run } from './cli/program.js'
-import { keepYoungHeapSmall } from './heap.js'
+import { keepHeapSmall } from './heap.js'
 import { openWindow } from './window.js'
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -48,6 +48,6 @@ async function versionOf(folder: URL): Promise<string> {
 // A reader that has gone away, as in `kartoteka case list | head`, is no failure.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 // A relay makes short-lived objects for thousands of devices: collecting them so often is a tenth of its work.
-if (process.argv[2] !== 'relay') keepYoungHeapSmall()
+if (process.argv[2] !== 'relay') keepHeapSmall()
 await harden()
 process.exit(await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))))

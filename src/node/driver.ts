@@ -25,8 +25,11 @@ import { type TransferProgress, Transfers } from './driver-transfers.js'
 export type { DriverOptions, Link, PeerSession, RoundResult, Timers } from './driver-session.js'
 export type { TransferProgress } from './driver-transfers.js'
 
-/** Bytes of a peer that may be waiting for the store before its stream is paused. */
-const INBOX_BYTES = 1024 * 1024
+/**
+ * Bytes of a peer that may be waiting for the store before its stream is paused: the next message of a transfer. What
+ * waits long outlives the young heap, and is found to be gone only when the whole heap is looked through.
+ */
+const INBOX_BYTES = 256 * 1024
 
 export class Driver {
   readonly sessions = new Map<string, PeerSession>()

@@ -1,16 +1,19 @@
 /**
- * Less memory for a long-running device. Node lets the part of the heap for short-lived objects grow to 48 MB when
- * much is made at once, as in a first sync, and never gives it back. Most of what a device makes then is bytes
- * outside the heap, so a small part does as well.
+ * Less memory for a long-running device. Most of what a device makes, as in a first sync, is bytes outside the heap,
+ * used once. Node would let the part of the heap for short-lived objects grow to 48 MB and never give it back, and
+ * would let the rest grow to several times what is in use before it looks for what isn't; such bytes wait for that.
  */
 import { PerformanceObserver } from 'node:perf_hooks'
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8'
 
-/** Both halves of that part together. */
+/** Both halves of the part for short-lived objects together. */
 const YOUNG_BYTES = 4 * 1024 * 1024
+/** The rest is looked through when it has grown by so much (V8 waits for 8 MB at least). */
+const GROWTH_PERCENT = 30
 
-/** Stops the growth at about 4 MB. For the whole process; to be called once, as it starts. */
-export function keepYoungHeapSmall(): void {
+/** For the whole process; to be called once, before anything large is loaded. */
+export function keepHeapSmall(): void {
+  setFlagsFromString(`--heap-growing-percent=${GROWTH_PERCENT}`)
   const observer = new PerformanceObserver(() => {
     const young = getHeapSpaceStatistics().find(({ space_name }) => space_name === 'new_space')
     if (young && young.space_size < YOUNG_BYTES) return

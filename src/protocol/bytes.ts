@@ -46,9 +46,23 @@ export function isZero(bytes: Uint8Array): boolean {
 }
 
 export function toHex(bytes: Uint8Array): string {
+  if (bytes.length <= MAX_ID_BYTES) return idToHex(bytes)
   let hex = ''
   for (const byte of bytes) hex += HEX[byte]
   return hex
+}
+
+/** Ids are made into hex all the time, to be keys of maps: made at once, not as a chain of pieces to be joined later. */
+const MAX_ID_BYTES = 64
+const HEX_CODES = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+
+function idToHex(bytes: Uint8Array): string {
+  const codes: number[] = []
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    codes.push(HEX_CODES[byte >> 4]!, HEX_CODES[byte & 0xf]!)
+  }
+  return String.fromCharCode.apply(null, codes)
 }
 
 /** The inverse of toHex, lower case only. Throws on anything else: hex here is always our own. */

@@ -25,32 +25,37 @@ function unitsOf(inside: Nested | undefined): number {
 export function hasSoundCounts(bytes: Uint8Array, nested: Nested): boolean {
   const most = Math.min(MAX_UNITS, SPARE_UNITS + bytes.length / BYTES_PER_UNIT)
   let units = 0
+  /** Behind what was read last. Not given back beside the value: a pair for each number would be most of the work. */
+  let next = 0
   // As the codec reads them: whatever is beyond 32 bits doesn't count.
-  const varint = (at: number): [value: number, next: number] => {
+  const varint = (from: number): number => {
+    next = from
     let value = 0
     for (let shift = 0; shift < 10; shift++) {
-      const byte = bytes[at++] ?? 0
+      const byte = bytes[next++] ?? 0
       if (shift < 5) value += (byte & 0x7f) * 2 ** (7 * shift)
       if (byte < 0x80) break
     }
-    return [value % 2 ** 32, at]
+    return value % 2 ** 32
   }
   const walk = (start: number, end: number, inside: Nested): boolean => {
     for (let at = start; at < end; ) {
-      const [tag, behind] = varint(at)
-      at = behind
+      const tag = varint(at)
+      at = next
       const kind = tag % 8
       let inner: Nested | undefined
       let from = at
-      if (kind === 0) at = varint(at)[1]
-      else if (kind === 1) at += 8
+      if (kind === 0) {
+        varint(at)
+        at = next
+      } else if (kind === 1) at += 8
       else if (kind === 5) at += 4
       else if (kind === 2) {
-        const [length, content] = varint(at)
+        const length = varint(at)
         inner = inside[Math.floor(tag / 8)]
         units += unitsOf(inner)
         if (units > most) return false
-        from = content
+        from = next
         at = from + length
       } else return false // a group, which nothing of ours writes: the codec skips it and reads on
       // The codec would read on behind the end, and see other elements than are counted here.

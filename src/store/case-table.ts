@@ -88,7 +88,7 @@ export class CaseTable {
 
   /** As `draft`, unchecked; a case whose stored bytes are damaged starts from nothing. */
   async draftOrFresh(key: Uint8Array, caseId: string): Promise<CaseDraft> {
-    if (!this.damaged.has(toHex(key))) {
+    if (this.damaged.size === 0 || !this.damaged.has(toHex(key))) {
       try {
         return await this.uncheckedDraft(key, caseId)
       } catch (error) {

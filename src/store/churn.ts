@@ -24,7 +24,7 @@ export class Churn {
   note(writes: Write[]): void {
     for (const { key, value } of writes) {
       const start = key.subarray(0, STRETCH_BYTES)
-      const name = String.fromCharCode(...start)
+      const name = String.fromCharCode.apply(null, start as unknown as number[])
       const stretch = this.stretches.get(name) ?? { key: start, writes: 0, bytes: 0 }
       stretch.writes++
       stretch.bytes += key.length + (value?.length ?? 0)

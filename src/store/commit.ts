@@ -89,7 +89,7 @@ export async function commitCases(
   }
   const rowsUnproven = meta.rowsUnproven || list.some((draft) => draft.state.rowUnproven)
   const next = { ...meta, ...counts, rowsUnproven, running: meta.running || replica.mustLeaveLog }
-  const isMarked = (draft: CaseDraft) => cases.damaged.has(toHex(draft.state.key))
+  const isMarked = (draft: CaseDraft) => cases.damaged.size > 0 && cases.damaged.has(toHex(draft.state.key))
   // The mark must outlive the damaged bytes that a new row replaces.
   if (list.some(isMarked)) {
     const healed = list.filter((draft) => draft.heals && isMarked(draft))

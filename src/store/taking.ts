@@ -25,11 +25,11 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   // A case whose stored bytes are damaged here starts again from what a peer holds.
   const draft = await replica.cases.draftOrFresh(item.key, caseId)
   const held = draft.state.touched
+  const touched = item.touched.map(({ log, seq }) => ({ log: toHex(log), seq }))
   const known =
-    item.touched.length > 0 &&
-    item.touched.every(({ log, seq }) => seq <= (replica.logs.get(toHex(log))?.seq ?? 0)) &&
-    item.touched.every(({ log, seq }) => seq <= (held.get(toHex(log)) ?? 0))
-  const damaged = replica.damaged.has(toHex(item.key))
+    touched.length > 0 &&
+    touched.every(({ log, seq }) => seq <= (replica.logs.get(log)?.seq ?? 0) && seq <= (held.get(log) ?? 0))
+  const damaged = replica.damaged.size > 0 && replica.damaged.has(toHex(item.key))
   if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
   draft.erase(item.erased)
@@ -42,7 +42,7 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
     for (const parked of item.parked) draft.takePayload(toHex(parked.log), parked.seq, parked.payload, true)
     draft.retryParked()
   }
-  for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)
+  for (const { log, seq } of touched) draft.touch(log, seq)
   if (damaged) await heal(replica, draft, item)
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.

@@ -18,8 +18,13 @@ import {
   syncFolder,
 } from './store-repair.js'
 
-/** Sequential writes are cheap; a larger buffer means fewer compactions during a first sync. */
-const WRITE_BUFFER_BYTES = 16 * 1024 * 1024
+/**
+ * LevelDB holds two such buffers, and maps its tables into memory: all that are open, and while it compacts what
+ * four buffers became. So both are small, and of the tables the fewest are open that it allows, 64 beside other files.
+ */
+const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+const TABLE_BYTES = 1024 * 1024
+const OPEN_FILES = 74
 const STORE = 'store'
 const HOLDER_FILE = 'holder'
 
@@ -142,6 +147,8 @@ async function openStore(store: string): Promise<Database> {
     keyEncoding: 'view',
     valueEncoding: 'view',
     writeBufferSize: WRITE_BUFFER_BYTES,
+    maxFileSize: TABLE_BYTES,
+    maxOpenFiles: OPEN_FILES,
     compression: false,
   })
   await db.open()
