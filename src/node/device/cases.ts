@@ -14,7 +14,7 @@ import {
 } from '../../cases/edit.js'
 import { matches } from '../../cases/fold.js'
 import { checkCase, parseCase } from '../../cases/interchange.js'
-import { type CaseJson, canonicalJson, put } from '../../cases/json.js'
+import { type CaseJson, canonicalJson, type Json, put } from '../../cases/json.js'
 import { mergeCase } from '../../cases/merge.js'
 import { conflictsOf, exportCase, exportLine } from '../../cases/project.js'
 import { KIND_UPDATE } from '../../protocol/log.js'
@@ -134,7 +134,10 @@ export function casesApi(context: CasesContext): CasesApi {
         return { id }
       },
       set: ({ id, fields }) => edit(id, (doc) => setFields(doc, fields)),
-      choose: ({ id, field, json }) => edit(id, (doc) => chooseValue(doc, field, JSON.parse(json))),
+      async choose({ id, field, json }) {
+        const value = parseValue(json)
+        return edit(id, (doc) => chooseValue(doc, field, value))
+      },
       async add({ id, kind, json }) {
         await find(id)
         const record = parseJson(json)
@@ -226,6 +229,14 @@ function parseJson(text: string): CaseJson {
     // Falls through to the same sentence.
   }
   throw new Refused('not-accepted', 'That is not a JSON object.')
+}
+
+function parseValue(text: string): Json {
+  try {
+    return JSON.parse(text) as Json
+  } catch {
+    throw new Refused('not-accepted', 'That is not JSON.')
+  }
 }
 
 function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' }): void {
