@@ -113,7 +113,8 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
   /** Before anything is told or done: silent sockets and refused requests don't cost the look. */
   const isThisUser = async (socket: Socket) => {
     if (await userCheck(socket)) return true
-    log('local link: a connection of another user was closed')
+    // One that has hung up meanwhile stands in no table.
+    if (!socket.destroyed) log('local link: a connection of another user was closed')
     socket.destroy()
     return false
   }
@@ -128,7 +129,8 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     const exchange = { redeem: codes.redeem, token: pageToken }
     const work = pathOf(request) === TOKEN_PATH ? giveToken : giveFile(findFile)
     work(request, response, exchange).catch((error) => {
-      log(`local link: ${String(error)}`)
+      // Who hangs up amid a request has made no error of ours.
+      if (!request.socket.destroyed) log(`local link: ${String(error)}`)
       answer(response, 500, 'failed')
     })
   })
