@@ -10,6 +10,12 @@ const MAX_BYTES = 64 * 1024
 /** Unsigned LEB128 of up to 2^64. */
 export function varint(value: bigint | number): number[] {
   const bytes: number[] = []
+  if (typeof value === 'number' && value < 2 ** 31) {
+    for (let rest = value; ; rest >>>= 7) {
+      bytes.push((rest & 127) | (rest > 127 ? 128 : 0))
+      if (rest <= 127) return bytes
+    }
+  }
   for (let rest = BigInt(value); ; rest >>= 7n) {
     bytes.push(Number(rest & 127n) | (rest > 127n ? 128 : 0))
     if (rest <= 127n) return bytes
@@ -132,16 +138,18 @@ function fieldsOf(bytes: Uint8Array): Field[] | undefined {
     const start = kind === 2 ? at : from
     at = kind === 0 ? at : start + length
     if (!(at <= bytes.length) || !(tag >= 8)) return undefined
-    fields.push({ number: Math.floor(tag / 8), kind, value: bytes.slice(start, at) })
+    fields.push({ number: Math.floor(tag / 8), kind, value: bytes.subarray(start, at) })
   }
   return fields
 }
 
 function bytesOf(fields: readonly Field[]): Uint8Array {
-  const parts = fields.flatMap(({ number, kind, value }) => [
-    Uint8Array.from([...varint(number * 8 + kind), ...(kind === 2 ? varint(value.length) : [])]),
-    value,
-  ])
+  const parts: Uint8Array[] = []
+  for (const { number, kind, value } of fields) {
+    const head = varint(number * 8 + kind)
+    if (kind === 2) head.push(...varint(value.length))
+    parts.push(Uint8Array.from(head), value)
+  }
   return concat(parts)
 }
 
