@@ -16,7 +16,7 @@ import { MESSAGES, mutated } from './mutate.js'
 import { corpusOf, readSchema, valuesOf } from './schema.js'
 
 /** A conversation is a few hundred times as much work as a message. */
-const SHARE = 1 / 50
+const SHARE = 1 / 100
 
 type Kind = { $case: string }
 const kindsOf = (schema: string, message: string) =>
