@@ -17,6 +17,9 @@ interface Side {
   known: Map<string, KnownPeer>
   /** How often something was worth keeping. */
   changes: number
+  /** How often it was asked who the others are: at least once at each look at what is due. */
+  looks: number
+  others: Uint8Array[]
   send(): void
 }
 
@@ -31,6 +34,8 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
     peer,
     received: 0,
     changes: 0,
+    looks: 0,
+    others: [other.publicKey],
     paths: [],
     sessions,
     send: () => {
@@ -39,7 +44,10 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
     peers: new Peers({
       host,
       ed: host.publicKey,
-      others: () => [other.publicKey],
+      others: () => {
+        current.looks += 1
+        return current.others
+      },
       known,
       now: () => performance.now(),
       changed: () => {
@@ -157,6 +165,30 @@ describe('the path of a session', () => {
     await until(() => pathOf(one) !== 'none' && pathOf(other) !== 'none', 10_000)
     stop(one, other)
   })
+})
+
+test('while nothing is due hardly anybody looks; who joins the practice is dialled at once', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const [one, other] = await both(a, b, b.addresses(), a.addresses())
+  await until(allAre('lan', one, other))
+  await sleep(1_000)
+  const before = one.looks
+  await sleep(1_000)
+  expect(one.looks - before).toBeLessThanOrEqual(2)
+  stop(one, other)
+
+  const [far, near] = [await startHost(), await startHost()]
+  const [c, d] = [await side(near, far, far.addresses()), await side(far, near)]
+  c.others = []
+  for (const each of [c, d]) await each.peers.start()
+  await sleep(100)
+  c.others = [far.publicKey]
+  const joined = performance.now()
+  c.peers.wake()
+  await until(allAre('lan', c, d))
+  // The device with the greater key waits a moment; nobody waits for the next look without cause.
+  expect(performance.now() - joined).toBeLessThan(3_000)
+  stop(c, d)
 })
 
 test('names that a device tells of itself are passed over', async () => {

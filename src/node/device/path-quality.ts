@@ -67,11 +67,17 @@ export class Improvements {
     }
   }
 
+  /** When the next attempt is due, as far as is known now. */
+  dueAt(peer: string, quality: number): number {
+    const state = this.#states.get(peer)
+    const isNever = !state || state.busy || quality >= BEST || (quality >= GOOD && state.nextAt !== 0)
+    return isNever ? Number.POSITIVE_INFINITY : state.nextAt
+  }
+
   /** Makes an attempt if one is due. */
   async tick(peer: string, quality: number, isLower: boolean, attempt: () => Promise<void>): Promise<void> {
     const state = this.#of(peer, isLower)
-    const isDue = state.nextAt <= this.#now() && !state.busy
-    if (!isDue || (quality >= GOOD && state.nextAt !== 0) || quality >= BEST) return
+    if (this.dueAt(peer, quality) > this.#now()) return
     state.busy = true
     const wait = WAITS_MS[Math.min(state.attempts, WAITS_MS.length - 1)] ?? 0
     state.attempts += 1

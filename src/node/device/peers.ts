@@ -27,7 +27,8 @@ const DIAL_MS = 5_000
 const MEETING_MS = 5_000
 /** After a session has moved, its last messages may still be on the old path. */
 const LINGER_MS = 2_000
-const TICK_MS = 250
+/** Nothing is due: a look at everybody all the same, for what nobody has told of. */
+const REST_MS = 5_000
 const MAX_KEPT_ADDRESSES = 8
 
 export interface KnownPeer {
@@ -68,7 +69,8 @@ export class Peers {
   private readonly dialling = new Map<string, Dialling>()
   private readonly improvements: Improvements
   private readonly subscriptions: (() => void)[] = []
-  private ticker: NodeJS.Timeout | undefined
+  private timer: NodeJS.Timeout | undefined
+  private started = false
   private stopped = false
 
   constructor(private readonly options: PeersOptions) {
@@ -90,15 +92,19 @@ export class Peers {
       }),
       host.onNetworkChanged(() => this.reconsider()),
     )
-    this.ticker = setInterval(() => this.tick(), TICK_MS)
-    this.ticker.unref()
+    this.started = true
     this.tick()
   }
 
   stop(): void {
     this.stopped = true
-    clearInterval(this.ticker)
+    clearTimeout(this.timer)
     for (const unsubscribe of this.subscriptions) unsubscribe()
+  }
+
+  /** Something has changed that may make a dial due: a member came, or an address is known. */
+  wake(): void {
+    this.sleep(0)
   }
 
   /** Keeps addresses that a device tells of itself, newest first; says whether any was new. Names are passed over. */
@@ -156,6 +162,7 @@ export class Peers {
     this.options.changed()
     const attached = this.attached.get(peer)
     if (attached) this.improvements.sighted(peer, attached.quality)
+    this.wake()
     return true
   }
 
@@ -175,11 +182,13 @@ export class Peers {
     if (fresh && !this.attached.has(peer)) this.dueSoon(key)
     // It is on this network, and we talk to it by a detour.
     if (this.attached.has(peer)) this.improvements.sighted(peer, this.attached.get(peer)!.quality)
+    this.wake()
   }
 
   private reconsider(): void {
     this.improvements.forget()
     for (const key of this.options.others()) if (!this.attached.has(toHex(key))) this.dueSoon(key)
+    this.wake()
   }
 
   private dueSoon(key: Uint8Array): void {
@@ -191,23 +200,37 @@ export class Peers {
     const nextAt = this.options.now() + inMs
     if (state) state.nextAt = Math.min(state.nextAt, nextAt)
     else this.dialling.set(peer, { nextAt, waitMs: FIRST_RETRY_MS, failures: 0, busy: false })
+    this.wake()
   }
 
+  /** Does what is due, then rests until something is: an idle device sleeps. */
   private tick(): void {
     if (this.stopped) return
     const now = this.options.now()
+    let next = now + REST_MS
     for (const key of this.options.others()) {
       const peer = toHex(key)
       const attached = this.attached.get(peer)
       if (attached) {
         void this.improvements.tick(peer, attached.quality, this.isLower(key), () => this.improve(peer, key))
+        next = Math.min(next, this.improvements.dueAt(peer, attached.quality))
         continue
       }
       if (!this.addressesOf(peer, key).length && !this.hasRelay()) continue
       if (!this.dialling.has(peer)) this.dueSoon(key)
       const state = this.dialling.get(peer)!
       if (!state.busy && state.nextAt <= now) void this.dial(peer, key, state)
+      if (!state.busy) next = Math.min(next, state.nextAt)
     }
+    this.sleep(next - now)
+  }
+
+  private sleep(ms: number): void {
+    clearTimeout(this.timer)
+    if (!this.started || this.stopped) return
+    // A timer may be a little early.
+    this.timer = setTimeout(() => this.tick(), Math.max(Math.ceil(ms) + 1, 1))
+    this.timer.unref()
   }
 
   private addressesOf(peer: string, key: Uint8Array): string[] {
@@ -238,6 +261,7 @@ export class Peers {
     // Jitter, so that a clinic's devices don't all ask at the same moment.
     state.waitMs = Math.min(state.waitMs * 2, LAST_RETRY_MS)
     state.nextAt = now() + state.waitMs * (0.75 + Math.random() / 2)
+    this.wake()
   }
 
   /** Whether the direct dial has succeeded; waits for it, but not for long. */
@@ -265,6 +289,7 @@ export class Peers {
       this.pathOf(peer) === 'relayed' &&
       this.take(host.dialRtc(publicKeyToPeerId(key), SYNC_PROTOCOL, { accept }))
     await Promise.all([direct, rtc])
+    this.wake()
   }
 
   private async take(dialled: Promise<Opened | DialError>): Promise<boolean> {
@@ -301,6 +326,7 @@ export class Peers {
     this.dialling.delete(peer)
     if (this.isOther(remote.publicKey))
       this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
+    this.wake()
     driver.tellAddresses(session, host.addresses().filter(isPlainText))
     if (dialled && quality >= 2) this.keep(peer, [remote.address], false)
     if (old) setTimeout(() => this.options.host.closeIdle(remote.id), LINGER_MS).unref()

@@ -237,6 +237,7 @@ export class Practice {
   async applyRoster(entries: Uint8Array[]): Promise<boolean> {
     const changed = await this.options.keeper.apply(entries)
     if (!changed) return false
+    this.peers?.wake()
     this.mail?.rosterChanged()
     this.mailboxes?.apply()
     this.options.emit({ type: 'status' })
@@ -268,6 +269,7 @@ export class Practice {
 
   /** A change of the roster that was made here: sessions and the window learn of it. */
   rosterChanged(): void {
+    this.peers?.wake()
     this.driver?.rosterChanged()
     this.mail?.rosterChanged()
     this.mailboxes?.apply()
