@@ -34,7 +34,8 @@ export function readSchema(name: string): Schema {
 function fieldsIn(text: string): FieldOf[] {
   const found = text.matchAll(/(repeated |optional )?([\w.]+) (\w+) = \d+[^;]*;/g)
   return [...found].map(([, label, type, name]) => ({
-    name: name!,
+    // As the generated codec calls it.
+    name: name!.replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase()),
     type: type!.slice(type!.lastIndexOf('.') + 1),
     isRepeated: label === 'repeated ',
     isOptional: label === 'optional ',
