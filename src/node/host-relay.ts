@@ -21,8 +21,8 @@ export const STUN_PORT = 3478
 
 /** About 20 KB of memory each. */
 export const MAX_RELAY_CONNECTIONS = 8_192
-/** A hospital behind one address, twice over while reconnecting. */
-export const MAX_CONNECTIONS_PER_ADDRESS = 512
+/** A hospital behind one address, twice over while reconnecting, and hundreds there that say nothing. */
+export const MAX_CONNECTIONS_PER_ADDRESS = 1_024
 /** Half of the connections may be in use by each other's circuits. */
 export const MAX_RESERVATIONS = 4_096
 /** A first sync over a slow line takes a night. */
@@ -160,12 +160,12 @@ class RelayLibp2pHost extends Libp2pHost implements RelayHost {
   }
 }
 
-/** At most half of the places: so the devices of practices that are registered here always find one. */
+/** At most half of all places, a quarter of an address's: the devices of practices registered here always find one. */
 function strangersOf({
   maxConnections = MAX_RELAY_CONNECTIONS,
   maxConnectionsPerAddress = MAX_CONNECTIONS_PER_ADDRESS,
 }: RelayHostOptions): CrowdLimits {
-  return { inAll: Math.ceil(maxConnections / 2), perNetwork: Math.ceil(maxConnectionsPerAddress / 2) }
+  return { inAll: Math.ceil(maxConnections / 2), perNetwork: Math.ceil(maxConnectionsPerAddress / 4) }
 }
 
 function createHop(limits: CircuitLimits): Hop {

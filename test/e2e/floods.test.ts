@@ -64,10 +64,15 @@ async function honestHosts(): Promise<Host[]> {
   return hosts
 }
 
-/** All of them at once, again and again, by both transports: how long each dial took; for ever where one failed. */
-async function dialTimes(hosts: Host[], addresses: string[], protocol: string): Promise<number[]> {
+/** All of them together, again and again, by both transports: how long each dial took; for ever where one failed. */
+async function dialTimes(
+  hosts: Host[],
+  addresses: string[],
+  protocol: string,
+  rounds = ROUNDS,
+): Promise<number[]> {
   const times: number[] = []
-  for (let round = 0; round < ROUNDS; round++)
+  for (let round = 0; round < rounds; round++)
     await Promise.all(
       hosts.map(async (host, at) => {
         const address = addresses[(at + round) % addresses.length]!
@@ -83,6 +88,11 @@ async function dialTimes(hosts: Host[], addresses: string[], protocol: string): 
 /** Twenty honest devices of the very address from which 500 sockets lead nowhere. */
 async function expectWayIn(pid: number, addresses: string[], protocol: string): Promise<void> {
   const hosts = await honestHosts()
+  // On a machine that is too busy to let anybody in within 2 s, nobody has to be faster than without the attack.
+  let slowest = Number.POSITIVE_INFINITY
+  while (slowest === Number.POSITIVE_INFINITY)
+    slowest = Math.max(...(await dialTimes(hosts, addresses, protocol, 1)))
+  const goodMs = Math.max(GOOD_MS, 2 * slowest)
   const before = usageOf(pid)
   const floods = addresses.map(
     (address) =>
@@ -99,7 +109,7 @@ async function expectWayIn(pid: number, addresses: string[], protocol: string): 
   while (tries.length < TRIES && !isGood()) {
     const times = await dialTimes(hosts, addresses, protocol)
     const failed = times.filter((ms) => ms === Number.POSITIVE_INFINITY).length
-    tries.push({ good: times.filter((ms) => ms <= GOOD_MS).length / times.length, failed })
+    tries.push({ good: times.filter((ms) => ms <= goodMs).length / times.length, failed })
   }
   expect(isGood(), JSON.stringify(tries)).toBe(true)
   // The attack has gone on until now.
