@@ -12,7 +12,7 @@ import { caseLines, makeCase } from './workload.mjs'
 
 export const PIN = 'tulipan-7'
 /** Nothing more of a meeting is said after so long: statements wait for two quiet seconds. */
-export const SETTLED_MS = 3_000
+export const SETTLED_MS = 2_500
 
 export const say = (text) => process.stderr.write(`${text}\n`)
 

@@ -4,6 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import type { Surroundings } from './cli/call.js'
 import { run } from './cli/program.js'
 import { keepHeapSmall } from './heap.js'
+import { spareForms } from './spare.js'
 import { openWindow } from './window.js'
 
 const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
@@ -49,5 +50,6 @@ async function versionOf(folder: URL): Promise<string> {
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 // A relay makes short-lived objects for thousands of devices: collecting them so often is a tenth of its work.
 if (process.argv[2] !== 'relay') keepHeapSmall()
+spareForms()
 await harden()
 process.exit(await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))))

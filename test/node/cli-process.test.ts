@@ -17,7 +17,8 @@ let children: ChildProcess[]
 beforeAll(async () => {
   const { default: ts } = await import('typescript')
   built = mkdtempSync(join(root, 'node_modules/.kartoteka-cli-'))
-  const own = /^(api|router|contract|cli|data-folder|heap|link-client|local-server.*|window)\.ts$/
+  const own =
+    /^(api|router|contract|cli|data-folder|heap|host-crowd|link-client|local-server.*|spare|window)\.ts$/
   const sources = [
     ...readdirSync(join(root, 'src/node')).filter((name) => own.test(name)),
     ...readdirSync(join(root, 'src/node/cli')).map((name) => `cli/${name}`),
