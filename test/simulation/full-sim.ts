@@ -328,6 +328,17 @@ class FullSimulation extends MailSimulation {
     return [...apart, ...(ending === 'alone' ? await super.heal() : await this.healTogether(ending))]
   }
 
+  /** Many connections, and much on its way, while nothing breaks. */
+  private async bustle(): Promise<void> {
+    const { random } = this.world
+    for (let at = 0; at < BUSTLE_STEPS && this.draw.direct; at++) {
+      const device = random.pick(this.live())
+      if (at % 3 === 0) await this.connect(device)
+      else await this.edit(device)
+      await super.deliver(random.int(0, 6))
+    }
+  }
+
   /** Whose connection still stands has the same as the other in the end, without a new one and without being asked. */
   private async standingApart(): Promise<string[]> {
     const { mailWorld } = this
@@ -336,6 +347,7 @@ class FullSimulation extends MailSimulation {
       device.disk.release()
     }
     for (const wire of [...mailWorld.mailWires]) mailWorld.cutMail(wire)
+    await this.bustle()
     for (let at = 0; at < STANDING_ROUNDS; at++) {
       await mailWorld.quiesce()
       mailWorld.clock.pass(3_000)
@@ -435,6 +447,7 @@ const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.
 /** Field 1,000, a varint. */
 const UNKNOWN_FIELD = [0xc0, 0x3e, 0x01]
 const ROUNDS = 48
+const BUSTLE_STEPS = 18
 /** Three seconds each. */
 const STANDING_ROUNDS = 8
 /** Copies of one folder, from different times. */
