@@ -25,6 +25,42 @@ const STAND_INS = new Map([
   ['test/simulation/content.ts', 'content.ts'],
 ])
 
+/**
+ * Bounds of the abstract simulator. Its worlds have six small cases: with these a transfer takes several messages, a
+ * set of states several letters, a log several blocks of checks, and everything can break in between.
+ *
+ * @type {[file: string, name: string, small: number][]}
+ */
+const SMALL = [
+  ['src/protocol/limits.ts', 'CHUNK_BYTES', 400],
+  ['src/protocol/limits.ts', 'WINDOW_BYTES', 4000],
+  ['src/protocol/limits.ts', 'CHECKS_PER_STRETCH', 8],
+  ['src/protocol/limits.ts', 'MAX_RUN_CHANGES', 4],
+  ['src/protocol/limits.ts', 'MAX_RUN_BYTES', 400],
+  ['src/protocol/limits.ts', 'MAX_FORK_POINTS', 4],
+  ['src/protocol/limits.ts', 'COMPACT_PARTS', 6],
+  ['src/protocol/limits.ts', 'COMPACT_TAIL_BYTES', 200],
+  ['src/store/keyspace.ts', 'CHECKS_PER_BLOCK', 4],
+  ['src/store/mail-out.ts', 'LETTER_BYTES', 1200],
+]
+
+/** @returns {import('vite').Plugin} */
+function smallBounds() {
+  return {
+    name: 'small bounds',
+    enforce: 'pre',
+    transform(text, id) {
+      const own = SMALL.filter(([file]) => id === join(root, file))
+      if (own.length === 0) return null
+      return own.reduce((now, [file, name, small]) => {
+        const [line] = now.match(new RegExp(`export const ${name} = .*`)) ?? []
+        if (!line) throw new Error(`${file} has no ${name}`)
+        return now.replace(line, `export const ${name} = ${small}`)
+      }, text)
+    },
+  }
+}
+
 /** @returns {import('vite').Plugin} */
 function standIns() {
   return {
@@ -75,7 +111,7 @@ export async function bundleSimulator({ abstract = false, edits = [] } = {}) {
     root,
     configFile: false,
     logLevel: 'error',
-    plugins: [edited(edits), ...(abstract ? [standIns()] : [])],
+    plugins: [edited(edits), ...(abstract ? [smallBounds(), standIns()] : [])],
     ssr: { target: 'node', noExternal: true },
     build: {
       ssr: join(root, 'test/simulation', abstract ? 'full-sim.ts' : 'entry.ts'),

@@ -20,6 +20,8 @@ export class ChangeSender {
   /** What the peer holds durably, by its own word. */
   private readonly held = new Map<LogId, number>()
   private readonly sent = new Map<LogId, number>()
+  /** How far each log went in bulk. */
+  private readonly bulk = new Map<LogId, number>()
   private readonly forked = new Set<LogId>()
   private neighbours = new Set<string>()
   private forwardArmed = false
@@ -122,6 +124,7 @@ export class ChangeSender {
   }
 
   private send(lane: 'live' | 'bulk', runs: GrownRun['run'][], openings: LogOpening[]): void {
+    if (lane === 'bulk') for (const { log, from, changes } of runs) this.bulk.set(log, from + changes.length)
     this.out.send(
       lane,
       { $case: 'changes', value: { openings: openings.map(openingToWire), runs: runs.map(runToWire) } },
@@ -140,7 +143,7 @@ export class ChangeSender {
 
   /** [X4] What was just taken in goes on at once to a peer that stands right before it. */
   sendGrown(runs: GrownRun[]): void {
-    const live: GrownRun[] = []
+    const due: Record<'live' | 'bulk', GrownRun[]> = { live: [], bulk: [] }
     const isOpen = this.out.inFlightBytes < 2 * WINDOW_BYTES && !this.isReading
     let bytes = 0
     for (const grown of isOpen ? runs : []) {
@@ -150,16 +153,21 @@ export class ChangeSender {
       // What is more than somebody typed goes on as bulk, in messages of its own.
       else if (bytes < MAX_RUN_BYTES) {
         bytes += run.changes.reduce((sum, { payload }) => sum + payload.length, 0)
-        live.push(grown)
+        // It would overtake what is still on its way in bulk, and be of no use there.
+        const lane = (this.bulk.get(run.log) ?? 0) > (this.held.get(run.log) ?? 0) ? 'bulk' : 'live'
+        due[lane].push(grown)
         this.sent.set(run.log, run.from + run.changes.length)
       }
     }
-    if (live.length === 0) return
-    this.send(
-      'live',
-      live.map(({ run }) => run),
-      live.map(({ opening }) => opening),
-    )
+    for (const lane of ['bulk', 'live'] as const) {
+      const runs = due[lane]
+      if (runs.length === 0) continue
+      this.send(
+        lane,
+        runs.map(({ run }) => run),
+        runs.map(({ opening }) => opening),
+      )
+    }
   }
 
   /** The peer is connected to the log's author itself: it gets the change from there. */

@@ -292,6 +292,16 @@ describe('gaps', () => {
     expect(sentRuns(machine.step(read([log.run(4)])))).toEqual([[4, 10]])
   })
 
+  test('what follows changes that are on their way in bulk goes in bulk too, until they are acknowledged: it would overtake them', () => {
+    const machine = planned(10, 6).step(read([log.run(6, 10)]))
+    const next = log.branch(10).add(change(), change())
+    machine.step({ type: 'grown', runs: [grown(next, 10, 11)], caseKeys: [], from: undefined })
+    expect(machine.effects('send')).toMatchObject([{ lane: 'bulk', kind: 'changes', changes: 1 }])
+    machine.receive(ack(0, [next.claim(11)]))
+    machine.step({ type: 'grown', runs: [grown(next, 11, 12)], caseKeys: [], from: undefined })
+    expect(machine.effects('send')).toMatchObject([{ lane: 'live', kind: 'changes', changes: 1 }])
+  })
+
   test('an answer to NEED that an ACK overtakes while it is read is read again from there', () => {
     const machine = planned(10, 10).receive({ $case: 'need', value: { log: logBytes, from: 4 } })
     machine.receive(ack(0, [log.claim(6)])).step(read([log.run(4, 10)]))
