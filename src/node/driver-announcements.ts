@@ -2,7 +2,7 @@
  * What the driver says of what it holds, and what it knows of others: summaries for HELLO, flushes and the
  * acknowledgements that follow them, statements, pruning. Nothing is announced before it is durable.
  */
-import { toHex } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import { WINDOW_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
@@ -150,8 +150,22 @@ export class Announcements {
     const held = (all ? undefined : this.held.get(session.peer)) ?? new Map<LogId, number>()
     this.held.set(session.peer, held)
     for (const { log, seq } of claims) held.set(log, seq)
+    if (!all) this.noticeFork(session, claims)
     this.touched()
     this.options.events?.status?.()
+  }
+
+  /** Two copies of one device that both write give changes of one number to each side: their acknowledgements show it. */
+  private noticeFork(session: PeerSession, claims: LogClaim[]): void {
+    const { logs } = this.options.replica
+    const found = claims.find(({ log, seq, check }) => {
+      const held = logs.get(log)
+      return held?.seq === seq && !equalBytes(held.check, check)
+    })
+    const fork = found && `${found.log}:${found.seq}`
+    if (!fork || session.noticedFork === fork) return
+    session.noticedFork = fork
+    this.sessions.askRounds()
   }
 
   /** Something happened: a while later, what is held is stated and what everybody holds is pruned. */

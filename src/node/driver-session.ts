@@ -69,6 +69,8 @@ export class PeerSession {
   /** The cursor that the last TAKE named. */
   takeAfter: Uint8Array = new Uint8Array(0)
   lastRound: RoundResult | undefined
+  /** The last claim in an acknowledgement that contradicted what is held: asked about once. */
+  noticedFork: string | undefined
   readonly waiting = new Map<number, (result: RoundResult | undefined) => void>()
   readonly asked = new Map<
     number,

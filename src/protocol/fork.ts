@@ -11,10 +11,10 @@ export interface ForkPoint {
   check: Uint8Array
 }
 
-/** Evenly spread sequence numbers of [low..high], both included, at most MAX_FORK_POINTS. */
-export function forkSeqs(low: number, high: number): number[] {
+/** Evenly spread sequence numbers of [low..high], both included, at most `most`. */
+export function forkSeqs(low: number, high: number, most = MAX_FORK_POINTS): number[] {
   const first = Math.max(1, low)
-  const steps = Math.min(high - first, MAX_FORK_POINTS - 1)
+  const steps = Math.min(high - first, most - 1)
   if (steps <= 0) return high < first ? [] : [high]
   return Array.from({ length: steps + 1 }, (_, at) => first + Math.floor((at * (high - first)) / steps))
 }

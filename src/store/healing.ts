@@ -151,13 +151,14 @@ export async function forkPoints(
   high: number,
   also = 0,
 ): Promise<ForkPoint[]> {
-  const seqs = new Set(forkSeqs(low, high))
-  if (also > 0 && also <= high) seqs.add(also)
+  const isAlso = also > 0 && also <= high
+  const seqs = new Set(forkSeqs(low, high, MAX_FORK_POINTS - (isAlso ? 1 : 0)))
+  if (isAlso) seqs.add(also)
   const points: ForkPoint[] = []
   for (const seq of [...seqs].sort((a, b) => a - b)) {
     points.push({ seq, check: (await replica.logs.checkAt(id, seq)) ?? new Uint8Array(CHECK_BYTES) })
   }
-  return points.slice(-MAX_FORK_POINTS)
+  return points
 }
 
 /**
@@ -174,15 +175,16 @@ export async function narrowFork(
   const mine = new Map<number, Uint8Array | undefined>()
   for (const { seq } of theirs) mine.set(seq, await replica.logs.checkAt(id, seq))
   const outcome = compareFork(theirs, log.seq, (seq) => mine.get(seq))
-  if (outcome.kind === 'narrow') {
-    return { cut: false, answer: await forkPoints(replica, id, outcome.low, outcome.high) }
-  }
   const said = new Map(theirs.map(({ seq, check }) => [seq, check]))
   const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id)
-  const unlike = doubts.filter(({ seq, check }) => said.has(seq) && !equalBytes(check, said.get(seq)!))
-  if (outcome.kind === 'same') {
-    if (unlike.length === 0) return { cut: false }
-    return { cut: await cutAt(replica, id, Math.min(log.seq, ...unlike.map(({ base }) => base))) }
+  if (outcome.kind !== 'parted') {
+    // The other side may hold all that I hold, and so never find what only a doubt of mine contradicts: that is cut
+    // first. Where the branches part before it, the next comparison shows that.
+    const unlike = doubts.filter(({ seq, check }) => said.has(seq) && !equalBytes(check, said.get(seq)!))
+    const base = Math.min(log.seq, ...unlike.map((doubt) => doubt.base))
+    if (unlike.length > 0 && (await cutAt(replica, id, base))) return { cut: true }
+    if (outcome.kind === 'same') return { cut: false }
+    return { cut: false, answer: await forkPoints(replica, id, outcome.low, outcome.high) }
   }
   // What was taken on a claim that can't be confirmed any more may be of either branch.
   const unproven = doubts.filter(({ seq, check }) => !equalBytes(check, said.get(seq) ?? new Uint8Array(0)))

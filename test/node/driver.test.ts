@@ -8,7 +8,7 @@ import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { NotepadDevice } from '../support/notepad.js'
-import { type SimDevice, World } from '../support/world.js'
+import { SimDevice, World } from '../support/world.js'
 
 class NotepadWorld extends World {
   override async add(name: string): Promise<NotepadDevice> {
@@ -152,4 +152,38 @@ it('[S6] whoever connects is told at once of what was only jotted down, and what
   world.clock.pass(100)
   await world.settle()
   expect([mine(), a.replica.docs.jotted]).toEqual([before + 4, 0])
+})
+
+it('two copies of one device that write at once are seen as a fork while the connections stand', async () => {
+  world = new World(23)
+  const [a, b, c] = [await world.add('a'), await world.add('b'), await world.add('c')]
+  await importCases(a, 2)
+  for (const device of [b, c]) {
+    const wire = world.connect(a, device)
+    await world.quiesce()
+    world.cut(wire)
+  }
+  await a.driver.stop()
+  await a.replica.close()
+  const twin = new SimDevice(world, 'a+', a.secret, a.ed)
+  twin.dataKey = a.dataKey
+  await twin.disk.restore(a.disk.snapshot())
+  world.devices.push(twin)
+  await a.boot()
+  await twin.boot()
+  world.connect(a, b)
+  world.connect(twin, c)
+  world.connect(b, c)
+  await world.quiesce()
+  await a.edit('case-0', (doc) => setFields(doc, [['patient.phone', 'one']]))
+  await twin.edit('case-1', (doc) => setFields(doc, [['patient.phone', 'two']]))
+  for (let round = 0; round < 4; round++) {
+    await world.quiesce()
+    world.clock.pass(3_000)
+  }
+  await world.quiesce()
+  for (const device of [a, twin, b, c]) {
+    expect(device.failures).toEqual([])
+    expect((await device.lines()).join()).toMatch(/one.*two/s)
+  }
 })

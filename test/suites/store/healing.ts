@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { equalBytes, toHex } from '../../../src/protocol/bytes.js'
-import type { ForkPoint } from '../../../src/protocol/fork.js'
+import { type ForkPoint, forkSeqs } from '../../../src/protocol/fork.js'
+import { MAX_FORK_POINTS } from '../../../src/protocol/limits.js'
 import type { TargetLog } from '../../../src/protocol/transfer.js'
 import {
   cutLog,
@@ -273,6 +274,30 @@ export function healingSuite(createDb: CreateDb): void {
         expect(await narrowFork(c.replica, log.id, pointsOf(branch.checks()))).toEqual({ cut: true })
         expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 1, cut: { seq: 1 } })
       })
+    })
+
+    test('a doubt is cut where a peer contradicts only it, and has no check at which I hold the log', async () => {
+      const c = await bench.device()
+      const log = new TestLog(bench.practice, bench.member(), bench.random)
+      log.add(...Array.from({ length: 9 }, (_, at) => change({ at })))
+      const branch = log.branch(5).add(...Array.from({ length: 9 }, (_, at) => change({ at: 70 + at })))
+      await c.replica.admit([log.opening], [log.run(0, 3)], log.keys.ed)
+      const incoming = await IncomingTransfer.begin(c.replica, [log.target(9, 3)], [log.opening])
+      await incoming.takeChecks([log.stretch(log.target(9, 3))])
+      await incoming.take([], false)
+      // The peer holds all three changes too: asked for the places among them, it would find nothing that differs.
+      const far = pointsOf(branch.checks()).filter(({ seq }) => seq > 5)
+      expect(await narrowFork(c.replica, log.id, far)).toEqual({ cut: true })
+      expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 3, cut: { seq: 3 } })
+    })
+
+    test('a place that is asked for besides takes the room of none at the ends', async () => {
+      const log = new TestLog(bench.practice, a.keys, bench.random)
+      expect(forkSeqs(0, 10_000, 5)).toEqual([1, 2500, 5000, 7500, 10_000])
+      await a.replica.admit([log.opening], [log.add(change()).run()], log.keys.ed)
+      const seqs = (await forkPoints(a.replica, log.id, 0, MAX_FORK_POINTS + 99, 7)).map(({ seq }) => seq)
+      expect(seqs.length).toBeLessThanOrEqual(MAX_FORK_POINTS)
+      expect([seqs[0], seqs.at(-1), seqs.includes(7)]).toEqual([1, MAX_FORK_POINTS + 99, true])
     })
 
     test('a damaged case doesn’t stop a cut: the others are restated all the same', async () => {
