@@ -85,19 +85,8 @@ export function cutLog(
     }
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
-    await restateWhere(
-      replica,
-      (state) => (state.touched.get(id) ?? 0) > seq,
-      (state) => {
-        if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
-      },
-    )
-    const writes: Write[] = [
-      { key: keys.doubt(id), value: undefined },
-      { key: keys.transfer(), value: undefined },
-    ]
-    for await (const { key } of replica.db.rows(rangeOf('y'), () => {}))
-      writes.push({ key, value: undefined })
+    await restateBeyond(replica, id, seq)
+    const writes = await forgettingWrites(replica, id)
     // Nothing held, nothing to prove: the same value on every device.
     let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {
@@ -123,6 +112,49 @@ export function cutLog(
     replica.logs.set(next)
     replica.cuts++
     replica.events.healed?.('fork')
+    return true
+  })
+}
+
+/** Cases that hold more of a log than `seq` are restated, and claim no more of it. */
+async function restateBeyond(replica: Replica, id: LogId, seq: number): Promise<void> {
+  await restateWhere(
+    replica,
+    (state) => (state.touched.get(id) ?? 0) > seq,
+    (state) => {
+      if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
+    },
+  )
+}
+
+/** The doubt about a log goes, and so do unfinished transfers: their cursors and targets counted on what it claimed. */
+async function forgettingWrites(replica: Replica, id: LogId): Promise<Write[]> {
+  const writes: Write[] = [
+    { key: keys.doubt(id), value: undefined },
+    { key: keys.transfer(), value: undefined },
+  ]
+  for await (const { key } of replica.db.rows(rangeOf('y'), () => {})) writes.push({ key, value: undefined })
+  return writes
+}
+
+/**
+ * Content was taken on a claim that a peer contradicts, and nothing of the log itself is held: there is nothing to cut.
+ * What the cases hold of it is restated, and counts as none of that log's any more.
+ */
+function giveUpDoubt(replica: Replica, id: LogId, said: ReadonlyMap<number, Uint8Array>): Promise<boolean> {
+  return replica.exclusive(async () => {
+    const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id)
+    const isContradicted = doubts.some(
+      ({ seq, check }) => said.has(seq) && !equalBytes(check, said.get(seq)!),
+    )
+    if (!isContradicted || replica.logs.get(id)) return false
+    await restateBeyond(replica, id, 0)
+    // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
+    const meta = { ...replica.meta, unclaimed: true }
+    const writes = await forgettingWrites(replica, id)
+    await replica.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(meta).finish() }])
+    replica.meta = meta
+    replica.cuts++
     return true
   })
 }
@@ -171,11 +203,11 @@ export async function narrowFork(
   theirs: ForkPoint[],
 ): Promise<{ cut: boolean; answer?: ForkPoint[] }> {
   const log = replica.logs.get(id)
-  if (!log) return { cut: false }
+  const said = new Map(theirs.map(({ seq, check }) => [seq, check]))
+  if (!log) return { cut: await giveUpDoubt(replica, id, said) }
   const mine = new Map<number, Uint8Array | undefined>()
   for (const { seq } of theirs) mine.set(seq, await replica.logs.checkAt(id, seq))
   const outcome = compareFork(theirs, log.seq, (seq) => mine.get(seq))
-  const said = new Map(theirs.map(({ seq, check }) => [seq, check]))
   const doubts = (await readDoubts(replica)).filter((doubt) => doubt.log === id)
   if (outcome.kind !== 'parted') {
     // The other side may hold all that I hold, and so never find what only a doubt of mine contradicts: that is cut

@@ -291,6 +291,25 @@ export function healingSuite(createDb: CreateDb): void {
       expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 3, cut: { seq: 3 } })
     })
 
+    test('a doubt about a log of which nothing is held is given up, and what came on it is restated', async () => {
+      const c = await bench.device()
+      const { items } = await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
+      const { seq } = a.replica.logs.get(a.log)!
+      await takeLoose(c.replica, items, [{ log: a.log, seq, check: await checkAt(a, a.log, seq) }])
+      expect(await readDoubts(c.replica)).toHaveLength(1)
+      expect(c.replica.logs.get(a.log)).toBeUndefined()
+      const same = await forkPoints(a.replica, a.log, 0, seq)
+      expect(await narrowFork(c.replica, a.log, same)).toEqual({ cut: false })
+      const other = same.map((point) => ({ ...point, check: new Uint8Array(8).fill(9) }))
+      expect(await narrowFork(c.replica, a.log, other)).toEqual({ cut: true })
+      expect(await readDoubts(c.replica)).toEqual([])
+      expect(await beyond(c)).toEqual([])
+      // It is c's own now: whoever never hears of the log has it all the same.
+      const d = await bench.device()
+      await c.giveTo(d)
+      expect(await d.contents()).toEqual(await a.contents())
+    })
+
     test('a place that is asked for besides takes the room of none at the ends', async () => {
       const log = new TestLog(bench.practice, a.keys, bench.random)
       expect(forkSeqs(0, 10_000, 5)).toEqual([1, 2500, 5000, 7500, 10_000])
