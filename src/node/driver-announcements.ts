@@ -182,6 +182,7 @@ export class Announcements {
   async whenQuiet(): Promise<void> {
     const { replica, statements } = this.options
     if (this.sessions.isStopped || replica.db.failed) return
+    replica.projected.clear()
     await replica.flush()
     if (this.options.roster.others().length > 0 && (await statements.state())) {
       await replica.flush()

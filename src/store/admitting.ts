@@ -20,6 +20,8 @@ export async function admitRuns(
   const drafts = new Map<string, CaseDraft>()
   const accepted: AcceptedRun[] = []
   const tips = new Map<LogId, StoredLog>()
+  const ids = new Set(runs.flatMap((run) => run.changes.map(({ caseId }) => caseId)))
+  await replica.cases.prefetch([...ids].map((id) => replica.keyOf(id)))
   for (const given of runs) {
     const log = tips.get(given.log) ?? replica.logs.get(given.log) ?? fresh.get(given.log)
     if (!log) {
@@ -66,6 +68,7 @@ async function applyRun(replica: Replica, drafts: Map<string, CaseDraft>, run: C
   for (const [at, change] of run.changes.entries()) {
     const { caseId } = change
     const draft = drafts.get(caseId) ?? (await replica.cases.receivingDraft(replica.keyOf(caseId), caseId))
+    draft.isOthers = true
     drafts.set(caseId, draft)
     draft.apply(run.log, run.from + at + 1, change)
   }

@@ -127,9 +127,14 @@ export class CaseDraft {
   rowGiven = false
   /** It brings a damaged case back whole. */
   heals = false
+  /** Others changed it, and will often go on: the document that its row is projected from may be of use again. */
+  isOthers = false
+  /** That document, if nobody has the case open. */
+  projected: Y.Doc | undefined
 
   constructor(
-    base: CaseState,
+    /** The case as it was before. */
+    readonly base: CaseState,
     private readonly natives: Natives,
   ) {
     this.rowBefore = base.row
@@ -260,14 +265,28 @@ export class CaseDraft {
   /** All parts' coded bytes, those of this draft included. */
   async parts(db: SealedDb): Promise<Uint8Array[]> {
     const stored = this.state.parts.filter(({ number }) => !this.added.has(number))
-    const values = await db.getMany(stored.map(({ number }) => keys.part(this.state.key, number)))
+    const values = await this.stored(db, stored)
     const byNumber = new Map<number, Uint8Array>(this.added)
-    stored.forEach(({ number }, at) => {
-      const value = values[at]
-      if (!value) throw new MissingPartError(this.state.key)
-      byNumber.set(number, value)
-    })
+    stored.forEach(({ number }, at) => void byNumber.set(number, values[at]!))
     return this.state.parts.map(({ number }) => byNumber.get(number)!)
+  }
+
+  /** `merged` is exactly what this draft adds to the parts that are stored. */
+  get addsOnlyMerged(): boolean {
+    return !this.dropped && !this.base.unchecked && this.merged.length === this.added.size
+  }
+
+  /** All raw updates of the case, those of this draft as they came. */
+  async updates(db: SealedDb): Promise<Uint8Array[]> {
+    if (!this.addsOnlyMerged) return decodeParts(this.natives, await this.parts(db), this.state.unchecked)
+    const stored = this.state.parts.filter(({ number }) => !this.added.has(number))
+    return [...decodeParts(this.natives, await this.stored(db, stored)), ...this.merged]
+  }
+
+  private async stored(db: SealedDb, parts: Part[]): Promise<Uint8Array[]> {
+    const values = await db.getMany(parts.map(({ number }) => keys.part(this.state.key, number)))
+    if (values.includes(undefined)) throw new MissingPartError(this.state.key)
+    return values as Uint8Array[]
   }
 
   /** Merges parts before they become many: the tail by merging updates, everything through a document. */
@@ -337,6 +356,9 @@ export function decodeParts(natives: Natives, parts: Uint8Array[], unchecked = f
   })
 }
 
+/** Nothing asks for the id of a document; to make one takes longer than to read a small case. */
+export const UNNAMED = { guid: '' }
+
 /** One update with the content of all; equal content, fewer structs than mergeUpdates. */
 export function mergeThroughDoc(updates: Uint8Array[]): Uint8Array {
   const doc = docOf(updates)
@@ -346,7 +368,7 @@ export function mergeThroughDoc(updates: Uint8Array[]): Uint8Array {
 }
 
 export function docOf(updates: Uint8Array[]): Y.Doc {
-  const doc = new Y.Doc()
+  const doc = new Y.Doc(UNNAMED)
   doc.transact(() => {
     for (const update of updates) Y.applyUpdate(doc, update)
   })

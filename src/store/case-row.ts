@@ -1,8 +1,9 @@
 /** The list row of a case: projected from its content whenever that changes, stored beside it as JSON. */
+import type * as Y from 'yjs'
 import type { CaseRow } from '../cases/project.js'
 import { projectRow } from '../cases/project.js'
 import type { CaseDraft } from './case-content.js'
-import { decodeParts, docOf, MissingPartError } from './case-content.js'
+import { docOf, MissingPartError } from './case-content.js'
 import type { Replica } from './replica.js'
 import { DamagedError } from './sealed-db.js'
 
@@ -26,18 +27,18 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
       ? draft.state.row
       : JSON.stringify(projectRow(open, sha256))
   }
-  let stored: Uint8Array[]
+  let doc: Y.Doc
   try {
-    stored = await draft.parts(replica.db)
+    doc = replica.projected.taken(draft) ?? docOf(await draft.updates(replica.db))
   } catch (error) {
     if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
     // Fetched again from another device; until then the row stays as it was.
     replica.cases.noteDamaged(draft.state.key)
     return draft.state.row
   }
-  const doc = docOf(decodeParts(replica.natives, stored, draft.state.unchecked))
   const row = JSON.stringify(projectRow(doc, sha256))
-  doc.destroy()
+  if (draft.isOthers) draft.projected = doc
+  else doc.destroy()
   return row
 }
 

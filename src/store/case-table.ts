@@ -18,7 +18,7 @@ export class CaseTable {
   unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
   /** Keys that the last prefetch found nothing under; good only within the work that asked. */
-  private absent = new Set<string>()
+  private readonly absent = new Set<string>()
 
   constructor(
     private readonly db: SealedDb,
@@ -60,6 +60,8 @@ export class CaseTable {
   /** Reads the states of many cases at once, so that `state` has them. */
   async prefetch(wanted: Uint8Array[]): Promise<void> {
     const missing = wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+    this.absent.clear()
+    if (missing.length === 0) return
     let values: (Uint8Array | undefined)[]
     try {
       values = await this.db.getMany(missing.map((key) => keys.case(key)))
@@ -67,7 +69,6 @@ export class CaseTable {
       // A damaged one among them: each is read alone, and noted.
       return
     }
-    this.absent = new Set()
     values.forEach((value, at) => {
       const key = missing[at]!
       if (value) this.remember(decodeCase(key, value))

@@ -56,6 +56,7 @@ export async function commitRuns(
   const meta = { ...replica.meta, order }
   await commitCases(replica, drafts.values(), writes, meta)
   for (const tip of tips.values()) replica.logs.set(tip)
+  replica.projected.keep(drafts.values())
   replica.events.grown?.({
     runs: accepted.map(({ log, run }) => ({ run, opening: log })),
     caseKeys: [...drafts.values()].map((draft) => draft.state.key),

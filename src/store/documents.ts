@@ -9,7 +9,7 @@ import { inspectUpdate } from '../cases/inspect.js'
 import { TEXT_PREFIX } from '../cases/schema.js'
 import { type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import { KIND_UPDATE } from '../protocol/log.js'
-import { decodeParts, MissingPartError } from './case-content.js'
+import { decodeParts, MissingPartError, UNNAMED } from './case-content.js'
 import { isDamage } from './case-table.js'
 import { Jottings } from './jottings.js'
 import { keys } from './keyspace.js'
@@ -193,7 +193,7 @@ export class Documents {
   private async build(caseId: string): Promise<OpenDoc> {
     const state = await this.replica.caseState(this.replica.keyOf(caseId))
     if (state?.rowUnproven) await proveRows(this.replica, [state])
-    const doc = new Y.Doc()
+    const doc = new Y.Doc(UNNAMED)
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
     const entry: OpenDoc = { key: this.replica.keyOf(caseId), doc, users: 0, rowIsStale: true }

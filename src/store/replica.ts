@@ -28,6 +28,7 @@ import { Documents } from './documents.js'
 import { takeUpJottings } from './jottings.js'
 import { keys } from './keyspace.js'
 import { LogTable, type StoredLog } from './logs.js'
+import { ProjectedDocuments } from './projected.js'
 import { MetaRow } from './records.gen.js'
 import type {
   AdmitOutcome,
@@ -57,6 +58,7 @@ export class Replica {
   readonly logs: LogTable
   readonly cases: CaseTable
   readonly docs: Documents
+  readonly projected = new ProjectedDocuments()
   readonly natives: Natives
   readonly db: SealedDb
   /** The key of a case by its id. */
