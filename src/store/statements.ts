@@ -62,6 +62,8 @@ export class Statements {
     this.unusable = [...this.unusable, ...ids.filter((id) => !known.has(toHex(id)))].slice(-KEPT_UNUSABLE)
   }
   private unusable: Uint8Array[] = []
+  /** Two words of mine with one number are about: whichever is held now, the next one must have another number. */
+  private isContested = false
 
   private async stateNow(anew: boolean): Promise<boolean> {
     const { replica } = this
@@ -73,7 +75,7 @@ export class Statements {
     const old = this.of(device.ed)
     const { unusable } = this
     const isSame = old && sameFrontier(old.row.frontier, frontier) && sameIds(old.row.unusable, unusable)
-    if (isSame && !anew) return false
+    if (isSame && !anew && !this.isContested) return false
     const counter = Math.max(replica.meta.statementCounter, old?.counter ?? 0) + 1
     const row: StatementRow = {
       device: device.ed,
@@ -88,6 +90,7 @@ export class Statements {
     await replica.db.write([statementWrite(row), replica.metaWrite()])
     await replica.db.flush()
     this.keep(row)
+    this.isContested = false
     return true
   }
 
@@ -108,6 +111,7 @@ export class Statements {
       if (!isSound(row) || (old && !this.isNewer(row, old))) continue
       if (!options.isMember(row.device)) continue
       if (!natives.verify(row.device, signedBytes(options.practice, row), row.signature)) continue
+      if (old?.counter === row.counter) this.isContested = true
       taken.push(row)
       writes.push(statementWrite(row))
     }
@@ -119,7 +123,8 @@ export class Statements {
   /** A word of mine with the number of my newest but of other content was said before I was restored. */
   private isNewer({ device, counter, signature }: StatementRow, old: HeldStatement): boolean {
     if (counter !== old.counter) return counter > old.counter
-    return equalBytes(device, this.replica.options.device.ed) && !equalBytes(signature, old.row.signature)
+    if (this.isContested || !equalBytes(device, this.replica.options.device.ed)) return false
+    return !equalBytes(signature, old.row.signature)
   }
 
   private keep(row: StatementRow): void {

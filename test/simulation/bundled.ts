@@ -4,18 +4,20 @@ import { dirname } from 'node:path'
 import { afterAll, beforeAll } from 'vitest'
 import { bundleSimulator } from '../../scripts/lib/sim-bundle.mjs'
 import { type Outcome, runSeeds } from '../../scripts/lib/sim-pool.mjs'
+import type { Strain } from './draw.js'
 
 const kind = 'simulateFull'
 
 /** For a test file: runs seeds until one fails, and gives all that did. */
-export function abstractSeeds(): (from: number, count: number) => Promise<Outcome[]> {
+export function abstractSeeds(): (from: number, count: number, strain?: Strain) => Promise<Outcome[]> {
   let file = ''
   beforeAll(async () => {
     file = await bundleSimulator({ abstract: true })
   })
   afterAll(() => rm(dirname(file), { recursive: true, force: true }))
-  return async (from, count) => {
-    const { failed } = await runSeeds({ file, kind, from, count, isEnough: isFailing })
+  return async (from, count, strain) => {
+    const options = strain ? { strain } : {}
+    const { failed } = await runSeeds({ file, kind, from, count, options, isEnough: isFailing })
     return failed
   }
 }

@@ -43,6 +43,7 @@ class FullSimulation extends MailSimulation {
   private readonly oracle: Oracle
   private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []
   private readonly older = new Map<SimDevice, Rows[]>()
+  private readonly clean = new Map<SimDevice, Rows[]>()
   private turn = 0
 
   constructor(
@@ -130,7 +131,8 @@ class FullSimulation extends MailSimulation {
     add(15, (device) => this.connect(device), draw.direct)
     add(20, () => this.deliver(random.int(1, 12)), draw.direct)
     add(10 * losses, () => this.cutSome(), draw.direct)
-    add(9 * losses, (device) => this.crash(device))
+    // After a crash a new log begins; a fork of a fork needs one that is gone on with for long.
+    add(forks > 1 ? 2 : 9 * losses, (device) => this.crash(device))
     add(3 * states, (device) => this.prune(device))
     add(3 * states, (device) => this.dropOld(device), draw.dropping)
     add(5, () => this.passMail(random.pick([50, 300, 2_500, 12_000])))
@@ -223,7 +225,17 @@ class FullSimulation extends MailSimulation {
     this.older.set(device, [device.disk.snapshot(), ...(this.older.get(device) ?? [])].slice(0, KEPT_COPIES))
   }
 
+  /** Copies from several clean stops: what is put back may be older than what was put back before. */
+  protected override async restart(device: SimDevice): Promise<void> {
+    await super.restart(device)
+    const rows = this.snapshots.get(device)
+    const kept = this.clean.get(device) ?? []
+    if (rows && !kept.includes(rows)) this.clean.set(device, [rows, ...kept].slice(0, KEPT_COPIES))
+  }
+
   protected override async rollBack(device: SimDevice): Promise<void> {
+    const clean = this.clean.get(device)
+    if (clean && this.draw.strain !== 'none') this.snapshots.set(device, this.world.random.pick(clean))
     const older = this.older.get(device) ?? []
     if (older.length > 0 && this.world.random() < 0.6)
       this.snapshots.set(device, this.world.random.pick(older))

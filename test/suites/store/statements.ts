@@ -47,6 +47,27 @@ export function statementsSuite(createDb: CreateDb): void {
       expect(await b.statements.admit(a.statements.wire())).toBe(false)
     })
 
+    test('two words of one number: whichever comes last, the next one has another number', async () => {
+      await a.type('one', 'x')
+      await a.statements.state()
+      await b.statements.admit(a.statements.wire())
+      const restored = await bench.device()
+      Object.assign(restored, { keys: a.keys })
+      await restored.open({ device: a.keys })
+      await restored.create('two')
+      await restored.statements.state()
+      const own = restored.statements.wire()
+      expect(own).toMatchObject([{ counter: 1 }])
+      expect(await b.statements.admit(own)).toBe(false)
+      // Its former word comes by way of another device, and then its own one again, as a relay still shows it.
+      expect(await restored.statements.admit(b.statements.wire())).toBe(true)
+      expect(await restored.statements.admit(own)).toBe(false)
+      expect(await restored.statements.state()).toBe(true)
+      expect(await b.statements.admit(restored.statements.wire())).toBe(true)
+      expect(b.statements.of(a.keys.ed)).toMatchObject({ counter: 2 })
+      expect(await restored.statements.state()).toBe(false)
+    })
+
     test('survive closing and opening, with their numbers', async () => {
       await a.statements.state()
       await b.statements.admit(a.statements.wire())
