@@ -130,11 +130,11 @@ const BROKEN = {
   ],
   'doubts are not kept': [
     [
-      `${STORE}/transfers.ts`,
-      'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []',
-      'const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))\n  const writes: Write[] = []\n  if (old.size >= 0) return writes',
+      `${STORE}/doubts.ts`,
+      'const known = byLog(doubts)\n',
+      'const known = byLog(doubts)\n  if (known.size >= 0) return []\n',
     ],
-    [`${STORE}/transfers.ts`, 'if (seq <= held) return []', 'return []'],
+    [`${STORE}/doubts.ts`, 'if (seq <= held) return []', 'return []'],
   ],
 
   // ---- content

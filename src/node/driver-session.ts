@@ -3,6 +3,7 @@ import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 import { SyncSession } from '../protocol/sync.js'
 import type { CloseCode, SyncEvent, TimerName } from '../protocol/sync-types.js'
+import type { SaidClaims } from '../store/doubts.js'
 import type { Replica } from '../store/replica.js'
 import type { Statements } from '../store/statements.js'
 import type { IncomingTransfer } from '../store/transfers.js'
@@ -68,6 +69,8 @@ export class PeerSession {
   wantsTake = false
   /** The cursor that the last TAKE named. */
   takeAfter: Uint8Array = new Uint8Array(0)
+  /** What its cases came on that are ahead of its changes. */
+  readonly said: SaidClaims = new Map()
   lastRound: RoundResult | undefined
   /** The last claim in an acknowledgement that contradicted what is held: asked about once. */
   noticedFork: string | undefined

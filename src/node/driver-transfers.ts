@@ -83,7 +83,14 @@ export class Transfers {
 
   async begin(session: PeerSession, effect: Effect<'beginTransfer'>): Promise<void> {
     const { target, openings, cases, bytes } = effect
-    session.incoming = await IncomingTransfer.begin(this.options.replica, target, openings, session.takeAfter)
+    const { replica } = this.options
+    session.incoming = await IncomingTransfer.begin(
+      replica,
+      target,
+      openings,
+      session.takeAfter,
+      session.said,
+    )
     this.announcements.noteDoubts()
     this.progress = { done: 0, of: cases, bytes }
     this.announcements.due(session, [], bytes)
@@ -98,7 +105,7 @@ export class Transfers {
   async take(session: PeerSession, effect: Effect<'takeItems'>): Promise<void> {
     const { items, early, claims, bytes } = effect
     if (session.incoming) await session.incoming.take(items, early, claims)
-    else await takeLoose(this.options.replica, items, claims)
+    else await takeLoose(this.options.replica, items, claims, session.said)
     if (claims.length > 0) this.announcements.noteDoubts()
     if (!this.isReceiving) this.rows.start()
     if (this.progress) {

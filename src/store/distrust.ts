@@ -129,7 +129,7 @@ function unclaimed(natives: Natives, row: LogRow): Write[] {
   const writes: Write[] = [{ key: keys.log(toHex(log)), value: LogRow.encode(lowered).finish() }]
   if (row.seq > 0) {
     const doubt: DoubtRow = { log, base: 0, seq: row.seq, check: row.check }
-    writes.push({ key: keys.doubt(toHex(log)), value: DoubtRow.encode(doubt).finish() })
+    writes.push({ key: keys.doubt(toHex(log), row.check), value: DoubtRow.encode(doubt).finish() })
   }
   return writes
 }

@@ -33,6 +33,8 @@ import { DamagedError, type Write } from './sealed-db.js'
 
 /** A claim that content was taken on but the frontier has not confirmed. */
 export interface Doubt {
+  /** Of its row. */
+  key: Uint8Array
   log: LogId
   base: number
   seq: number
@@ -41,9 +43,9 @@ export interface Doubt {
 
 export async function readDoubts(replica: Replica): Promise<Doubt[]> {
   const doubts: Doubt[] = []
-  for await (const { value } of replica.db.rows(rangeOf('d'))) {
+  for await (const { key, value } of replica.db.rows(rangeOf('d'))) {
     const row = DoubtRow.decode(value)
-    doubts.push({ ...row, log: toHex(row.log) })
+    doubts.push({ ...row, key: Uint8Array.from(key), log: toHex(row.log) })
   }
   return doubts
 }
@@ -56,8 +58,7 @@ export async function settleDoubts(replica: Replica, doubts?: Doubt[]): Promise<
     const log = replica.logs.get(doubt.log)
     if (!log || log.seq < doubt.seq) continue
     const check = await replica.logs.checkAt(doubt.log, doubt.seq)
-    if (check?.every((byte, at) => byte === doubt.check[at]))
-      gone.push({ key: keys.doubt(doubt.log), value: undefined })
+    if (check?.every((byte, at) => byte === doubt.check[at])) gone.push({ key: doubt.key, value: undefined })
     else contradicted.push(doubt)
   }
   if (gone.length > 0) await replica.db.write(gone)
@@ -127,12 +128,11 @@ async function restateBeyond(replica: Replica, id: LogId, seq: number): Promise<
   )
 }
 
-/** The doubt about a log goes, and so do unfinished transfers: their cursors and targets counted on what it claimed. */
+/** The doubts about a log go, and so do unfinished transfers: their cursors and targets counted on what it claimed. */
 async function forgettingWrites(replica: Replica, id: LogId): Promise<Write[]> {
-  const writes: Write[] = [
-    { key: keys.doubt(id), value: undefined },
-    { key: keys.transfer(), value: undefined },
-  ]
+  const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
+  for (const doubt of await readDoubts(replica))
+    if (doubt.log === id) writes.push({ key: doubt.key, value: undefined })
   for await (const { key } of replica.db.rows(rangeOf('y'), () => {})) writes.push({ key, value: undefined })
   return writes
 }
@@ -271,7 +271,7 @@ export function restateUnclaimed(replica: Replica): Promise<number> {
       }
     })
     const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
-    for (const doubt of doubts) writes.push({ key: keys.doubt(doubt.log), value: undefined })
+    for (const { key } of doubts) writes.push({ key, value: undefined })
     const meta = { ...replica.meta, unclaimed: false }
     writes.push({ key: keys.meta(), value: MetaRow.encode(meta).finish() })
     await replica.db.write(writes)

@@ -30,7 +30,8 @@ export const keys = {
   checks: (log: LogId, block: number) => prefix('h', fromHex(log), block),
   case: (key: Uint8Array) => prefix('c', key),
   part: (key: Uint8Array, number: number) => prefix('p', key, number),
-  doubt: (log: LogId) => prefix('d', fromHex(log)),
+  /** One for each claim: a log's branches are doubted each by itself. */
+  doubt: (log: LogId, check: Uint8Array) => prefix('d', concat([fromHex(log), check])),
   /** An unfinished transfer of whole states that comes by mail. */
   mailSet: (set: Uint8Array) => prefix('y', set),
   /** What was left at a relay, by its key. */

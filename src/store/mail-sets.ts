@@ -13,6 +13,7 @@ import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transf
 import { stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
+import { doubtWrites } from './doubts.js'
 import { readDoubts } from './healing.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
@@ -20,7 +21,7 @@ import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 import { takeItem } from './taking.js'
 import { TargetChecks } from './target-checks.js'
-import { adoptTarget, doubtWrites, isProven } from './transfers.js'
+import { adoptTarget, isProven } from './transfers.js'
 
 /** Parts of one transfer: a practice of a million cases has fewer. */
 const MAX_PARTS = 65_536

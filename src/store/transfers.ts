@@ -14,10 +14,11 @@ import {
 } from '../protocol/transfer.js'
 import { adoptedLog, writeChecks } from './adopting.js'
 import type { CaseDraft } from './case-content.js'
-import { type Doubt, readDoubts } from './healing.js'
+import { claimWrites, confirms, doubtWrites, type SaidClaims } from './doubts.js'
+import { readDoubts } from './healing.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
-import { DoubtRow, MetaRow, TransferRow } from './records.gen.js'
+import { MetaRow, TransferRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 import { takeItem } from './taking.js'
@@ -70,6 +71,7 @@ export class IncomingTransfer {
     private readonly openings: Map<LogId, StoredLog>,
     /** A cut since TAKE dropped what the cursor stood for: cases are skipped that nothing claims any more. */
     private readonly isStale: boolean,
+    private readonly said: SaidClaims,
   ) {
     this.beyond = this.isResumed || replica.meta.unclaimed
     this.cuts = replica.cuts
@@ -83,12 +85,14 @@ export class IncomingTransfer {
    * until all are here, what was stored of an earlier attempt stands.
    *
    * @param after the cursor that TAKE named.
+   * @param said what this session's early cases came on; cases outside a transfer belong to it, too.
    */
   static begin(
     replica: Replica,
     offered: TargetLog[],
     openings: LogOpening[],
     after?: Uint8Array,
+    said: SaidClaims = new Map(),
   ): Promise<IncomingTransfer> {
     return replica.exclusive(async () => {
       const fresh = replica.freshLogs(openings)
@@ -96,7 +100,7 @@ export class IncomingTransfer {
       const stored = await readTransfer(replica)
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
-      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale)
+      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said)
       await incoming.offered?.checks.clear()
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
@@ -185,7 +189,7 @@ export class IncomingTransfer {
           if (seq > Math.max(target.get(log) ?? 0, this.replica.logs.get(log)?.seq ?? 0)) this.beyond = true
         }
       }
-      const writes: Write[] = await claimWrites(this.replica, claims)
+      const writes: Write[] = await claimWrites(this.replica, claims, this.said)
       const last = items[items.length - 1]
       const moved =
         !early && last && !this.isOvertaken && !this.isBroken
@@ -243,7 +247,7 @@ export async function adoptTarget(
   const writes: Write[] = []
   const adopted: StoredLog[] = []
   let isShort = false
-  const doubts = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt]))
+  const doubts = await readDoubts(replica)
   for (const target of targets) {
     const held = replica.logs.get(target.log) ?? openings.get(target.log)
     if (!held || target.log === replica.liveLog) continue
@@ -252,31 +256,21 @@ export async function adoptTarget(
     if (target.seq > (log ?? held).seq) isShort = true
     if (!log) continue
     writes.push(...(await writeChecks(replica, held, log, target, checks)), logWrite(log))
-    const doubt = doubts.get(log.log)
-    if (doubt && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))
-      writes.push({ key: keys.doubt(log.log), value: undefined })
+    for (const doubt of doubts)
+      if (doubt.log === log.log && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))
+        writes.push({ key: doubt.key, value: undefined })
     adopted.push(log)
   }
   return { writes, adopted, isShort }
 }
 
-/**
- * Content beyond the frontier came on these claims: a fork there must be seen. What came on an older claim is still
- * doubted, from where that began.
- */
-async function claimWrites(replica: Replica, claims: LogClaim[]): Promise<Write[]> {
-  if (claims.length === 0) return []
-  const old = new Map((await readDoubts(replica)).map((doubt) => [doubt.log, doubt.base]))
-  return claims.flatMap(({ log, seq, check }) => {
-    const held = replica.logs.get(log)?.seq ?? 0
-    if (seq <= held) return []
-    const base = Math.min(held, old.get(log) ?? held)
-    return { key: keys.doubt(log), value: DoubtRow.encode({ log: fromHex(log), base, seq, check }).finish() }
-  })
-}
-
 /** Cases that came outside a transfer, because they were asked for. What they hold beyond is unclaimed. */
-export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = []): Promise<void> {
+export function takeLoose(
+  replica: Replica,
+  items: Item[],
+  claims: LogClaim[] = [],
+  said: SaidClaims = new Map(),
+): Promise<void> {
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
@@ -287,7 +281,7 @@ export function takeLoose(replica: Replica, items: Item[], claims: LogClaim[] = 
       for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
-    await replica.commitCases(drafts, await claimWrites(replica, claims), meta)
+    await replica.commitCases(drafts, await claimWrites(replica, claims, said), meta)
     if (beyond) replica.loose++
   })
 }
@@ -305,43 +299,4 @@ export function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target:
   if (head.length === 0) return log.cut?.seq === seq && equalBytes(log.cut.check, check)
   const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), seq, head)
   return equalBytes(checkOf(head), check) && replica.natives.verify(log.device, signed, target.signature)
-}
-
-/** Does the target's list say of a doubt what the doubt says? */
-async function confirms(target: TargetLog, checks: TargetChecks, doubt: Doubt): Promise<boolean> {
-  const check = await checks.at(target, doubt.seq)
-  return check !== undefined && equalBytes(check, doubt.check)
-}
-
-/** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
-export async function doubtWrites(
-  replica: Replica,
-  target: TargetLog[],
-  checks: TargetChecks,
-  doubts: Doubt[],
-): Promise<Write[]> {
-  const old = new Map(doubts.map((doubt) => [doubt.log, doubt]))
-  const writes: Write[] = []
-  for (const log of target) {
-    const doubt = old.get(log.log)
-    const { seq, check, from } = log
-    const note = (base: number) => {
-      const value = DoubtRow.encode({ log: fromHex(log.log), base, seq, check }).finish()
-      writes.push({ key: keys.doubt(log.log), value })
-    }
-    // The frontier counts this far already, but on another branch: nothing else would show what came on this one.
-    if (await isContradicted(replica, log)) note(Math.min(from, doubt?.base ?? from))
-    // What others know more of my own log is found when they say so.
-    else if (log.log === replica.liveLog) continue
-    // An older doubt stays unless this target confirms it: its content may be of another branch.
-    else if (seq > (replica.logs.get(log.log)?.seq ?? 0) && (!doubt || (await confirms(log, checks, doubt))))
-      note(from)
-  }
-  return writes
-}
-
-/** Does what I hold of the log say something else where the target ends? What isn't known contradicts nothing. */
-async function isContradicted(replica: Replica, { log, seq, check }: TargetLog): Promise<boolean> {
-  const mine = await replica.logs.checkAt(log, seq)
-  return mine !== undefined && !equalBytes(mine, check)
 }

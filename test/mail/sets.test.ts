@@ -2,12 +2,14 @@
 import { afterEach, expect, test } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
-import { cutLog, readDoubts, restateUnclaimed } from '../../src/store/healing.js'
+import type { SaidClaims } from '../../src/store/doubts.js'
+import { cutLog, readDoubts, restateUnclaimed, settleDoubts, sweepDoubts } from '../../src/store/healing.js'
 import type { StoredLog } from '../../src/store/logs.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { type TakenStates, takeStates } from '../../src/store/mail-sets.js'
-import { casesFrom } from '../../src/store/reading.js'
+import { casesFrom, readCases } from '../../src/store/reading.js'
 import { takeLoose } from '../../src/store/transfers.js'
+import type { Rows } from '../support/disk.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { seeded } from '../support/random.js'
 import { MailBench } from './mail-bench.js'
@@ -179,17 +181,92 @@ test('what a transfer holds behind a cut that is known already stays unclaimed, 
   expect(await b.lines()).toEqual(await a.lines())
 })
 
-test('a newer claim that cases come on leaves doubted what came on an older one', async () => {
+/** One after the other the branches of a log: `write` writes each, from the same folder. Its last folder stays. */
+async function branches(a: MailDevice, writes: (() => Promise<unknown>)[]): Promise<Rows[]> {
+  const before = await bench.stopDevice(a)
+  const folders: Rows[] = []
+  for (const write of writes) {
+    await bench.restart(a, before)
+    await write()
+    folders.push(await bench.stopDevice(a))
+  }
+  return folders
+}
+
+/** Cases as a peer gives them early, on its claim of the log. */
+async function giveEarly(a: MailDevice, b: MailDevice, ids: string[], said?: SaidClaims): Promise<void> {
+  const items = await readCases(
+    a.replica,
+    ids.map((id) => a.replica.keyOf(id)),
+  )
+  await takeLoose(b.replica, items, [...a.replica.logs.all()], said)
+}
+
+test('what a session gives later is doubted from where it gave first; of another session it is a doubt of its own', async () => {
   const [a, b] = await begin(37, 'a', 'b')
   await bench.create(a, 'one', 'two')
   const [{ log }] = [...a.replica.logs.all()] as [StoredLog]
   const claim = (seq: number) => ({ log, seq, check: new Uint8Array(8).fill(seq) })
-  await takeLoose(b.replica, [], [claim(5)])
+  const said: SaidClaims = new Map()
+  await takeLoose(b.replica, [], [claim(5)], said)
   await bench.forget(a)
   await takeAll(b, await partsOf(a))
   expect(b.replica.logs.get(log)?.seq).toBe(2)
+  await takeLoose(b.replica, [], [claim(6)], said)
+  const places = async () => (await readDoubts(b.replica)).map(({ base, seq }) => [base, seq])
+  expect(await places()).toEqual([[0, 6]])
+  await takeLoose(b.replica, [], [claim(7)])
   await takeLoose(b.replica, [], [claim(6)])
-  expect(await readDoubts(b.replica)).toMatchObject([{ log, base: 0, seq: 6 }])
+  expect(await places()).toEqual([
+    [0, 6],
+    [2, 7],
+  ])
+  for (let seq = 8; seq < 15; seq++) await takeLoose(b.replica, [], [claim(seq)])
+  expect(await places()).toEqual([...[7, 8, 9, 10, 11, 12, 13].map((seq) => [2, seq]), [0, 14]])
+})
+
+test('what came on one branch of a log is restated, though the frontier follows another one that content came on as well', async () => {
+  const [a, b] = await begin(38, 'a', 'b')
+  await bench.create(a, 'one', 'two')
+  const [first, second] = (await branches(a, [
+    () => bench.phone(a, 'two', 'bee'),
+    () => bench.create(a, 'three', 'four'),
+  ])) as [Rows, Rows]
+  await bench.restart(a, first)
+  await giveEarly(a, b, ['two'])
+  // That folder is gone for good. From now on nobody but b has what was typed in it.
+  await bench.restart(a, second)
+  await giveEarly(a, b, ['three'])
+  await takeAll(b, await partsOf(a))
+  const [{ log }] = [...a.replica.logs.all()] as [StoredLog]
+  expect(b.replica.logs.get(log)?.seq).toBe(4)
+  const contradicted = await settleDoubts(b.replica)
+  expect(contradicted).toMatchObject([{ log, base: 0, seq: 3 }])
+  expect(await sweepDoubts(b.replica, contradicted)).toBe(true)
+  const { state } = await b.replica.cases.draft(b.replica.keyOf('two'), 'two')
+  expect(state.touched.get(log)).toBe(0)
+  expect(state.touched.get(b.replica.currentLog!)).toBeGreaterThan(0)
+  expect(await readDoubts(b.replica)).toEqual([])
+})
+
+test('a target that confirms a doubt is doubted from where that began, unless it goes on what is held', async () => {
+  const [a, b] = await begin(39, 'a', 'b')
+  await bench.create(a, 'one')
+  const [first, second] = (await branches(a, [
+    () => bench.create(a, 'two', 'three', 'four'),
+    () => bench.create(a, 'five'),
+  ])) as [Rows, Rows]
+  const [{ log }] = [...a.replica.logs.all()] as [StoredLog]
+  const from = new Map([[log, 2]])
+  const places = async () => (await readDoubts(b.replica)).map(({ base, seq }) => [base, seq])
+  await bench.restart(a, first)
+  await giveEarly(a, b, ['two', 'three', 'four'])
+  await bench.restart(a, second)
+  await takeAll(b, await partsOf(a))
+  expect([b.replica.logs.get(log)?.seq, await places()]).toEqual([2, [[0, 4]]])
+  await bench.restart(a, first)
+  await takeAll(b, (await partsOf(a, from)).slice(0, 1))
+  expect(await places()).toEqual([[0, 4]])
 })
 
 test('without its first part nothing of a transfer is taken, and what is no part is of no use', async () => {
