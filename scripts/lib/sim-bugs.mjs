@@ -162,7 +162,7 @@ const BROKEN = {
     ],
   ],
   'a state is taken without its touched vector': [
-    [`${STORE}/taking.ts`, 'for (const { log, seq } of item.touched) draft.touch(toHex(log), seq)', ''],
+    [`${STORE}/taking.ts`, 'for (const { log, seq } of touched) draft.touch(log, seq)', ''],
   ],
   'what lies beyond the frontier is never restated': [
     [`${NODE}/driver-transfers.ts`, 'if (!quiet) return', 'if (quiet || !quiet) return'],
@@ -200,8 +200,8 @@ const BROKEN = {
   'the claims of the end are adopted, not those of the beginning': [
     [
       `${STORE}/transfers.ts`,
-      'await claimWrites(this.replica, claims)\n      const last',
-      'await claimWrites(this.replica, claims)\n' +
+      'await claimWrites(this.replica, claims, this.said)\n      const last',
+      'await claimWrites(this.replica, claims, this.said)\n' +
         '      const none = { head: new Uint8Array(0), signature: new Uint8Array(0) }\n' +
         '      for (const claim of claims)\n' +
         '        for (const log of this.transfer.target)\n' +
