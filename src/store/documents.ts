@@ -260,10 +260,22 @@ export class Documents {
         } catch (error) {
           this.discard(edit.caseId)
           for (const fail of edit.fail) fail(error)
+          this.failRest(edit.from, edits, error)
         }
       }
     }
     if (this.onlyJotted.size === 0) this.jottings.clear()
+  }
+
+  /** What was typed on top of a failed edit would wait for it for ever. What is jotted down is taken up by the next start. */
+  private failRest(from: Y.Doc, edits: PendingEdit[], error: unknown): void {
+    for (const list of [edits, this.pending]) {
+      for (const later of list) {
+        if (later.from !== from) continue
+        later.updates = []
+        for (const fail of later.fail) fail(error)
+      }
+    }
   }
 
   /** What was typed on top of a refused edit has lost its base: it is refused with it. */

@@ -333,6 +333,37 @@ describe('jottings', () => {
     expect(device.notepad.bytes).toHaveLength(0)
   })
 
+  it('what was typed on top of an edit that failed by a read fails with it: it would wait for it for ever', async () => {
+    const device = await lone('one')
+    device.hasOthers = true
+    device.isAwaited = true
+    const { replica } = device
+    const { db } = device.disk
+    const outcomeOf = (work: Promise<unknown>) =>
+      work.then(
+        () => 'taken',
+        (error: Error) => error.message,
+      )
+    const getMany = db.getMany.bind(db) as (...args: unknown[]) => unknown
+    let late: Promise<string> | undefined
+    Object.assign(db, {
+      getMany: async (...args: unknown[]) => {
+        if (late) return getMany(...args)
+        late = outcomeOf(device.type('one', 'b'))
+        await new Promise((resolve) => setImmediate(resolve))
+        throw new Error('EIO')
+      },
+    })
+    let first = 'taken'
+    // Until the parts of the case are read to be merged.
+    for (let typed = 0; typed < 100 && first === 'taken'; typed++)
+      first = await outcomeOf(device.type('one', 'a'))
+    expect([first, await late]).toEqual(['EIO', 'EIO'])
+    expect((await replica.caseState(replica.keyOf('one')))!.parked).toEqual([])
+    await device.type('one', 'c')
+    expect(await device.text('one')).toMatch(/^ca+\.$/)
+  })
+
   it('a clean stop leaves none', async () => {
     const device = await lone('one')
     await device.type('one', 'a')
