@@ -116,18 +116,6 @@ const BROKEN = {
       'if (run.from === tip.seq && !natives.verify(tip.device, signed, run.signature)) return',
     ],
   ],
-  'a gap is not asked for': [
-    [
-      `${PROTOCOL}/sync-receiving.ts`,
-      "this.out.send('live', { $case: 'need', value: { log: fromHex(log), from } })",
-      'fromHex(log)',
-    ],
-    [
-      `${PROTOCOL}/sync.ts`,
-      'if (this.receiver.onApplied(applied)) this.hellos.ask()',
-      'this.receiver.onApplied(applied)',
-    ],
-  ],
   'doubts are not kept': [
     [
       `${STORE}/doubts.ts`,
