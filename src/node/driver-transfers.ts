@@ -73,9 +73,10 @@ export class Transfers {
     const transfer = ++this.number
     this.sessions.inOrder(next, async () => {
       const { replica } = this.options
+      // Taken before the flush: what is written while it runs is not announced. [X1]
+      const claims = [...replica.logs.all()].filter((log) => log.seq > 0)
       await replica.flush()
       const stored = await readTransfer(replica)
-      const claims = [...replica.logs.all()].filter((log) => log.seq > 0)
       next.takeAfter = stored?.cursor ?? new Uint8Array(0)
       this.sessions.step(next, { type: 'takeReady', transfer, after: next.takeAfter, claims })
     })

@@ -124,6 +124,7 @@ export class Oracle {
     const frame = decodeFrame(bytes)
     if (frame?.$case === 'hello') this.announced(device, frame.value.open, 'HELLO')
     if (frame?.$case === 'ack') this.announced(device, frame.value.claims, 'ACK')
+    if (frame?.$case === 'take') this.announced(device, frame.value.frontier, 'TAKE')
     if (frame?.$case === 'claims') this.announced(device, frame.value.closed, 'CLAIMS')
     if (frame?.$case !== 'statements') return
     for (const { device: of, frontier } of frame.value.statements)
