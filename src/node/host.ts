@@ -175,6 +175,8 @@ export class Libp2pHost implements Host {
   readonly #networkChanged = new Set<() => void>()
   readonly #far: FarPaths
   readonly #strangers: Crowd<Connection>
+  /** When each connection of a stranger came, by the monotonic clock. */
+  readonly #cameAt = new WeakMap<Connection, number>()
   readonly #unwatch: () => void
   #stopping: Promise<void> | undefined
 
@@ -187,13 +189,15 @@ export class Libp2pHost implements Host {
     const isKnown = options.isKnown ?? ((key) => this.#far.isMember(key))
     this.#strangers = new Crowd({
       ...(options.strangers ?? strangersAmong(options.maxConnections)),
-      judge: (connection) => standingOf(connection, isKnown),
+      judge: (connection) => this.#standingOf(connection, isKnown),
       end: (connection) => connection.abort(new Error('there is no room for another stranger')),
     })
     node.addEventListener('connection:open', (event) => {
       const opened = event.detail
-      const isStranger = opened.direction === 'inbound' && standingOf(opened, isKnown) !== 'known'
-      if (isStranger) this.#strangers.add(opened, networkOfConnection(opened))
+      if (opened.direction === 'inbound' && this.#standingOf(opened, isKnown) !== 'known') {
+        this.#cameAt.set(opened, performance.now())
+        this.#strangers.add(opened, networkOfConnection(opened))
+      }
       this.#tell(this.#opened, toHostConnection(opened))
     })
     node.addEventListener('connection:close', (event) => {
@@ -402,6 +406,13 @@ export class Libp2pHost implements Host {
   }
 
   /** A callback that throws inside an event target would end the process. */
+  /** Asking whether we live is no reason for a stranger to stay. */
+  #standingOf(connection: Connection, isKnown: (publicKey: Uint8Array) => boolean): Standing {
+    if (isKnown(remoteKey(connection.remotePeer.toString()))) return 'known'
+    const isNew = performance.now() - (this.#cameAt.get(connection) ?? 0) < STRANGER_GRACE_MS
+    return isNew || !isIdle(connection, ALIVE_PROTOCOL) ? 'busy' : 'idle'
+  }
+
   #tell<T extends unknown[]>(callbacks: Set<(...values: T) => void>, ...values: T): void {
     for (const callback of callbacks) {
       try {
@@ -427,13 +438,6 @@ function isOpen(connection: Connection): boolean {
 function strangersAmong(maxConnections = MAX_CONNECTIONS): CrowdLimits {
   const inAll = Math.max(1, Math.floor(maxConnections * STRANGERS_SHARE))
   return { inAll, perNetwork: inAll }
-}
-
-/** Asking whether we live is no reason for a stranger to stay. */
-function standingOf(connection: Connection, isKnown: (publicKey: Uint8Array) => boolean): Standing {
-  if (isKnown(remoteKey(connection.remotePeer.toString()))) return 'known'
-  const isNew = connection.timeline.open > Date.now() - STRANGER_GRACE_MS
-  return isNew || !isIdle(connection, ALIVE_PROTOCOL) ? 'busy' : 'idle'
 }
 
 function toHostConnection(connection: Connection): HostConnection {

@@ -1,4 +1,5 @@
 /** Who is dialled by which path, with real hosts over loopback and a driver that only counts. */
+import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
 import type { Link, PeerSession } from '../../src/node/driver.js'
@@ -189,6 +190,35 @@ test('while nothing is due hardly anybody looks; who joins the practice is diall
   // The device with the greater key waits a moment; nobody waits for the next look without cause.
   expect(performance.now() - joined).toBeLessThan(3_000)
   stop(c, d)
+})
+
+test('who asks for a dial while one is under way is answered when that is over, not after its back-off', async () => {
+  const silent = createServer(() => {})
+  await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+  const { port } = silent.address() as AddressInfo
+  const [near, far] = [await startHost(), await startHost()]
+  const dials: { from: number; to: number }[] = []
+  const dial = near.dial.bind(near)
+  near.dial = async (...args) => {
+    const one = { from: performance.now(), to: 0 }
+    dials.push(one)
+    return dial(...args).finally(() => {
+      one.to = performance.now()
+    })
+  }
+  const [c, d] = [
+    await side(near, far, [`/ip4/127.0.0.1/tcp/${port}/p2p/${far.id}`]),
+    await side(far, near, []),
+  ]
+  for (const each of [c, d]) await each.peers.start()
+  await until(() => dials.length === 1)
+  c.peers.remember(c.peer, far.addresses())
+  c.peers.dialAll()
+  await until(allAre('lan', c, d), 20_000)
+  // The first wait after a failure is a second and a half at least.
+  expect(dials[1]!.from - dials[0]!.to).toBeLessThan(1_000)
+  stop(c, d)
+  silent.close()
 })
 
 test('names that a device tells of itself are passed over', async () => {

@@ -246,6 +246,8 @@ export class Peers {
 
   private async dial(peer: string, key: Uint8Array, state: Dialling): Promise<void> {
     state.busy = true
+    // Who asks for a dial from here on, as with a new address, is not answered by this one.
+    state.nextAt = Number.POSITIVE_INFINITY
     const { host, now } = this.options
     const id = publicKeyToPeerId(key)
     const addresses = this.addressesOf(peer, key)
@@ -256,11 +258,14 @@ export class Peers {
       : undefined
     const outcomes = await Promise.all([direct, relayed])
     state.busy = false
-    if (outcomes.includes(true) || this.stopped) return
-    state.failures++
+    const isThrough = outcomes.includes(true)
+    if (!isThrough) {
+      state.failures++
+      state.waitMs = Math.min(state.waitMs * 2, LAST_RETRY_MS)
+    }
     // Jitter, so that a clinic's devices don't all ask at the same moment.
-    state.waitMs = Math.min(state.waitMs * 2, LAST_RETRY_MS)
-    state.nextAt = now() + state.waitMs * (0.75 + Math.random() / 2)
+    const waitMs = isThrough ? FIRST_RETRY_MS : state.waitMs * (0.75 + Math.random() / 2)
+    state.nextAt = Math.min(state.nextAt, now() + waitMs)
     this.wake()
   }
 

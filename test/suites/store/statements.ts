@@ -14,6 +14,17 @@ export function statementsSuite(createDb: CreateDb): void {
       b = await bench.device()
       await a.create('one')
     })
+
+    /** `a` as it was before it wrote anything, while `b` has heard a word of its. */
+    async function restoredA(): Promise<Device> {
+      await a.type('one', 'x')
+      await a.statements.state()
+      await b.statements.admit(a.statements.wire())
+      const restored = await bench.device()
+      Object.assign(restored, { keys: a.keys })
+      await restored.open({ device: a.keys })
+      return restored
+    }
     afterEach(() => bench.stop())
 
     test('say what is held, carry a rising number, and travel', async () => {
@@ -33,12 +44,7 @@ export function statementsSuite(createDb: CreateDb): void {
     })
 
     test('the newest stands, not the largest: a restored device that says less is believed', async () => {
-      await a.type('one', 'x')
-      await a.statements.state()
-      await b.statements.admit(a.statements.wire())
-      const restored = await bench.device()
-      Object.assign(restored, { keys: a.keys })
-      await restored.open({ device: a.keys })
+      const restored = await restoredA()
       // Its own former word comes back to it by gossip; its next one is newer.
       expect(await restored.statements.admit(b.statements.wire())).toBe(true)
       expect(await restored.statements.state()).toBe(true)
@@ -48,12 +54,7 @@ export function statementsSuite(createDb: CreateDb): void {
     })
 
     test('two words of one number: whichever comes last, the next one has another number', async () => {
-      await a.type('one', 'x')
-      await a.statements.state()
-      await b.statements.admit(a.statements.wire())
-      const restored = await bench.device()
-      Object.assign(restored, { keys: a.keys })
-      await restored.open({ device: a.keys })
+      const restored = await restoredA()
       await restored.create('two')
       await restored.statements.state()
       const own = restored.statements.wire()
