@@ -106,6 +106,7 @@ export class MailSession {
   private acks = 0
   private hurry = false
   private windowOpen = false
+  private hasLeft = false
   private gathering = false
   private wordArmed = false
   private wantsStates = new Set<string>()
@@ -186,6 +187,7 @@ export class MailSession {
         break
       case 'leave':
         this.question(event.question, (number) => ({ $case: 'leave', value: { number } }))
+        this.hasLeft = true
         break
       case 'window':
         this.windowOpen = event.open
@@ -646,6 +648,8 @@ export class MailSession {
   }
 
   private send(frame: MailFrameKind, lane: 'live' | 'bulk' = 'live'): void {
+    // LEAVE is the last request: one more COLLECT would take it back.
+    if (this.hasLeft && frame.$case !== 'alive') return
     this.out.push({ type: 'send', lane, bytes: encodeMailFrame(frame) })
   }
 

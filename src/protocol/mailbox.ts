@@ -20,7 +20,8 @@
  * [B8] A roster is taken over where it extends the held one or wins over it, by compare-and-set. Members
  *      hear of it; a removed device loses mail, notice and session at once.
  * [B9] LEAVE drops a device's mail and notice and takes it off the collectors, which it joined with its first
- *      COLLECT. With the last collector everything of the practice goes.
+ *      COLLECT. With the last collector everything of the practice goes. It is a session's last request: what
+ *      comes behind it does not undo it.
  * [B10] WELCOME names the relay's incarnation and the highest sequence so far that is durable.
  * [B11] INVENTORY is exactly what is held: rows, bytes and age for each recipient; an envelope counts once in
  *      the total.
@@ -76,6 +77,7 @@ export class MailboxSession {
   /** Where the reading that is under way begins. */
   private readingAfter: number | undefined
   private mailCame = false
+  private hasLeft = false
   private deadline: number | undefined
   private lastHeard: number
 
@@ -228,6 +230,8 @@ export class MailboxSession {
   }
 
   private onRequest(frame: MailFrameKind): MailboxEffect[] {
+    // [B9] Sent before its sender knew; a COLLECT would make it a collector again, for good.
+    if (this.hasLeft) return []
     switch (frame.$case) {
       case 'chain':
         return this.onChain(frame.value.entries)
@@ -249,6 +253,7 @@ export class MailboxSession {
       case 'ask':
         return this.ask({ kind: 'ask', number: frame.value.number })
       case 'leave':
+        this.hasLeft = true
         this.grant = undefined
         return this.ask({ kind: 'leave', number: frame.value.number })
       case 'window':

@@ -911,6 +911,18 @@ describe('questions', () => {
     expect(bench.take('left')).toEqual({ type: 'left', question: 6, ok })
   })
 
+  test('nothing is asked for behind LEAVE, though mail is still being taken in', () => {
+    const mail = { id: mailId(1), sequence: 1, depositor: fromHex(FAR), envelope: new Uint8Array(9) }
+    bench.frame({ $case: 'batch', value: { mails: [mail], end: false } })
+    expect(bench.take('take')).toBeDefined()
+    bench.step({ type: 'leave', question: 6 })
+    const { number } = bench.takeSent('leave')!
+    bench.step({ type: 'taken', taken: { done: [mail.id], held: [], word: new Uint8Array(9) } })
+    expect(bench.sent()).toEqual([])
+    bench.done(number, '')
+    expect(bench.take('left')).toEqual({ type: 'left', question: 6, ok: true })
+  })
+
   test('a device that only comes to leave collects nothing and says no word', () => {
     const leaving = new SessionBench(roster, { isLeaving: true })
     leaving.welcome()

@@ -229,6 +229,18 @@ describe('requests of a member', () => {
     expect(machine.step({ kind: 'mail' })).toEqual([])
   })
 
+  test('[B9] what comes behind LEAVE does not undo it', () => {
+    const machine = new Machine().known()
+    expect(machine.say('leave', { number: 5 })).toEqual([{ kind: 'leave', number: 5 }])
+    expect(machine.say('collect', { after: 0 })).toEqual([])
+    expect(machine.say('ack', { number: 6, ids: [id], notice: random(9) })).toEqual([])
+    expect(machine.say('deposit', sound)).toEqual([])
+    expect(machine.say('alive', { number: 7, answer: false })).toMatchObject([{ kind: 'send' }])
+    expect(machine.step({ kind: 'done', number: 5, error: '', sequence: 0, bytes: 0 })).toMatchObject([
+      { frame: { $case: 'done', value: { number: 5 } } },
+    ])
+  })
+
   test('[B5] what came while an empty batch was read is looked at before "nothing more" is said', () => {
     const machine = new Machine().known()
     machine.say('collect', { after: 7 })
