@@ -37,6 +37,7 @@ export class Hellos {
   private statementsSentFor: Uint8Array | undefined
   private round = 0
   private owesHello = false
+  private isUnheard = false
   private owesAnswer = 0
   /** Rounds somebody waits for, and the HELLO of mine whose answer ends each. */
   private asked: { id: number; round: number }[] = []
@@ -58,9 +59,18 @@ export class Hellos {
     this.ask()
   }
 
-  /** The peer starts anew: it has not taken my HELLOs. */
+  /** The peer doesn't know me yet: until its first HELLO it takes nothing that I say. */
   restart(): void {
+    this.isUnheard = true
+  }
+
+  private beginAnew(): void {
+    this.isUnheard = false
+    this.owesHello = true
     this.round = 0
+    this.closedSaid = undefined
+    this.claimsSentFor = undefined
+    this.statementsSentFor = undefined
   }
 
   /** Compares again, with a fresh summary. */
@@ -119,6 +129,7 @@ export class Hellos {
     if (!this.hello || !equalBytes(this.hello.closed, hello.closed)) this.peerClosed = undefined
     this.hello = hello
     this.peerOpen = open
+    if (this.isUnheard) this.beginAnew()
     const answersOurFirst = first && hello.round === 1
     if (hello.round > 0 && !answersOurFirst) this.owesAnswer = hello.round
     if (first && this.round === 0) this.owesHello = true

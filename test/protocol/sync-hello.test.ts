@@ -315,6 +315,18 @@ describe('strangers', () => {
     }
   })
 
+  test('what a device says between its refusal and its being let in is said again', () => {
+    const joiner = new Machine().start()
+    joiner.receive({ $case: 'refuse', value: { code: 'refused' } })
+    // Its summary is late: this HELLO is lost, and looks as if it was not.
+    const mine = summaryOf([heldLog(log), heldLog(other, 2, 2)])
+    expect(joiner.step({ type: 'summary', summary: mine }).sent('hello')).toMatchObject([{ round: 1 }])
+    joiner.receive(helloOf(held)).step({ type: 'summary', summary: mine })
+    // In this order: a HELLO with another digest makes the peer forget the claims that it holds.
+    expect(joiner.kinds).toEqual(['hello', 'claims'])
+    expect(joiner.sent('hello')).toMatchObject([{ round: 1 }])
+  })
+
   test('a member that leaves the roster is refused at once', () => {
     const machine = new Machine().greet(held, held).step({ type: 'rosterApplied', member: false })
     expect(machine.closed).toBe('refused')
