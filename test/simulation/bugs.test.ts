@@ -40,6 +40,7 @@ const QUICK: [name: string, strain?: Strain][] = [
   ['what was left counts as held, whatever the recipient says', 'forksByMail'],
   ['mail is released on the relay’s word', 'forksByMail'],
   ['a deposit replaces mail of recipients that it does not name', 'forksByMail'],
+  ['mail that misses something is thrown away at once', 'forksByMail'],
 ]
 
 it.each(BUGS)('$name: every edit finds its place', ({ edits }) => {

@@ -5,7 +5,7 @@
  */
 import { toHex } from '../../src/protocol/bytes.js'
 import { SYNC_VERSION } from '../../src/protocol/limits.js'
-import { KIND_TOMBSTONE } from '../../src/protocol/log.js'
+import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
 import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { decodeMailFrame, encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
@@ -104,8 +104,8 @@ class FullSimulation extends MailSimulation {
     super.overhear(device, bytes, relay)
   }
 
-  protected override get isForked(): boolean {
-    return this.oracle.hasCopies
+  protected override isForked(log: LogId): boolean {
+    return this.oracle.forked.has(log)
   }
 
   private count(kind: string, by = 1): void {

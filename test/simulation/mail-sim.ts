@@ -4,6 +4,8 @@
  * of all must be the same, nothing lost, and nothing left at any relay.
  */
 import { toHex } from '../../src/protocol/bytes.js'
+import type { LogId } from '../../src/protocol/log.js'
+import type { Deposit } from '../../src/protocol/mailbox.gen.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import type { Rows } from '../support/disk.js'
@@ -28,6 +30,8 @@ const EVILS: Evil[] = ['drop', 'drop', 'withhold', 'repeat', 'reorder', 'flip']
 export class MailSimulation extends Simulation {
   protected readonly copies = new Map<SimRelay, Rows>()
   protected readonly broken = new Set<string>()
+  /** By id of the envelope: how far it reaches in each log. */
+  private readonly deposited = new Map<string, Map<string, number>>()
 
   constructor(
     seed: number,
@@ -54,6 +58,7 @@ export class MailSimulation extends Simulation {
   /** What every acknowledgement must keep, looked at in the moment it leaves. */
   protected overhear(device: MailDevice, bytes: Uint8Array, _relay: SimRelay): void {
     const frame = decodeMailFrame(bytes)
+    if (frame?.$case === 'deposit') return this.remember(device, frame.value)
     if (frame?.$case !== 'ack' || frame.value.notice.length === 0) return
     const letter = device.mail.office.open(frame.value.notice)
     const statement = letter?.body.$case === 'word' ? letter.body.value.statement : undefined
@@ -68,21 +73,28 @@ export class MailSimulation extends Simulation {
     for (const id of frame.value.ids.map(toHex)) if (!unusable.has(id)) this.covered(device, id, stated)
   }
 
-  /** Mail that is acknowledged and not called unusable is covered by what is stated, as its sender understands it. */
+  /** Mail that is acknowledged and not called unusable is covered by what is stated, whoever left it. */
   private covered(device: MailDevice, id: string, stated: ReadonlyMap<string, number>): void {
-    const others = this.mailWorld.mailDevices.filter((other) => other !== device && other.alive)
-    const sessions = others.flatMap(({ mail }) => [...mail.sessions.values()])
-    const live = sessions.flatMap(({ ledger }) => ledger.row(toHex(device.ed)).live)
-    const mail = live.find(({ ids }) => ids.length === 1 && toHex(ids[0]!) === id)
-    for (const { log, to } of mail?.ranges ?? []) {
-      const isWhole = !this.isForked && !device.replica.logs.get(log)?.cut
+    for (const [log, to] of this.deposited.get(id) ?? []) {
+      const isWhole = !this.isForked(log) && !device.replica.logs.get(log)?.cut
       if (isWhole && (stated.get(log) ?? 0) < to)
         this.broken.add(`${device.name} acknowledged ${log.slice(0, 4)}:${to} and states ${stated.get(log)}`)
     }
   }
 
-  /** A folder came back, so that some log may have two branches. */
-  protected get isForked(): boolean {
+  /** How far the changes in an envelope reach. */
+  private remember(device: MailDevice, { id, envelope }: Deposit): void {
+    const letter = device.mail.office.open(envelope)
+    if (letter?.body.$case !== 'changes') return
+    const { runs } = letter.body.value
+    this.deposited.set(
+      toHex(id),
+      new Map(runs.map(({ log, from, changes }) => [toHex(log), from + changes.length])),
+    )
+  }
+
+  /** The log may have two branches. */
+  protected isForked(_log: LogId): boolean {
     return (this.stats.rollback ?? 0) > 0
   }
 

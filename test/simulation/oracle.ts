@@ -57,6 +57,8 @@ export class Oracle {
   readonly problems = new Set<string>()
   /** Folders were copied or put back: logs may have two branches, and devices may know less than they said. */
   hasCopies = false
+  /** Logs of which two changes with one number were seen. */
+  readonly forked = new Set<LogId>()
   /** Logs are shortened without regard to who lacks them. */
   drops = false
   /** token → the generation of its case that it was written in. */
@@ -102,6 +104,7 @@ export class Oracle {
         known[seq] ??= []
         const branches = known[seq]
         if (branches.some((each) => each.print === print)) continue
+        if (branches.length > 0) this.forked.add(run.log)
         if (branches.length > 0 && !this.hasCopies)
           this.broken(device, 'I7', `has another change ${short(run.log)}:${seq}`)
         const raw = decodePayload(nodeNatives, payload, MAX_STATE_BYTES) ?? new Uint8Array(0)
