@@ -2,7 +2,7 @@
  * What Node 20 lacks and libp2p takes for granted. Imported before libp2p: without these every
  * inbound connection and every dial over WebSocket fails there. Node 22 needs neither.
  */
-import { WebSocket } from 'ws'
+import { type ClientOptions, WebSocket } from 'ws'
 
 interface Deferred<T> {
   promise: Promise<T>
@@ -25,5 +25,19 @@ function define(target: object, name: string, value: unknown): void {
   Object.defineProperty(target, name, { value, writable: true, configurable: true })
 }
 
+/** A dial that was given up is left to itself by libp2p; so it ends in the end. */
+const GIVEN_UP_MS = 30_000
+
+/**
+ * An error that nobody listens to is nothing, as in a browser. For `ws` it is the end of the process: libp2p stops
+ * listening when it gives a dial up, and the system says seconds or minutes later that nobody was there.
+ */
+class BrowserLikeWebSocket extends WebSocket {
+  constructor(address: string | URL, protocols?: string | string[], options?: ClientOptions) {
+    super(address, protocols, { handshakeTimeout: GIVEN_UP_MS, ...options })
+    this.on('error', () => {})
+  }
+}
+
 define(Promise, 'withResolvers', withResolvers)
-define(globalThis, 'WebSocket', WebSocket)
+define(globalThis, 'WebSocket', BrowserLikeWebSocket)

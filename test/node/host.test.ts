@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { createServer, type Server } from 'node:net'
+import { createServer, type Server, type Socket } from 'node:net'
 import { multiaddr } from '@multiformats/multiaddr'
 import { describe, expect, test } from 'vitest'
 import { createHost } from '../../src/node/host.js'
@@ -120,6 +120,25 @@ describe('dialling', () => {
     expect(await code([`/ip4/127.0.0.1/tcp/${silentPort}`], { timeoutMs: 200 })).toBe('timeout')
     silent.close()
     expect(await code(b.addresses())).toBe('opened')
+  })
+
+  test('one by WebSocket that was given up, and of which the system says later that it failed, ends no process', async () => {
+    const uncaught: unknown[] = []
+    const note = (error: unknown) => uncaught.push(error)
+    process.on('uncaughtExceptionMonitor', note)
+    const sockets: Socket[] = []
+    const silent = createServer((socket) => sockets.push(socket))
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const { port } = silent.address() as { port: number }
+    const host = await startHost()
+    const dialled = await host.dial([`/ip4/127.0.0.1/tcp/${port}/ws`], '/x/1', { timeoutMs: 200 })
+    expect(dialled).toMatchObject({ code: 'timeout' })
+    for (const socket of sockets) socket.destroy()
+    silent.close()
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    process.off('uncaughtExceptionMonitor', note)
+    expect(sockets.length).toBeGreaterThan(0)
+    expect(uncaught).toEqual([])
   })
 })
 
