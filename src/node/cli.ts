@@ -3,6 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Surroundings } from './cli/call.js'
 import { run } from './cli/program.js'
+import { compileLate } from './compiling.js'
 import { keepHeapSmall } from './heap.js'
 import { spareForms } from './spare.js'
 import { openWindow } from './window.js'
@@ -49,7 +50,11 @@ async function versionOf(folder: URL): Promise<string> {
 // A reader that has gone away, as in `kartoteka case list | head`, is no failure.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 // A relay makes short-lived objects for thousands of devices: collecting them so often is a tenth of its work.
-if (process.argv[2] !== 'relay') keepHeapSmall()
+// It is busy all the time, and is better compiled soon, too.
+if (process.argv[2] !== 'relay') {
+  keepHeapSmall()
+  compileLate()
+}
 spareForms()
 await harden()
 process.exit(await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))))
