@@ -16,13 +16,20 @@ export function memoryDb(): Database {
   }) as unknown as Database
 }
 
+const classics: { close(): Promise<void> }[] = []
+let folder: string | undefined
+
+// Said once, when the file is read: within a test it would come too late to be heard.
+afterAll(async () => {
+  for (const db of classics) await db.close()
+  if (folder) rmSync(folder, { recursive: true, force: true })
+})
+
 /** In a temporary folder that goes when the tests of the file have ended. */
 export function classicDb(): Database {
-  const folder = mkdtempSync(join(tmpdir(), 'kartoteka-store-'))
-  const db = new Level<Uint8Array, Uint8Array>(join(folder, 'store'), { ...ENCODING, compression: false })
-  afterAll(async () => {
-    await db.close()
-    rmSync(folder, { recursive: true, force: true })
-  })
+  folder ??= mkdtempSync(join(tmpdir(), 'kartoteka-store-'))
+  const store = join(folder, `${classics.length}`)
+  const db = new Level<Uint8Array, Uint8Array>(store, { ...ENCODING, compression: false })
+  classics.push(db)
   return db as unknown as Database
 }
