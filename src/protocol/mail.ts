@@ -91,6 +91,10 @@ export class MailSession {
   private depositNumber = 0
   private surveying = false
   private surveyAgain = false
+  /** A gathering has ended, or somebody waits: the next survey leaves all that there is. */
+  private isRipe = false
+  /** How far each log went when all was left; undefined while nothing gathers. */
+  private ripe: Reach | undefined
   private owes = true
   private readonly lacks: Lacks = new Map()
   private readonly claims = new LeftClaims()
@@ -164,6 +168,7 @@ export class MailSession {
         break
       case 'hurry':
         this.hurry = true
+        this.isRipe = true
         if (event.anew) this.rests.wake()
         this.survey()
         break
@@ -492,7 +497,20 @@ export class MailSession {
     }
     this.surveying = true
     this.surveyAgain = false
+    if (this.isRipe || this.hurry || !this.gathering) this.ripe = undefined
+    this.isRipe = false
     this.out.push({ type: 'survey' })
+  }
+
+  /** [L6] What came since the last gathering ended waits for the end of the next one. */
+  private ripeOf(survey: Survey): Survey {
+    const { ripe } = this
+    if (!ripe) {
+      this.ripe = new Map(survey.logs.map(({ log, seq }) => [log, seq]))
+      return survey
+    }
+    const logs = survey.logs.map((log) => ({ ...log, seq: Math.min(log.seq, ripe.get(log.log) ?? 0) }))
+    return { ...survey, logs }
   }
 
   private onSurveyed(survey: Survey): void {
@@ -503,7 +521,8 @@ export class MailSession {
     for (const { device, counter } of survey.recipients) this.claims.spoke(device, counter)
     this.rests.look(survey.now)
     const { claims, lacks, hurry, rests } = this
-    const { due, againMs } = planDeposits({ natives, survey, ledger, claims, lacks, hurry, rests })
+    const ripe = this.ripeOf(survey)
+    const { due, againMs } = planDeposits({ natives, survey: ripe, ledger, claims, lacks, hurry, rests })
     const job =
       this.jobFor(survey, due[0]) ?? foldingFor(survey, ledger, this.weighed, this.wantsStates, rests)
     if (job) return this.begin(job)
@@ -602,6 +621,7 @@ export class MailSession {
         return
       case 'gather':
         this.gathering = false
+        this.isRipe = true
         return this.survey()
       case 'again':
         return this.survey()

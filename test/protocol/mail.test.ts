@@ -434,6 +434,48 @@ describe('leaving mail', () => {
     expect(bench.take('survey')).toBeUndefined()
   })
 
+  test('[L6] what changes while something is being left gathers as well, unless somebody waits', () => {
+    const typeTo = (seq: number) => {
+      bench.survey.logs = [{ log: logId(10), seq, device: SELF }]
+      bench.step({ type: 'changed' })
+    }
+    bench.look()
+    typeTo(6)
+    bench.written()
+    bench.done(bench.deposit().number)
+    bench.take('write')
+    bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.take('write')).toBeUndefined()
+    expect(bench.machine.isDelivered).toBe(false)
+    bench.take('survey')
+    bench.look()
+    expect(bench.take('write')).toMatchObject({ from: new Map([[logId(10), 5]]) })
+    typeTo(7)
+    bench.written(logId(10), 5, 6)
+    bench.done(bench.deposit().number)
+    bench.step({ type: 'hurry' })
+    bench.step({ type: 'surveyed', survey: bench.survey })
+    bench.look()
+    expect(bench.take('write')).toMatchObject({ from: new Map([[logId(10), 6]]) })
+  })
+
+  test('[L6] what has gathered while something was being left goes at its end, whatever gathers by then', () => {
+    const typeTo = (seq: number) => {
+      bench.survey.logs = [{ log: logId(10), seq, device: SELF }]
+      bench.step({ type: 'changed' })
+    }
+    bench.look()
+    typeTo(6)
+    bench.fire('gather')
+    typeTo(7)
+    bench.written()
+    bench.done(bench.deposit().number)
+    bench.take('write')
+    bench.take('survey')
+    bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.take('write')).toMatchObject({ from: new Map([[logId(10), 5]]) })
+  })
+
   test('is one deposit, remembered when it is durable, then looked at again until nobody lacks anything', () => {
     bench.look()
     expect(bench.machine.isGiving).toBe(true)
