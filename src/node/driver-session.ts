@@ -31,7 +31,7 @@ export interface DriverOptions {
     /** Takes entries over if they extend or win over mine; says whether anything changed. */
     apply(entries: Uint8Array[]): Promise<boolean>
     /** Keys of all members but me. */
-    others(): Uint8Array[]
+    others(): readonly Uint8Array[]
   }
   /** Mail that could bring what is missing is still to be looked at; false where it was all taken in. */
   mailPending?: () => boolean | undefined

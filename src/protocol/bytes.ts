@@ -55,12 +55,16 @@ export function toHex(bytes: Uint8Array): string {
 /** Ids are made into hex all the time, to be keys of maps: made at once, not as a chain of pieces to be joined later. */
 const MAX_ID_BYTES = 64
 const HEX_CODES = Array.from('0123456789abcdef', (digit) => digit.charCodeAt(0))
+/** Room for the digits of ids of each length. */
+const digits: number[][] = []
 
 function idToHex(bytes: Uint8Array): string {
-  const codes: number[] = []
-  for (let i = 0; i < bytes.length; i++) {
+  digits[bytes.length] ??= new Array(2 * bytes.length).fill(0)
+  const codes = digits[bytes.length]!
+  for (let i = 0, at = 0; i < bytes.length; i++) {
     const byte = bytes[i]!
-    codes.push(HEX_CODES[byte >> 4]!, HEX_CODES[byte & 0xf]!)
+    codes[at++] = HEX_CODES[byte >> 4]!
+    codes[at++] = HEX_CODES[byte & 0xf]!
   }
   return String.fromCharCode.apply(null, codes)
 }

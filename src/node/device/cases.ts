@@ -199,7 +199,7 @@ export function casesApi(context: CasesContext): CasesApi {
       open: ({ id }, signal) => followDocument(context, find, id, signal),
       async update({ id, update }) {
         await find(id)
-        const bytes = Uint8Array.from(Buffer.from(update, 'base64'))
+        const bytes = new Uint8Array(Buffer.from(update, 'base64'))
         const outcome = await guarded(() => context.replica().docs.applyEdit(id, bytes))
         if (!outcome.ok && outcome.code === 'unfit') {
           throw new Refused('not-accepted', 'That change does not fit this case. Nothing was stored.')

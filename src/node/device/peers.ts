@@ -57,7 +57,7 @@ export interface PeersOptions {
   driver: Pick<Driver, 'connect' | 'receive' | 'disconnect' | 'tellAddresses'>
   ed: Uint8Array
   /** Keys of the other members now. */
-  others: () => Uint8Array[]
+  others: () => readonly Uint8Array[]
   known: Map<string, KnownPeer>
   now: () => number
   /** Something of `known` changed and is worth keeping. */

@@ -22,6 +22,8 @@ export interface RosterState {
 
 export class RosterKeeper {
   private state: RosterState | undefined
+  /** Asked for with each letter. */
+  private othersNow: readonly Uint8Array[] = []
   /** Two branches that only a person or the recovery key can settle. */
   contested = false
   private queue: Promise<unknown> = Promise.resolve()
@@ -64,12 +66,8 @@ export class RosterKeeper {
   }
 
   /** Keys of all members but this device. */
-  others(): Uint8Array[] {
-    if (!this.state) return []
-    const own = toHex(this.identity.ed)
-    return currentMembers(this.state.roster)
-      .map(({ ed }) => ed)
-      .filter((ed) => toHex(ed) !== own)
+  others(): readonly Uint8Array[] {
+    return this.othersNow
   }
 
   nameOf(ed: Uint8Array): string {
@@ -141,6 +139,9 @@ export class RosterKeeper {
   private adopt(roster: Roster): void {
     const { ed, xSecret } = this.identity
     this.state = { roster, opened: openRoster(this.natives, roster, { ed, xSecret }) }
+    this.othersNow = currentMembers(roster)
+      .map((member) => member.ed)
+      .filter((other) => !equalBytes(other, ed))
   }
 
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
