@@ -1,7 +1,7 @@
 /** The libp2p node under a host: what devices and relays have in common, and the reasons for its numbers. */
 import './polyfill.js'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
-import { identify } from '@libp2p/identify'
+import { type Identify, type IdentifyComponents, identify } from '@libp2p/identify'
 import type { ConnectionGater, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
@@ -23,6 +23,9 @@ const MAX_STREAMS = 64
  */
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024
 const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
+
+/** Each side tells the other what it is once a connection has stood for so long: nothing that we do waits for it. */
+const IDENTIFY_AFTER_MS = 1_000
 
 /** What others learn of our software. */
 const USER_AGENT = 'kartoteka'
@@ -57,7 +60,7 @@ export async function createNode(options: NodeOptions, transports: Transports): 
         },
       }),
     ],
-    services: { identify: identify({ runOnLimitedConnection: true }), ...options.services },
+    services: { identify: identifyLater(), ...options.services },
     // It cuts live connections under load; the protocols keep their own alive.
     connectionMonitor: { enabled: false },
     connectionManager: {
@@ -80,6 +83,21 @@ export async function createNode(options: NodeOptions, transports: Transports): 
       filterMultiaddrForPeer: (_peer, address) => isPlainAddress(address),
     },
   })
+}
+
+/** The library would do it at once: half of the work of a meeting, and before what two devices meet for. */
+function identifyLater(): (components: IdentifyComponents) => Identify {
+  const make = identify({ runOnLimitedConnection: true, runOnConnectionOpen: false })
+  return (components) => {
+    const service = make(components)
+    components.events.addEventListener('connection:open', ({ detail: connection }) => {
+      const tell = () => {
+        if (connection.status === 'open') service.identify(connection).catch(() => {})
+      }
+      setTimeout(tell, IDENTIFY_AFTER_MS).unref()
+    })
+    return service
+  }
 }
 
 /**

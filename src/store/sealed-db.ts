@@ -142,13 +142,23 @@ export class SealedDb {
   /** One atomic batch. Not durable until `flush`. */
   async write(writes: Write[]): Promise<void> {
     if (writes.length === 0) return
-    if (this.newerVersion !== undefined) throw new ReadOnlyError(this.newerVersion)
-    if (this.failure) throw this.failure
+    this.checkWritable()
     this.dirty = true
-    await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
+    await this.writeLightly(writes)
     // A flush that began before this batch was done may not have reached it.
     this.dirty = true
+  }
+
+  /** The same for what is never announced and may be lost: the next flush takes it along, but there is none for it. */
+  async writeLightly(writes: Write[]): Promise<void> {
+    this.checkWritable()
+    await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
     this.churn.note(writes)
+  }
+
+  private checkWritable(): void {
+    if (this.newerVersion !== undefined) throw new ReadOnlyError(this.newerVersion)
+    if (this.failure) throw this.failure
   }
 
   /** Gives the room of replaced values back, if that is more than `worthBytes`. */

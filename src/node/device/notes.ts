@@ -100,10 +100,14 @@ export class Notes {
     await this.write('peers', Object.fromEntries(this.peers)).catch(() => {})
   }
 
+  /** After each meeting something of them is new; the next meeting would wait for a flush of it. */
+  async savePeersLightly(): Promise<void> {
+    await this.db.writeLightly([noteWrite('peers', Object.fromEntries(this.peers))]).catch(() => {})
+  }
+
   /** A number that only this device keeps, such as wrong tries; durable when it returns. */
   async saveDurably(name: string, value: unknown): Promise<void> {
-    const write = { key: keys.note(utf8(name)), value: utf8(JSON.stringify(value)) }
-    await this.db.write([write])
+    await this.db.write([noteWrite(name, value)])
     await this.db.flush()
   }
 
@@ -117,6 +121,11 @@ export class Notes {
   }
 
   private write(name: string, value: unknown): Promise<void> {
-    return this.db.write([{ key: keys.note(utf8(name)), value: utf8(JSON.stringify(value)) }])
+    return this.db.write([noteWrite(name, value)])
   }
 }
+
+const noteWrite = (name: string, value: unknown) => ({
+  key: keys.note(utf8(name)),
+  value: utf8(JSON.stringify(value)),
+})

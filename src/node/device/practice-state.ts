@@ -175,7 +175,7 @@ export class Practice {
         changed: () => this.mail?.changed(),
         stated: () => this.mail?.stated(),
         addresses: (peer, addresses) => {
-          if (this.peers?.remember(peer, addresses)) void notes.savePeers()
+          if (this.peers?.remember(peer, addresses)) void notes.savePeersLightly()
         },
       },
     })
@@ -217,7 +217,7 @@ export class Practice {
       others: () => keeper.others(),
       known: notes.peers,
       now,
-      changed: () => void notes.savePeers(),
+      changed: () => void notes.savePeersLightly(),
     })
     await this.peers.start()
     if (!this.mail) return
