@@ -1,7 +1,7 @@
 /** A device as a process of its own, with V8 as the program sets it before it loads anything large. */
-import { compileLate } from '../../dist/src/node/compiling.js'
+import { compileLess } from '../../dist/src/node/compiling.js'
 import { keepHeapSmall } from '../../dist/src/node/heap.js'
 
 keepHeapSmall()
-compileLate()
+compileLess()
 await import('./device.mjs')

@@ -3,7 +3,7 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import type { Surroundings } from './cli/call.js'
 import { run } from './cli/program.js'
-import { compileLate } from './compiling.js'
+import { compileLess } from './compiling.js'
 import { keepHeapSmall } from './heap.js'
 import { spareForms } from './spare.js'
 import { openWindow } from './window.js'
@@ -53,7 +53,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 // It is busy all the time, and is better compiled soon, too.
 if (process.argv[2] !== 'relay') {
   keepHeapSmall()
-  compileLate()
+  compileLess()
 }
 spareForms()
 await harden()

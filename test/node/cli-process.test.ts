@@ -18,7 +18,7 @@ beforeAll(async () => {
   const { default: ts } = await import('typescript')
   built = mkdtempSync(join(root, 'node_modules/.kartoteka-cli-'))
   const own =
-    /^(api|router|contract|cli|data-folder|heap|host-crowd|link-client|local-server.*|spare|window)\.ts$/
+    /^(api|router|contract|cli|compiling|data-folder|heap|host-crowd|link-client|local-server.*|spare|window)\.ts$/
   const sources = [
     ...readdirSync(join(root, 'src/node')).filter((name) => own.test(name)),
     ...readdirSync(join(root, 'src/node/cli')).map((name) => `cli/${name}`),
