@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { checkNode, ensureBuilt, ensureInstalled, root } from './lib/build.mjs'
 import { ensureChromium } from './lib/chromium.mjs'
-import { ensureNetworkTools } from './lib/network-tools.mjs'
+import { ensureSystemTools } from './lib/system-tools.mjs'
 
 /** All of a run, which takes half as long on two cores; a test that hangs must not take away the counts of the others. */
 const RUN_LIMIT_MS = 50 * 60 * 1000
@@ -40,7 +40,7 @@ process.on('exit', (code) => {
 checkNode()
 ensureInstalled()
 const chromium = ensureChromium()
-ensureNetworkTools()
+ensureSystemTools()
 if (filter.length === 0) {
   const { runChecks } = await import('./check.mjs')
   Object.assign(checks, await runChecks())

@@ -13,6 +13,7 @@ const LONG = [
   'attack/bounds',
   'node/store-rot',
   'e2e/kills',
+  'netlab/reconnects',
   'e2e/mailbox',
   'e2e/relay-kills',
   'e2e/store-kills',

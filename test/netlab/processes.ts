@@ -19,7 +19,7 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL')
 })
 
-async function end(child: ChildProcess): Promise<void> {
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const ended = new Promise((resolve) => child.once('close', resolve))
   child.kill('SIGKILL')
@@ -36,7 +36,7 @@ export interface DeviceState {
 }
 
 /** A process that says one JSON value a line. */
-class Talker<First, Later = First> {
+export class Talker<First, Later = First> {
   readonly child: ChildProcess
   readonly first: Promise<First>
   last: Later | undefined

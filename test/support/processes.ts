@@ -40,6 +40,8 @@ export interface RunOptions {
   /** The command runs in this network namespace. */
   netns?: string | undefined
   env?: Record<string, string>
+  /** The command with which it is run, as `nice` is. Its process must become the program's. */
+  under?: string[] | undefined
 }
 
 export interface Running {
@@ -95,7 +97,8 @@ export function pinFile(pin = PIN): string {
 export function begin(args: string[], options: RunOptions = {}): Running {
   if (!existsSync(PROGRAM)) throw new Error(`${PROGRAM} is missing: npm run build`)
   const command = [process.execPath, PROGRAM, ...args]
-  const inside = options.netns === undefined ? command : ['ip', 'netns', 'exec', options.netns, ...command]
+  const netns = options.netns === undefined ? [] : ['ip', 'netns', 'exec', options.netns]
+  const inside = [...netns, ...(options.under ?? []), ...command]
   const child = spawn(inside[0]!, inside.slice(1), {
     env: { PATH: process.env.PATH, HOME: tmpdir(), ...options.env },
     stdio: ['pipe', 'pipe', 'pipe'],
@@ -176,6 +179,8 @@ export interface DeviceOptions {
   netns?: string
   /** Of the device's process, not of the commands that talk to it; read again at each start. */
   env?: Record<string, string>
+  /** As in `RunOptions`, of the device's process; read again at each start. */
+  under?: string[]
 }
 
 /** A device that runs as a process, and can be killed and started again at the same address. */
@@ -215,8 +220,8 @@ export class TestDevice {
 
   /** Resolves when the device says that it is ready. */
   async start(): Promise<this> {
-    const { lan = false, netns, env = {} } = this.options
-    const process = begin([...this.startArgs(lan), '--data', this.folder, '--json'], { netns, env })
+    const { lan = false, netns, env = {}, under } = this.options
+    const process = begin([...this.startArgs(lan), '--data', this.folder, '--json'], { netns, env, under })
     this.process = process
     let early: Outcome | undefined
     void process.ended.then((outcome) => {
@@ -224,7 +229,13 @@ export class TestDevice {
     })
     await until(() => process.seen.stdout.includes('\n') || early !== undefined, READY_TIMEOUT_MS)
     if (early) throw new Error(`the device did not start: ${early.stdout}${early.stderr}`)
-    const ready = JSON.parse(process.seen.stdout) as { url: string; device: string; addresses: string[] }
+    const ready = JSON.parse(process.seen.stdout) as {
+      url: string
+      device: string
+      addresses: string[]
+      error?: Refusal
+    }
+    if (ready.error) throw new Error(`the device did not start: ${process.seen.stdout}`)
     this.id = ready.device
     this.url = ready.url
     this.addresses = ready.addresses

@@ -1,5 +1,5 @@
 // @ts-check
-/** The programs with which the network lab builds networks of its own. */
+/** The programs with which the network lab builds networks of its own, and one that makes a disk's calls fail. */
 import { spawnSync } from 'node:child_process'
 import { installDebian } from './debian.mjs'
 
@@ -15,8 +15,10 @@ export function missingNetworkTools() {
   )
 }
 
-/** Installs what is missing, where it may. The lab needs root anyway; it says itself why it is skipped. */
-export function ensureNetworkTools() {
+/** Installs what is missing, where it may. The tests that need them say themselves why they are skipped. */
+export function ensureSystemTools() {
   const missing = missingNetworkTools()
+  if (process.platform === 'linux' && spawnSync('strace', ['-V'], { stdio: 'ignore' }).error)
+    missing.push('strace')
   if (missing.length > 0) installDebian(missing)
 }
