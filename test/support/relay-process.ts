@@ -23,6 +23,7 @@ export class RelayProcess {
     private readonly args: string[] = [],
     folder?: string,
     private readonly env: Record<string, string> = {},
+    private readonly under: string[] = [],
   ) {
     this.folder = folder ?? join(tempFolder(), 'relay')
   }
@@ -39,7 +40,10 @@ export class RelayProcess {
   async start(): Promise<this> {
     const [was] = this.addresses.map((address) => address.replace(/\/p2p\/.*$/, ''))
     const args = ['--listen', was ?? '/ip4/127.0.0.1/tcp/0', '--stun-port', '0', ...this.args]
-    const process = begin(['relay', '--data', this.folder, '--json', ...args], { env: this.env })
+    const process = begin(['relay', '--data', this.folder, '--json', ...args], {
+      env: this.env,
+      under: this.under,
+    })
     let early: Outcome | undefined
     void process.ended.then((outcome) => {
       early = outcome

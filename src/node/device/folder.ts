@@ -12,6 +12,7 @@ import {
   copyReadable,
   type Doubt,
   endDoubt,
+  isDiskError,
   markDoubt,
   readDoubt,
   settlePlaces,
@@ -57,8 +58,7 @@ export async function openFolder(folder: string): Promise<OpenFolder> {
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await chmod(folder, 0o700)
   } catch (error) {
-    const isDisk = /^(EIO|ENOSPC|EDQUOT)$/.test((error as NodeJS.ErrnoException).code ?? '')
-    throw isDisk ? await openRefusal(folder, error) : notWritable(folder)
+    throw isDiskError(error) ? await openRefusal(folder, error) : notWritable(folder)
   }
   const holder = join(folder, HOLDER_FILE)
   let db: Database | undefined

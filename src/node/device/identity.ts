@@ -44,6 +44,8 @@ export async function loadIdentity(folder: string, mayCreate: boolean): Promise<
     if (!mayCreate) throw lostKeys(path)
     return createIdentity(path)
   }
+  // Its start may have ended before the name of the file was on the disk; nothing is sealed with it yet.
+  if (mayCreate) await syncFolder(folder)
   try {
     const { version, ed25519: edSecret, x25519: xSecret, dataKey, check } = JSON.parse(text) as KeyFile
     if (version !== 1) throw new Error('version')

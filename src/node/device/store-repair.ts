@@ -54,11 +54,17 @@ export async function endDoubt(folder: string): Promise<void> {
   await rm(join(folder, DOUBT_FILE), { force: true })
 }
 
-/** The names in a folder are on the disk; where folders can't be opened, the system sees to it. */
+/** The disk itself refuses: what was to be stored isn't. */
+export const isDiskError = (error: unknown): boolean =>
+  /^(EIO|ENOSPC|EDQUOT)$/.test((error as NodeJS.ErrnoException).code ?? '')
+
+/** The names in a folder are on the disk, else it throws; where folders can't be flushed, the system sees to it. */
 export async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r').catch(() => undefined)
   try {
-    await handle?.sync().catch(() => {})
+    await handle?.sync()
+  } catch (error) {
+    if (isDiskError(error)) throw error
   } finally {
     await handle?.close()
   }
