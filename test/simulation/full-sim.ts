@@ -3,7 +3,7 @@
  * happens to them in years. Which of it happens is drawn from the seed. The oracle looks on all the way; in the end
  * everybody who is left meets, by whatever path the seed leaves them, and has the same, with nothing lost.
  */
-import { toHex } from '../../src/protocol/bytes.js'
+import { concat, toHex } from '../../src/protocol/bytes.js'
 import { SYNC_VERSION } from '../../src/protocol/limits.js'
 import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
 import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
@@ -440,7 +440,7 @@ class FullSimulation extends MailSimulation {
 
 /** What is said of a later version: it offers a version that nobody here has, and says more than is understood. */
 function ofLaterVersion(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
-  return Uint8Array.from([...offeringMore(bytes, to), ...UNKNOWN_FIELD])
+  return concat([offeringMore(bytes, to), UNKNOWN_FIELD])
 }
 
 function offeringMore(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
@@ -457,7 +457,7 @@ function offeringMore(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
 const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.length
 
 /** Field 1,000, a varint. */
-const UNKNOWN_FIELD = [0xc0, 0x3e, 0x01]
+const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
 const ROUNDS = 48
 const BUSTLE_STEPS = 18
 /** Three seconds each. */

@@ -6,7 +6,8 @@ import type { Database } from '../../src/store/sealed-db.js'
 import { LightLevel, toKey } from './light-level.js'
 
 export type Rows = Map<string, Uint8Array>
-export type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array }
+/** `name`: the key as the rows know it, once the database has applied it. */
+export type Operation = { type: 'put' | 'del'; key: Uint8Array; value?: Uint8Array; name?: string }
 
 export class Disk {
   private rows: Rows = new Map()
@@ -92,8 +93,8 @@ export class Disk {
 }
 
 function applyTo(rows: Rows, operations: Operation[]): void {
-  for (const { type, key, value } of operations) {
-    if (type === 'put') rows.set(toKey(key), value!)
-    else rows.delete(toKey(key))
+  for (const { type, key, value, name = toKey(key) } of operations) {
+    if (type === 'put') rows.set(name, value!)
+    else rows.delete(name)
   }
 }

@@ -200,8 +200,10 @@ export class MailWorld extends World {
 
   /** Keys of the devices that collect mail, but this one's. */
   collectors(self: MailDevice): Uint8Array[] {
-    const others = this.mailDevices.filter(({ ed, collects }) => collects && !equalBytes(ed, self.ed))
-    return [...new Map(others.map(({ ed }) => [toHex(ed), ed])).values()]
+    const others = new Map<string, Uint8Array>()
+    for (const { hex, ed, collects } of this.mailDevices)
+      if (collects && hex !== self.hex) others.set(hex, ed)
+    return [...others.values()]
   }
 
   /** A new epoch: every device learns of it, and what was sealed before still opens. */

@@ -72,6 +72,9 @@ export interface Wire {
   open: boolean
 }
 
+/** What the stored rows of logs say, which are asked for with every message. A row that is written anew is another object. */
+const durableSeqs = new WeakMap<Uint8Array, number>()
+
 export class SimDevice {
   disk = new Disk()
   replica!: Replica
@@ -85,6 +88,8 @@ export class SimDevice {
   dataKey: Uint8Array
   failures: unknown[] = []
   alive = true
+  /** Its key, as maps know it. */
+  readonly hex: string
 
   constructor(
     readonly world: World,
@@ -93,15 +98,22 @@ export class SimDevice {
     readonly ed: Uint8Array,
   ) {
     this.dataKey = world.random.bytes(32)
+    this.hex = toHex(ed)
   }
 
   /** How far a power cut now would leave a log. */
   durableSeq(log: string): number {
     const key = keys.log(log)
     const stored = this.disk.durable(key)
-    const row = stored && this.replica.db.opened(key, stored)
-    if (stored && !row) throw new Error('the row of a log does not open')
-    return row ? LogRow.decode(row).seq : 0
+    if (!stored) return 0
+    let seq = durableSeqs.get(stored)
+    if (seq === undefined) {
+      const row = this.replica.db.opened(key, stored)
+      if (!row) throw new Error('the row of a log does not open')
+      seq = LogRow.decode(row).seq
+      durableSeqs.set(stored, seq)
+    }
+    return seq
   }
 
   async boot(): Promise<void> {
@@ -137,7 +149,7 @@ export class SimDevice {
         entries: () => [],
         isMember: (ed) => world.isMember(ed),
         apply: async () => false,
-        others: () => [...world.members.values()].filter((ed) => toHex(ed) !== toHex(this.ed)),
+        others: () => [...world.members].flatMap(([hex, ed]) => (hex === this.hex ? [] : [ed])),
       },
       ...this.driverExtras(),
       events: { failed: (error) => this.failures.push(error), ...this.driverExtras().events },
@@ -209,7 +221,7 @@ export class World {
   }
 
   protected async enrol<T extends SimDevice>(device: T): Promise<T> {
-    this.members.set(toHex(device.ed), device.ed)
+    this.members.set(device.hex, device.ed)
     this.devices.push(device)
     await device.boot()
     return device
@@ -259,9 +271,12 @@ export class World {
     return true
   }
 
-  /** Lets all promises of one step run to their ends: neither the database nor anything else needs a second turn. */
+  /**
+   * Lets all promises of one step run to their ends: neither the database nor anything else needs a turn of the event
+   * loop, and what is asked for here comes when no promise has anything left to do.
+   */
   settle(_turns?: number): Promise<void> {
-    return new Promise((resolve) => setImmediate(resolve))
+    return new Promise((resolve) => process.nextTick(resolve))
   }
 
   /** Delivers everything until nothing is on its way. */

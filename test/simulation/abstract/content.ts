@@ -11,7 +11,7 @@ export function beginning(_id: string, token: string): Uint8Array {
 }
 
 export function change(doc: Doc, kind: number, token: string, random: Random): void {
-  const places: Id[] = [...doc.operations.values()].map(({ client, clock }) => ({ client, clock }))
+  const places: Id[] = doc.operations.map(({ client, clock }) => ({ client, clock }))
   if (kind >= 8) return doc.erase(random.pick(places))
   doc.write(token, kind < 5 ? random.pick(places) : undefined)
   if (kind === 7) doc.erase(random.pick(places))

@@ -4,20 +4,20 @@ import type { Doc } from './yjs.js'
 
 /** Every token, those that were deleted with a mark. */
 export function contentText(doc: Doc): string {
-  return [...doc.operations]
-    .map(([name, { token }]) => (doc.deleted.has(name) ? `-${token}` : token))
+  return doc.operations
+    .map((operation) => (doc.isDeleted(operation) ? `-${operation.token}` : operation.token))
     .sort()
     .join(' ')
 }
 
 export function projectRow(doc: Doc): CaseRow {
   return {
-    name: `${doc.operations.size}`,
-    lastName: `${doc.deleted.size}`,
+    name: `${doc.operations.length}`,
+    lastName: `${doc.deletions.length}`,
     firstName: '',
     birthYear: null,
     drawer: null,
-    archived: doc.deleted.size % 2 === 1,
+    archived: doc.deletions.length % 2 === 1,
     deleted: false,
     lateEdits: false,
     conflicts: 0,

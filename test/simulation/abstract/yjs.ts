@@ -23,7 +23,28 @@ export interface Update {
   deleted: Id[]
 }
 
-const nameOf = ({ client, clock }: Id) => `${client}:${clock}`
+/** What lies at places: by client, then by clock. */
+class Places<T> {
+  private readonly byClient = new Map<number, Map<number, T>>()
+
+  get({ client, clock }: Id): T | undefined {
+    return this.byClient.get(client)?.get(clock)
+  }
+
+  has({ client, clock }: Id): boolean {
+    return this.byClient.get(client)?.has(clock) ?? false
+  }
+
+  set({ client, clock }: Id, value: T): void {
+    const own = this.byClient.get(client)
+    if (own) own.set(clock, value)
+    else this.byClient.set(client, new Map([[clock, value]]))
+  }
+
+  all(): T[] {
+    return [...this.byClient.values()].flatMap((own) => [...own.values()])
+  }
+}
 
 /** Bytes of an update; the same set gives the same bytes. */
 export function encodeUpdate({ operations, deleted }: Update): Uint8Array {
@@ -48,13 +69,29 @@ export function encodeUpdate({ operations, deleted }: Update): Uint8Array {
   }
   number(deleted.length)
   for (const each of [...deleted].sort(byPlace)) id(each)
-  return Uint8Array.from(out)
+  return new Uint8Array(out)
 }
 
 const byPlace = (a: Id, b: Id) => a.client - b.client || a.clock - b.clock
 
+/** The same few updates are read again and again, by every device: what was read is kept. Nobody changes it. */
+const decoded = new Map<string, Update | undefined>()
+const MOST_DECODED = 4096
+
 /** Undefined for bytes that are no update. */
 export function decodeUpdate(bytes: Uint8Array): Update | undefined {
+  const name = toName(bytes)
+  if (decoded.has(name)) return decoded.get(name)
+  const update = readUpdate(bytes)
+  if (decoded.size >= MOST_DECODED) decoded.clear()
+  decoded.set(name, update)
+  return update
+}
+
+const { latin1Slice } = Buffer.prototype
+const toName = (bytes: Uint8Array): string => latin1Slice.call(bytes, 0, bytes.length)
+
+function readUpdate(bytes: Uint8Array): Update | undefined {
   let at = 0
   let isWhole = true
   const number = (): number => {
@@ -74,8 +111,8 @@ export function decodeUpdate(bytes: Uint8Array): Update | undefined {
   for (let left = number(); left > 0 && isWhole; left--) {
     const place = id()
     const length = number()
-    const token = String.fromCharCode(...bytes.subarray(at, at + length))
-    at += length
+    let token = ''
+    for (const end = at + length; at < end; at++) token += String.fromCharCode(bytes[at] ?? 0)
     const on = number() === 1 ? id() : undefined
     update.operations.push({ ...place, token, on })
   }
@@ -88,8 +125,11 @@ type Listener = (...given: never[]) => void
 export class Doc {
   clientID = 0
   isDestroyed = false
-  readonly operations = new Map<string, Operation>()
-  readonly deleted = new Map<string, Id>()
+  /** In the order in which they came. */
+  readonly operations: Operation[] = []
+  readonly deletions: Id[] = []
+  private readonly at = new Places<Operation>()
+  private readonly deleted = new Places<Id>()
   /** client → how many of its operations are here. */
   readonly store = new Map<number, number>()
   private readonly listeners = new Map<string, Listener[]>()
@@ -127,22 +167,28 @@ export class Doc {
   take({ operations, deleted }: Update): void {
     this.transact(() => {
       for (const operation of operations) {
-        const name = nameOf(operation)
-        const old = this.operations.get(name)
-        if (old && old.token !== operation.token) throw new Error(`two operations at ${name}`)
+        const { client, clock, token } = operation
+        const old = this.at.get(operation)
+        if (old && old.token !== token) throw new Error(`two operations at ${client}:${clock}`)
         if (old) continue
-        const known = this.store.get(operation.client) ?? 0
-        if (operation.clock !== known) throw new Error(`a gap before ${name}`)
-        this.store.set(operation.client, known + 1)
-        this.operations.set(name, operation)
+        const known = this.store.get(client) ?? 0
+        if (clock !== known) throw new Error(`a gap before ${client}:${clock}`)
+        this.store.set(client, known + 1)
+        this.at.set(operation, operation)
+        this.operations.push(operation)
         this.fresh!.operations.push(operation)
       }
       for (const place of deleted) {
-        if (this.deleted.has(nameOf(place))) continue
-        this.deleted.set(nameOf(place), place)
+        if (this.deleted.has(place)) continue
+        this.deleted.set(place, place)
+        this.deletions.push(place)
         this.fresh!.deleted.push(place)
       }
     })
+  }
+
+  isDeleted(place: Id): boolean {
+    return this.deleted.has(place)
   }
 
   destroy(): void {
@@ -161,17 +207,17 @@ export function applyUpdate(doc: Doc, update: Uint8Array, origin?: unknown): voi
 }
 
 export function encodeStateAsUpdate(doc: Doc): Uint8Array {
-  return encodeUpdate({ operations: [...doc.operations.values()], deleted: [...doc.deleted.values()] })
+  return encodeUpdate({ operations: doc.operations, deleted: doc.deletions })
 }
 
 export function mergeUpdates(updates: Uint8Array[]): Uint8Array {
-  const operations = new Map<string, Operation>()
-  const deleted = new Map<string, Id>()
+  const operations = new Places<Operation>()
+  const deleted = new Places<Id>()
   for (const update of updates.map(decodeUpdate)) {
-    for (const operation of update!.operations) operations.set(nameOf(operation), operation)
-    for (const place of update!.deleted) deleted.set(nameOf(place), place)
+    for (const operation of update!.operations) operations.set(operation, operation)
+    for (const place of update!.deleted) deleted.set(place, place)
   }
-  return encodeUpdate({ operations: [...operations.values()], deleted: [...deleted.values()] })
+  return encodeUpdate({ operations: operations.all(), deleted: deleted.all() })
 }
 
 export const getState = (store: Doc['store'], client: number): number => store.get(client) ?? 0
