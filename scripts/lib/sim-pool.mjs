@@ -1,5 +1,6 @@
 // @ts-check
 /** Many seeds of one bundled simulator over worker threads, a few seeds at a time each. */
+import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 
 /**
@@ -13,7 +14,16 @@ import { Worker } from 'node:worker_threads'
  * @property {object} [options] given to the simulator
  * @property {(outcome: Outcome) => void} [onOutcome]
  * @property {(outcome: Outcome) => boolean} [isEnough] ends the run with this outcome
+ * @property {Worker[]} [idle] threads of earlier runs of the same bundle: they are used again, and left there for the
+ *   next. A thread runs its first hundred seeds at half its speed, while V8 compiles.
+ *
+ * @typedef {{ kind: string, from: number, count: number, options?: object | undefined }} Share what a thread is given
  */
+
+/** What V8 is told, for the whole process: compiling less and later takes less time in all. */
+const FLAGS = ['--interrupt-budget=400000', '--max-inlined-bytecode-size-cumulative=200']
+/** Each step of a world makes thousands of small objects and leaves nearly all of them. */
+const YOUNG_MB = 64
 
 /** Seeds that a thread is given at once. */
 const AT_A_TIME = 4
@@ -27,7 +37,8 @@ const HANGS_MS = 240_000
  * @returns {Promise<{ done: number, failed: Outcome[], stats: Record<string, number>, print: string }>} `print`: of all
  *   traces; the same for the same seeds of the same sources.
  */
-export async function runSeeds({ file, kind, from, count, workers = 1, options, onOutcome, isEnough }) {
+export async function runSeeds({ file, kind, from, count, workers = 1, options, onOutcome, isEnough, idle }) {
+  for (const flag of FLAGS) setFlagsFromString(flag)
   /** @type {Outcome[]} */
   const failed = []
   /** @type {Record<string, number>} */
@@ -54,9 +65,7 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
 
   const thread = () =>
     new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
-      const worker = new Worker(new URL('./sim-worker.mjs', import.meta.url), {
-        workerData: { file, kind, options },
-      })
+      const worker = idle?.pop() ?? beginThread(file)
       /** @type {NodeJS.Timeout | undefined} */
       let watch
       let expected = next
@@ -64,7 +73,10 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
       const end = () => {
         clearTimeout(watch)
         enders.delete(end)
-        void worker.terminate().then(() => resolve())
+        worker.removeAllListeners()
+        if (!idle || left > 0) return void worker.terminate().then(() => resolve())
+        idle.push(worker)
+        resolve()
       }
       enders.add(end)
       const give = () => {
@@ -73,7 +85,7 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
         expected = next
         left = share
         next += share
-        worker.postMessage({ from: expected, count: share })
+        worker.postMessage({ kind, from: expected, count: share, options })
         watchOver()
       }
       const watchOver = () => {
@@ -99,4 +111,10 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
   await Promise.all(Array.from({ length: Math.max(1, Math.min(workers, count)) }, thread))
   failed.sort((a, b) => a.seed - b.seed)
   return { done, failed, stats, print: print.toString(16).padStart(16, '0') }
+}
+
+/** @param {string} file */
+function beginThread(file) {
+  const url = new URL('./sim-worker.mjs', import.meta.url)
+  return new Worker(url, { workerData: { file }, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } })
 }

@@ -3,13 +3,16 @@
 import { pathToFileURL } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 
-const { file, kind, options } = workerData
+const { file } = workerData
 const simulator = await import(pathToFileURL(file).href)
 
-parentPort?.on('message', async (/** @type {{ from: number, count: number }} */ { from, count }) => {
-  for (let seed = from; seed < from + count; seed++) {
-    const began = performance.now()
-    const { problems, trace, stats } = await simulator[kind](seed, options)
-    parentPort?.postMessage({ seed, problems, trace, stats, ms: performance.now() - began })
-  }
-})
+parentPort?.on(
+  'message',
+  async (/** @type {import('./sim-pool.mjs').Share} */ { kind, from, count, options }) => {
+    for (let seed = from; seed < from + count; seed++) {
+      const began = performance.now()
+      const { problems, trace, stats } = await simulator[kind](seed, options)
+      parentPort?.postMessage({ seed, problems, trace, stats, ms: performance.now() - began })
+    }
+  },
+)

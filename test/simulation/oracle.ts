@@ -10,7 +10,6 @@
  *  [I9] what is dropped from a log was durable at every other device;
  *  [I10] what a relay says it holds is durable there.
  */
-import { exportLine } from '../../src/cases/project.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { MAX_STATE_BYTES } from '../../src/protocol/limits.js'
@@ -19,12 +18,12 @@ import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { decodePayload } from '../../src/protocol/payload.js'
 import type { Claim } from '../../src/protocol/sync.gen.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
-import { type CaseState, decodeParts, docOf } from '../../src/store/case-content.js'
+import type { CaseState } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
 import type { Growth } from '../../src/store/replica.js'
 import type { SimRelay } from '../support/mail-world.js'
-import type { SimDevice } from '../support/world.js'
+import { lineOf, type SimDevice } from '../support/world.js'
 import { TOKEN } from './sim.js'
 
 interface Known {
@@ -190,12 +189,7 @@ export class Oracle {
     for await (const state of casesFrom(replica, new Uint8Array(0))) {
       const numbers = state.parts.map(({ number }) => keys.part(state.key, number))
       const parts = (await replica.db.getMany(numbers)) as Uint8Array[]
-      let line = ''
-      if (parts.length > 0) {
-        const doc = docOf(decodeParts(nodeNatives, parts, state.unchecked))
-        line = exportLine(doc, state.caseId)
-        doc.destroy()
-      }
+      const line = parts.length > 0 ? lineOf(state.caseId, parts, state.unchecked) : ''
       const tokens = new Set(line.match(TOKEN) ?? [])
       for (const { payload } of state.parked) for (const token of tokensIn(payload)) tokens.add(token)
       seen.set(state.caseId, { state, tokens, line })

@@ -22,6 +22,7 @@ import { Replica, type ReplicaOptions } from '../../src/store/replica.js'
 import { SealedDb } from '../../src/store/sealed-db.js'
 import { Statements } from '../../src/store/statements.js'
 import { Disk } from './disk.js'
+import { toKey } from './light-level.js'
 import { type Random, seeded } from './random.js'
 
 interface Timer {
@@ -70,6 +71,23 @@ export interface Wire {
   sessionA: PeerSession
   sessionB: PeerSession
   open: boolean
+}
+
+/** The same bytes, which all devices hold and which are looked at time and again, have the same line. */
+const linesByParts = new Map<string, string>()
+const MOST_LINES = 2_000
+
+/** The canonical line of a case with these parts, as they are stored. */
+export function lineOf(caseId: string, parts: Uint8Array[], unchecked = false): string {
+  const name = `${caseId} ${unchecked} ${parts.map((part) => `${part.length}:${toKey(part)}`).join()}`
+  const known = linesByParts.get(name)
+  if (known !== undefined) return known
+  const doc = docOf(decodeParts(nodeNatives, parts, unchecked))
+  const line = exportLine(doc, caseId)
+  doc.destroy()
+  if (linesByParts.size >= MOST_LINES) linesByParts.clear()
+  linesByParts.set(name, line)
+  return line
 }
 
 /** What the stored rows of logs say, which are asked for with every message. A row that is written anew is another object. */
@@ -180,10 +198,8 @@ export class SimDevice {
       const parts = await this.replica.db.getMany(
         state.parts.map(({ number }) => keys.part(state.key, number)),
       )
-      const doc = docOf(decodeParts(nodeNatives, parts as Uint8Array[]))
-      lines.push(
-        `${exportLine(doc, state.caseId)}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`,
-      )
+      const line = lineOf(state.caseId, parts as Uint8Array[])
+      lines.push(`${line}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`)
     }
     return lines.sort()
   }
