@@ -101,6 +101,8 @@ export interface Host {
   dialRtc(id: string, protocol: string, options?: DialOptions): Promise<Opened | DialError>
   /** Ends all connections with a peer. */
   disconnect(id: string): Promise<void>
+  /** Ends a connection that has proved dead, at once: to wait for the other side's end of it would only take time. */
+  abandon(remote: Pick<RemotePeer, 'id' | 'address'>): void
   /** Ends those connections with a peer over which no channel is open. */
   closeIdle(id: string): void
   /**
@@ -328,6 +330,12 @@ export class Libp2pHost implements Host {
 
   admit(isMember: (publicKey: Uint8Array) => boolean): void {
     this.#far.isMember = isMember
+  }
+
+  abandon({ id, address }: Pick<RemotePeer, 'id' | 'address'>): void {
+    for (const connection of this.#node.getConnections())
+      if (connection.remotePeer.toString() === id && connection.remoteAddr.toString() === address)
+        connection.abort(new Error('the other side is silent'))
   }
 
   async disconnect(id: string): Promise<void> {

@@ -5,7 +5,8 @@ import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
 import type { Link, PeerSession } from '../../src/node/driver.js'
 import type { Host } from '../../src/node/host.js'
 import { toHex } from '../../src/protocol/bytes.js'
-import { behind, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
+import { TcpProxy } from '../support/tcp-proxy.js'
+import { behind, portOf, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
 
 interface Side {
   host: Host
@@ -219,6 +220,26 @@ test('who asks for a dial while one is under way is answered when that is over, 
   expect(dials[1]!.from - dials[0]!.to).toBeLessThan(1_000)
   stop(c, d)
   silent.close()
+})
+
+test('a silent connection is given up at once, and not met again by the next dial', async () => {
+  const [near, far] = [await startHost({ listen: [] }), await startHost()]
+  const proxy = await TcpProxy.open(portOf(far))
+  const one = await side(near, far, [`/ip4/127.0.0.1/tcp/${proxy.port}/p2p/${far.id}`])
+  const other = await side(far, near)
+  for (const each of [one, other]) await each.peers.start()
+  await until(allAre('lan', one, other))
+  proxy.freeze()
+  const silent = performance.now()
+  const [session] = [...one.sessions] as [PeerSession]
+  session.open = false
+  session.link.close('silent')
+  await until(() => one.paths.length === 2, 20_000)
+  // The other side's end of the conversation would be waited for for 5 s, and a dead dial takes as long.
+  expect(performance.now() - silent).toBeLessThan(4_000)
+  one.send()
+  await until(() => other.received > 0)
+  stop(one, other)
 })
 
 test('names that a device tells of itself are passed over', async () => {

@@ -321,7 +321,11 @@ export class Peers {
     const link: Link = {
       publicKey: remote.publicKey,
       send: (lane, bytes) => void channel.send(lane, bytes),
-      close: () => void channel.close(),
+      close: (code) => {
+        // A dial would meet the dead connection again, and wait for it.
+        if (code === 'silent') host.abandon(remote)
+        void channel.close()
+      },
     }
     // This ends the session that stood, if one did: nothing is lost, the new one goes on from what is durable.
     const session = driver.connect(link)
