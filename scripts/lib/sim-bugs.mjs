@@ -55,14 +55,17 @@ const BROKEN = {
 
   // ---- logs and forks
   'an unclean start continues its log': [
-    [`${STORE}/replica.ts`, 'replica.meta.running || (meta', 'false || (meta'],
+    [`${STORE}/replica.ts`, 'replica.meta.running || replica.isMoved', 'replica.isMoved'],
   ],
   'a copied folder continues its log': [
     [
       `${STORE}/replica.ts`,
-      '(meta !== undefined && replica.meta.binding !== options.binding)',
-      '(meta === undefined)',
+      'meta !== undefined && replica.meta.binding !== options.binding',
+      'meta === undefined',
     ],
+  ],
+  'a copy that goes on under keys of its own continues its log': [
+    [`${STORE}/replica.ts`, 'return !log || equalBytes(log.device, this.options.device.ed)', 'return true'],
   ],
   'the skipped fork check: a contradicted claim passes': [
     [

@@ -85,6 +85,8 @@ export interface DeviceOptions {
   network?: boolean
   /** The device answers before its network is up, which waits for this; `online` says when it is. */
   networkAfter?: Promise<void>
+  /** Another process has this device's keys; made anew, this one will be a device of its own. */
+  onRenewed?: () => void
 }
 
 export interface Device extends DeviceApi {

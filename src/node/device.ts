@@ -5,18 +5,18 @@ import { distrust, opensAnything, type Sifted } from '../store/distrust.js'
 import { keys } from '../store/keyspace.js'
 import { MetaRow } from '../store/records.gen.js'
 import { STORE_VERSION } from '../store/replica.js'
-import { DamagedError, SealedDb } from '../store/sealed-db.js'
+import { DamagedError, SealedDb, type Write, WriteFailedError } from '../store/sealed-db.js'
 import { type Device, type DeviceOptions, Refused } from './api.js'
 import type { DeviceEvent } from './contract.js'
 import { carryApi } from './device/carry.js'
 import { casesApi, guarded } from './device/cases.js'
 import { configApi, Doctor } from './device/doctor.js'
 import { diskFailed, openFolder } from './device/folder.js'
-import { loadIdentity } from './device/identity.js'
+import { loadIdentity, renewIdentity } from './device/identity.js'
 import { mailboxApi } from './device/mailbox-api.js'
-import { Notes } from './device/notes.js'
+import { Notes, noteWrite } from './device/notes.js'
 import { practiceApi } from './device/practice.js'
-import { Practice } from './device/practice-state.js'
+import { ENROLLED, Practice } from './device/practice-state.js'
 import { RosterKeeper } from './device/roster-keeper.js'
 import { statusApi } from './device/status.js'
 import { damageSentence, StoreWatch } from './device/store-watch.js'
@@ -110,6 +110,7 @@ async function compose(
   await notes.load()
   const keeper = new RosterKeeper(db, natives, identity, random)
   await keeper.load()
+  if (db.newerVersion === undefined) await enrolCopy(keeper, folder.binding)
   const sifted = folder.isInDoubt ? await putInOrder(db, keeper, notes) : undefined
 
   const listeners = new Set<(event: DeviceEvent) => void>()
@@ -134,6 +135,11 @@ async function compose(
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
     sifted,
+    async goOwnWay() {
+      if (!keeper.hasRoom) throw new Error('the practice has no room for one more device')
+      await renewIdentity(options.folder, identity)
+      options.onRenewed?.()
+    },
   })
   await practice.open()
   if (sifted) await folder.endDoubt()
@@ -178,6 +184,19 @@ async function compose(
       await folder.close()
     }
   }
+}
+
+/** A folder that has given its keys up. Where that can't be written it stays readable, and belongs to nobody for now. */
+async function enrolCopy(keeper: RosterKeeper, binding: string): Promise<void> {
+  const besides = (name: string, former: Uint8Array): Write[] => [
+    // The other one's word is its own from here on, and may be less than what was said here in its name.
+    { key: keys.statement(former), value: undefined },
+    noteWrite('home', binding),
+    noteWrite(ENROLLED, name),
+  ]
+  await keeper.enrol(besides).catch((error: unknown) => {
+    if (!(error instanceof WriteFailedError)) throw error
+  })
 }
 
 /** Files under the store had rotted: what is left of it claims nothing that it may have lost. */

@@ -18,6 +18,7 @@ export const SETTLE_MS = 2_000
 const TRANSFER_FLUSH_BYTES = WINDOW_BYTES / 4
 /** While nobody waits for an acknowledgement, what is typed within this time is flushed together. */
 const ALONE_FLUSH_MS = 50
+const NO_RUN = new Uint8Array(0)
 /** Room worth giving back between two bursts of typing: merging rewrites some megabytes of neighbours. */
 const TIDY_WHEN_QUIET_BYTES = 8 * 1024 * 1024
 
@@ -55,7 +56,7 @@ export class Announcements {
 
   /** [X1] Flush first, then say what is held. */
   async summary(): Promise<Summary> {
-    const { replica, roster, statements } = this.options
+    const { replica, roster, statements, run } = this.options
     // Taken before the flush: what is written while it runs is not announced.
     const { open, closed, closedDigest } = replica.claims()
     const { total, deleted, unclaimed } = replica.meta
@@ -67,6 +68,7 @@ export class Announcements {
     return {
       practice: replica.options.practice,
       rosterHead: roster.head(),
+      run: run ?? NO_RUN,
       open,
       closed,
       closedDigest,

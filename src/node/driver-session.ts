@@ -30,9 +30,13 @@ export interface DriverOptions {
     isMember(ed: Uint8Array): boolean
     /** Takes entries over if they extend or win over mine; says whether anything changed. */
     apply(entries: Uint8Array[]): Promise<boolean>
+    /** The chain of a stranger, who belongs in it, and that has lost against mine. */
+    hasLost?(entries: Uint8Array[], ed: Uint8Array): boolean
     /** Keys of all members but me. */
     others(): readonly Uint8Array[]
   }
+  /** Of this process, `RUN_BYTES`; without it nobody can notice another process with the same key. */
+  run?: Uint8Array
   /** Mail that could bring what is missing is still to be looked at; false where it was all taken in. */
   mailPending?: () => boolean | undefined
   events?: DriverEvents
@@ -46,6 +50,8 @@ export interface DriverEvents {
   changed?: () => void
   /** What is held here was stated anew. */
   stated?: () => void
+  /** A peer has seen another process with this device's key. */
+  twin?: () => void
   /** Where a peer says that it can be reached. */
   addresses?: (peer: string, addresses: string[]) => void
 }
@@ -104,8 +110,8 @@ export interface Sessions {
 
 /** First byte of a ROSTER message: field 3, length-delimited. */
 const ROSTER_TAG = 0x1a
-/** First bytes of HELLO, REFUSE, ALIVE, NEIGHBOURS and ADDRESSES. */
-const GREETING_TAGS = [0x0a, 0x72, 0x7a, 0x8a, 0xa2]
+/** First bytes of HELLO, REFUSE, ALIVE, NEIGHBOURS, ADDRESSES and TWIN. */
+const GREETING_TAGS = [0x0a, 0x72, 0x7a, 0x8a, 0xa2, 0xb2]
 const GREETING_BYTES = 64 * 1024
 /** The largest roster that a stranger may show. */
 const STRANGER_BYTES = 1024 * 1024

@@ -5,6 +5,7 @@
  */
 import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
+import { Runs } from '../protocol/runs.js'
 import type { CloseCode, SyncEffect, SyncEvent } from '../protocol/sync-types.js'
 import { decodeFrame, encodeFrame } from '../protocol/wire.js'
 import { learnCuts } from '../store/healing.js'
@@ -39,6 +40,7 @@ export class Driver {
   private readonly transfers: Transfers
   private readonly serving: Serving
   private readonly questions: Questions
+  private readonly runs = new Runs()
   private stopped = false
 
   constructor(private readonly options: DriverOptions) {
@@ -225,6 +227,11 @@ export class Driver {
     this.perform(session, session.machine.step(event))
   }
 
+  private sendRoster(session: PeerSession): void {
+    const entries = this.options.roster.entries()
+    session.link.send('live', encodeFrame({ $case: 'roster', value: { entries } }))
+  }
+
   private perform(session: PeerSession, effects: SyncEffect[]): void {
     for (const effect of effects) {
       if (!session.open) return
@@ -296,13 +303,12 @@ export class Driver {
           if (changed) this.rosterChanged()
           else if (roster.isMember(session.link.publicKey) && !session.lastRound) {
             this.step(session, { type: 'rosterApplied', member: true })
-          }
+          } else if (session.machine.isStranger && roster.hasLost?.(effect.entries, session.link.publicKey))
+            // Else it would never hear of the branch that stands, and on which it has to be enrolled again.
+            this.sendRoster(session)
         })
       case 'sendRoster':
-        return session.link.send(
-          'live',
-          encodeFrame({ $case: 'roster', value: { entries: roster.entries() } }),
-        )
+        return this.sendRoster(session)
       case 'admitStatements':
         return this.inOrder(session, async () => {
           if (!(await statements.admit(effect.statements))) return
@@ -324,6 +330,12 @@ export class Driver {
         return this.transfers.maybeSettle()
       case 'addresses':
         return this.options.events?.addresses?.(session.peer, effect.addresses)
+      case 'run':
+        if (this.runs.heard(session.peer, effect.run))
+          session.link.send('live', encodeFrame({ $case: 'twin', value: {} }))
+        return
+      case 'twin':
+        return this.options.events?.twin?.()
       case 'answerAsk':
         return this.aside(session, () => this.serving.fingerprints(session, effect.question))
       case 'fingerprints':

@@ -16,6 +16,7 @@ import { watchInterfaces } from './host-interfaces.js'
 import { createNode } from './host-node.js'
 import type { RelayState, RelayTarget } from './host-relays.js'
 import { networkOfConnection, Transports } from './host-transports.js'
+import { TwinSeeker } from './host-twin.js'
 import { type FoundPeer, type Lan, startLan } from './lan.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
@@ -121,6 +122,8 @@ export interface Host {
   connections(): HostConnection[]
   /** Devices seen on the local network, each again about every second. Unverified. */
   onPeerFound(callback: (peer: FoundPeer) => void): Unsubscribe
+  /** Another process on the local network has proved to have this device's key; again every few seconds. */
+  onTwin(callback: () => void): Unsubscribe
   onConnectionOpened(callback: (connection: HostConnection) => void): Unsubscribe
   /** `last`: no other connection with this peer remains. */
   onConnectionClosed(callback: (connection: HostConnection, last: boolean) => void): Unsubscribe
@@ -143,6 +146,7 @@ export async function createHost(options: HostOptions): Promise<Host | ListenErr
     const node = await createNode({ privateKey, listen, maxConnections }, transports)
     const host = new Libp2pHost(node, transports, options)
     await host.answerAlive(0)
+    await host.answerRun()
     return host
   } catch (error) {
     return listenFailure(transports, error)
@@ -171,6 +175,8 @@ export class Libp2pHost implements Host {
   readonly #lan: Lan | undefined
   readonly #channels = new Map<Channel, Connection>()
   readonly #found = new Set<(peer: FoundPeer) => void>()
+  readonly #twin = new Set<() => void>()
+  readonly #twins: TwinSeeker
   readonly #opened = new Set<(connection: HostConnection) => void>()
   readonly #closed = new Set<(connection: HostConnection, last: boolean) => void>()
   readonly #relayChanged = new Set<(state: RelayState) => void>()
@@ -213,13 +219,21 @@ export class Libp2pHost implements Host {
       this.#far.relays.retry()
       this.#tell(this.#networkChanged)
     })
+    this.#twins = new TwinSeeker({
+      node,
+      addresses: () => this.addresses(),
+      found: () => this.#tell(this.#twin),
+    })
     if (options.lan === true) {
       this.#lan = startLan({
         id: this.id,
         addresses: () => node.getMultiaddrs(),
         logger: node.logger,
         log: this.#log,
-        onFound: (peer) => this.#tell(this.#found, peer),
+        onFound: (peer) => {
+          if (peer.id === this.id) void this.#twins.look(peer.addresses)
+          else this.#tell(this.#found, peer)
+        },
       })
     }
   }
@@ -241,6 +255,11 @@ export class Libp2pHost implements Host {
       maxInboundStreams: MAX_INBOUND_STREAMS,
       runOnLimitedConnection: true,
     })
+  }
+
+  /** Says which process this is to those who have met another one with its key. */
+  answerRun(): Promise<void> {
+    return this.#twins.answer()
   }
 
   async handle(protocol: string, handler: ChannelHandler, options: HandleOptions = {}): Promise<void> {
@@ -367,6 +386,10 @@ export class Libp2pHost implements Host {
     return subscribe(this.#found, callback)
   }
 
+  onTwin(callback: () => void): Unsubscribe {
+    return subscribe(this.#twin, callback)
+  }
+
   onConnectionOpened(callback: (connection: HostConnection) => void): Unsubscribe {
     return subscribe(this.#opened, callback)
   }
@@ -382,6 +405,7 @@ export class Libp2pHost implements Host {
 
   async #stop(): Promise<void> {
     this.#unwatch()
+    this.#twins.stop()
     await this.#lan?.stop()
     await this.#closeChannels()
     for (const channel of this.#channels.keys()) channel.abort(new Error('This device is stopping.'))
@@ -413,7 +437,6 @@ export class Libp2pHost implements Host {
     return channel
   }
 
-  /** A callback that throws inside an event target would end the process. */
   /** Asking whether we live is no reason for a stranger to stay. */
   #standingOf(connection: Connection, isKnown: (publicKey: Uint8Array) => boolean): Standing {
     if (isKnown(remoteKey(connection.remotePeer.toString()))) return 'known'
@@ -421,6 +444,7 @@ export class Libp2pHost implements Host {
     return isNew || !isIdle(connection, ALIVE_PROTOCOL) ? 'busy' : 'idle'
   }
 
+  /** A callback that throws inside an event target would end the process. */
   #tell<T extends unknown[]>(callbacks: Set<(...values: T) => void>, ...values: T): void {
     for (const callback of callbacks) {
       try {

@@ -39,6 +39,7 @@ export interface LanOptions {
   addresses: () => Multiaddr[]
   logger: ComponentLogger
   log: (level: 'debug' | 'warn', text: string) => void
+  /** Also of announcements of this very device: its own come back, and a copied data folder announces it, too. */
   onFound: (peer: FoundPeer) => void
   intervalMs?: number
 }
@@ -150,7 +151,7 @@ function createReporter(options: LanOptions): (peer: PeerInfo) => void {
   const seen = new Map<string, number>()
   return (peer) => {
     const id = peer.id.toString()
-    if (id === options.id || peerIdToPublicKey(id) === undefined) return
+    if (peerIdToPublicKey(id) === undefined) return
     const addresses = peer.multiaddrs
       .filter(isPlainAddress)
       .slice(0, MAX_ADDRESSES)

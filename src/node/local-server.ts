@@ -51,7 +51,7 @@ const LOOK_INTERVAL_MS = 1_000
 const CLOSE_TIMEOUT_MS = 500
 
 export interface LocalServerOptions {
-  device: Omit<Device, 'close'>
+  device: LinkedDevice
   /** The data folder. */
   folder: string
   /** Asked to stop over the link; called after the answer has gone out. */
@@ -71,8 +71,13 @@ export interface LocalServer {
   readonly linkToken: string
   /** A fresh address: opens the window once, within five minutes. */
   windowUrl(): string
+  /** The device is made anew: windows and commands are cut off, and wait for what `resume` gives. */
+  pause(): void
+  resume(device: LinkedDevice): void
   close(): Promise<void>
 }
+
+type LinkedDevice = Omit<Device, 'close'>
 
 export async function createLocalServer(options: LocalServerOptions): Promise<LocalServer> {
   const log = options.log ?? (() => {})
@@ -91,16 +96,20 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
   const port = await listen(http, options.port)
 
   const windowUrl = () => `${originOf(port)}/#${codes.create()}`
-  const { device, folder } = options
-  const host: HostApi = {
-    about: async () => ({ device: device.id, addresses: device.addresses(), data: folder }),
-    windowUrl: async () => ({ url: windowUrl() }),
-    stop: async () => {
-      setTimeout(options.onStop, 20)
-      return { ok: true }
-    },
+  const handlerOf = (device: LinkedDevice) => {
+    const host: HostApi = {
+      about: async () => ({ device: device.id, addresses: device.addresses(), data: options.folder }),
+      windowUrl: async () => ({ url: windowUrl() }),
+      stop: async () => {
+        setTimeout(options.onStop, 20)
+        return { ok: true }
+      },
+    }
+    return new RPCHandler(createRouter({ device, host, log }))
   }
-  const rpc = new RPCHandler(createRouter({ device, host, log }))
+  let resume = (_device: LinkedDevice) => {}
+  const waiting = new Set<Duplex>()
+  let rpc = Promise.resolve(handlerOf(options.device))
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
@@ -142,11 +151,14 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     if (!admitted) return refuseUpgrade(stream, 401, headers)
     if (!(await isThisUser(request.socket))) return
     doorway.leave(request.socket)
+    waiting.add(stream)
+    const handler = await rpc
+    waiting.delete(stream)
     const addProof = (lines: string[]) => {
       if (admitted.proof) lines.push(`${PROOF_HEADER}: ${admitted.proof}`)
     }
     sockets.once('headers', addProof)
-    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, rpc))
+    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, handler))
     sockets.off('headers', addProof)
   })
 
@@ -154,7 +166,17 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     port,
     linkToken,
     windowUrl,
-    close: () => close(http, sockets),
+    pause() {
+      rpc = new Promise((resolve) => {
+        resume = (device) => resolve(handlerOf(device))
+      })
+      for (const socket of sockets.clients) socket.terminate()
+    },
+    resume: (device) => resume(device),
+    close() {
+      for (const stream of waiting) stream.destroy()
+      return close(http, sockets)
+    },
   }
 }
 

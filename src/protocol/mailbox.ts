@@ -18,7 +18,8 @@
  * [B7] A device has one notice. A new one is durable together with what the same ACK releases, and goes to
  *      all members: the whole set after the greeting, later what changed.
  * [B8] A roster is taken over where it extends the held one or wins over it, by compare-and-set. Members
- *      hear of it; a removed device loses mail, notice and session at once.
+ *      hear of it; a removed device loses mail, notice and session at once. Who belongs only in one that has
+ *      lost is shown the held one before it is refused.
  * [B9] LEAVE drops a device's mail and notice and takes it off the collectors, which it joined with its first
  *      COLLECT. With the last collector everything of the practice goes. It is a session's last request: what
  *      comes behind it does not undo it.
@@ -50,6 +51,7 @@ import type { AdoptOutcome, DoneError, MailboxEffect, MailboxEvent, RefuseCode }
 import type { MailFrameKind } from './mailbox-wire.js'
 import type { Natives } from './natives.js'
 import { isMember, type Roster } from './roster.js'
+import { hasLost } from './roster-fork.js'
 
 /** `greeting` → `loading` → `member`, or `proving` → `adopting` → `member`; a member adopts as well. */
 type State = 'greeting' | 'loading' | 'proving' | 'member' | 'closed'
@@ -192,11 +194,14 @@ export class MailboxSession {
   /** [B8] Who isn't a member shows a chain that makes it one, or goes. */
   private onChain(entries: Uint8Array[]): MailboxEffect[] {
     if (this.isMember && entries.length === 0) {
-      return [live({ $case: 'chain', value: { entries: [...this.roster!.entries] } })]
+      return [this.chain()]
     }
     const { natives, device } = this.options
     const better = betterRoster(natives, this.practice, this.roster, entries)
-    if (this.state === 'proving' && !(better && isMember(better, device))) return this.refuse('refused')
+    if (this.state === 'proving' && !(better && isMember(better, device))) {
+      const isOutdone = !better && this.roster && hasLost(natives, this.roster, entries, device)
+      return [...(isOutdone ? [this.chain()] : []), ...this.refuse('refused')]
+    }
     if (!better) return [this.head()]
     this.adopting = entries
     return [{ kind: 'adopt', expected: this.roster?.head ?? EMPTY, roster: better }]
@@ -222,7 +227,11 @@ export class MailboxSession {
     if (!this.isMember) return []
     if (!this.belongs()) return this.refuse('refused')
     const isKnown = this.adopting !== undefined || (before && equalBytes(before.head, roster!.head))
-    return isKnown ? [] : [live({ $case: 'chain', value: { entries: [...roster!.entries] } })]
+    return isKnown ? [] : [this.chain()]
+  }
+
+  private chain(): MailboxEffect {
+    return live({ $case: 'chain', value: { entries: [...this.roster!.entries] } })
   }
 
   private head(): MailboxEffect {

@@ -14,7 +14,7 @@
 import { compareBytes, equalBytes } from './bytes.js'
 import type { Natives } from './natives.js'
 import type { Roster } from './roster.js'
-import { decodedEntries, memberByEd } from './roster.js'
+import { applyEntries, decodedEntries, isMember, memberByEd } from './roster.js'
 import type { Entry, EntryKind } from './roster-format.js'
 
 /**
@@ -111,4 +111,23 @@ export function resolveFork(natives: Natives, mine: Roster, theirs: Roster): For
   const [winner, loser] = order < 0 ? [a, b] : [b, a]
   if (isContested(winner, loser, height)) return 'contested'
   return order < 0 ? 'mine' : 'theirs'
+}
+
+/**
+ * Whether a device belongs in this chain alone, which has lost against `standing`. It shall learn of the one that
+ * stands, to be enrolled there; not so who was removed from that one, nor whom somebody has added who is no member.
+ */
+export function hasLost(
+  natives: Natives,
+  standing: Roster,
+  entries: readonly Uint8Array[],
+  ed: Uint8Array,
+): boolean {
+  const applied = memberByEd(standing, ed) ? undefined : applyEntries(natives, undefined, entries)
+  if (!applied || !('roster' in applied)) return false
+  const added = decodedEntries(natives, applied.roster).find(
+    ({ body }) => body.kind === 'add' && equalBytes(body.ed, ed),
+  )
+  if (!added || !isMember(applied.roster, ed) || !isMember(standing, added.author)) return false
+  return resolveFork(natives, standing, applied.roster) === 'mine'
 }

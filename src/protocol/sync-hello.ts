@@ -7,6 +7,7 @@
 import { equalBytes } from './bytes.js'
 import type { HeldLog, LogClaim } from './frontier.js'
 import { OLDEST_SYNC_VERSION, SYNC_VERSION } from './limits.js'
+import { RUN_BYTES } from './runs.js'
 import type { Claims, Hello } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
 import type { Summary } from './sync-types.js'
@@ -108,6 +109,7 @@ export class Hellos {
       doubts: summary.doubts.map(claimToWire),
       statements: summary.statements,
       complete: summary.complete,
+      run: summary.run,
     }
     // Another digest makes the peer forget the claims that it holds, be they those of this one.
     if (hasMoved) this.claimsSentFor = undefined
@@ -128,6 +130,7 @@ export class Hellos {
     const first = this.hello === undefined
     if (!this.hello || !equalBytes(this.hello.closed, hello.closed)) this.peerClosed = undefined
     this.hello = hello
+    if (hello.run.length === RUN_BYTES) this.out.put({ type: 'run', run: hello.run })
     this.peerOpen = open
     if (this.isUnheard) this.beginAnew()
     const answersOurFirst = first && hello.round === 1

@@ -11,6 +11,8 @@ import type { FrameKind, LogCut } from './wire.js'
 export interface Summary {
   practice: Uint8Array
   rosterHead: Uint8Array
+  /** Drawn at the start of this process; empty: not named. */
+  run: Uint8Array
   open: HeldLog[]
   closed: HeldLog[]
   closedDigest: Uint8Array
@@ -107,6 +109,10 @@ export type SyncEffect =
   /** Both words are compared: do we hold the same, and has it anything that I lack? Ends the rounds asked for. */
   | { type: 'round'; rounds: number[]; equal: boolean; complete: boolean; peerHasMore: boolean }
   | { type: 'addresses'; addresses: string[] }
+  /** The peer names the run of its process. */
+  | { type: 'run'; run: Uint8Array }
+  /** The peer has seen another process with my key. */
+  | { type: 'twin' }
   | { type: 'answerAsk'; question: number }
   | { type: 'fingerprints'; question: number; pairs: Uint8Array; last: boolean }
   | { type: 'arm'; name: TimerName; ms: number }

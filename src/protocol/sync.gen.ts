@@ -32,6 +32,7 @@ export interface Frame {
     | { $case: "fingerprints"; value: Fingerprints }
     | { $case: "addresses"; value: Addresses }
     | { $case: "checks"; value: Checks }
+    | { $case: "twin"; value: Twin }
     | undefined;
 }
 
@@ -67,6 +68,12 @@ export interface Hello {
   doubts: Claim[];
   statements: Uint8Array;
   complete: boolean;
+  /** Of this start of the device. */
+  run: Uint8Array;
+}
+
+/** Another process speaks with your key. */
+export interface Twin {
 }
 
 /** Closed logs and cuts, sent when the digests of them differ. */
@@ -323,6 +330,9 @@ export const Frame: MessageFns<Frame> = {
       case "checks":
         Checks.encode(message.kind.value, writer.uint32(170).fork()).join();
         break;
+      case "twin":
+        Twin.encode(message.kind.value, writer.uint32(178).fork()).join();
+        break;
     }
     return writer;
   },
@@ -506,6 +516,14 @@ export const Frame: MessageFns<Frame> = {
             }
 
             message.kind = { $case: "checks", value: Checks.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.kind = { $case: "twin", value: Twin.decode(reader, reader.uint32()) };
             continue;
           }
         }
@@ -738,6 +756,7 @@ function createBaseHello(): Hello {
     doubts: [],
     statements: NO_BYTES,
     complete: false,
+    run: NO_BYTES,
   };
 }
 
@@ -775,6 +794,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.complete !== false) {
       writer.uint32(88).bool(message.complete);
+    }
+    if (message.run.length !== 0) {
+      writer.uint32(98).bytes(message.run);
     }
     return writer;
   },
@@ -880,6 +902,49 @@ export const Hello: MessageFns<Hello> = {
             message.complete = reader.bool();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.run = reader.bytes();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseTwin(): Twin {
+  return {};
+}
+
+export const Twin: MessageFns<Twin> = {
+  encode(_: Twin, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Twin {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTwin();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;

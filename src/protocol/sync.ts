@@ -186,6 +186,8 @@ export class SyncSession {
         return this.changes.onNeighbours(frame.value.devices)
       case 'addresses':
         return this.out.put({ type: 'addresses', addresses: frame.value.addresses.slice(0, MAX_ADDRESSES) })
+      case 'twin':
+        return this.out.put({ type: 'twin' })
       case 'ask':
         return this.out.put({ type: 'answerAsk', question: frame.value.question })
       case 'fingerprints':
@@ -308,6 +310,9 @@ export class SyncSession {
       this.out.put({ type: 'disarm', name: 'stranger' }, { type: 'arm', name: 'alive', ms: ALIVE_MS })
       this.hellos.ask()
     } else if (!member && this.member) {
+      this.out.close('refused')
+    } else if (this.refusedOnce && !this.hellos.hello) {
+      // It has told of a branch that stands against mine, and listens no more: once more from the beginning.
       this.out.close('refused')
     } else if (member) this.hellos.ask()
   }

@@ -98,10 +98,10 @@ async function appendRun(replica: Replica, log: StoredLog, coded: CodedChange[])
 
 /** A new log of this device, behind the one it wrote last. */
 export function openLog(replica: Replica): StoredLog {
-  const { options, currentLog } = replica
+  const { options, currentLog, isCurrentLogMine } = replica
   return replica.logs.fresh({
     device: options.device.ed,
     random: options.random(LOG_RANDOM_BYTES),
-    predecessor: currentLog ? fromHex(currentLog) : new Uint8Array(0),
+    predecessor: currentLog && isCurrentLogMine ? fromHex(currentLog) : new Uint8Array(0),
   })
 }

@@ -5,8 +5,9 @@
  *
  *  [S4] a durable `running` mark precedes the first append of a start; a start that finds one opens a new log.
  */
+
 import type { Doc } from 'yjs'
-import { toHex } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
 import {
   claimsDigest,
@@ -74,6 +75,8 @@ export class Replica {
   /** Some of what the last start had jotted down could not be read. */
   lostJottings = false
   private needsNewLog = false
+  /** The folder is elsewhere than when it was written last: moved, or copied. */
+  isMoved = false
   /** The `running` mark is durable. */
   isMarked = false
   private queue: Promise<unknown> = Promise.resolve()
@@ -93,9 +96,9 @@ export class Replica {
     if (meta) replica.meta = MetaRow.decode(meta)
     else replica.meta = { ...replica.meta, version: STORE_VERSION }
     await replica.cases.load()
-    replica.needsNewLog =
-      replica.meta.running || (meta !== undefined && replica.meta.binding !== options.binding)
+    replica.isMoved = meta !== undefined && replica.meta.binding !== options.binding
     await replica.logs.load()
+    replica.needsNewLog = replica.meta.running || replica.isMoved || !replica.isCurrentLogMine
     if (options.db.newerVersion === undefined) replica.lostJottings = !(await takeUpJottings(replica))
     return replica
   }
@@ -110,6 +113,12 @@ export class Replica {
   /** The log that this device wrote last. */
   get currentLog(): LogId | undefined {
     return this.meta.currentLog === '' ? undefined : this.meta.currentLog
+  }
+
+  /** Not so where the folder was copied, and this device goes on under keys of its own. */
+  get isCurrentLogMine(): boolean {
+    const log = this.currentLog ? this.logs.get(this.currentLog) : undefined
+    return !log || equalBytes(log.device, this.options.device.ed)
   }
 
   /** The log that this device will go on writing; undefined once it has left its last one. */

@@ -39,7 +39,7 @@ test('a stranger’s roster is seen to be another practice’s before its signat
     },
   }
   const db = new SealedDb({ db: memoryDb(), natives, dataKey: random(32), random })
-  const keeper = new RosterKeeper(db, natives, { ...own, dataKey: random(32) }, random)
+  const keeper = new RosterKeeper(db, natives, { ...own, dataKey: random(32), former: [] }, random)
   await keeper.begin(genesis(random, own))
   let theirs = genesis(random, stranger)
   for (let at = 0; at < 50; at++)

@@ -5,10 +5,13 @@
 import { cpSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
+import type { Status } from '../../src/node/contract.js'
 import { peerIdToPublicKey } from '../../src/node/peer-id.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import {
+  createPractice,
   exported,
+  joinPractice,
   startDevice,
   startPair,
   synced,
@@ -61,6 +64,11 @@ async function ownLogs(stopped: TestDevice, id: string): Promise<number> {
   return logs.filter(({ device, seq }) => device === key && seq > 0).length
 }
 
+async function expectDevices(device: TestDevice, names: Record<string, string>): Promise<void> {
+  const { devices } = await device.ok<Status>('status')
+  expect(Object.fromEntries(devices.map(({ id, name }) => [id, name]))).toEqual(names)
+}
+
 for (const wasKilled of [false, true])
   it(`loses nothing where a folder and its copy both run${wasKilled ? ', copied after a kill' : ''}`, async () => {
     const [desk, laptop] = await startWithCase()
@@ -79,9 +87,15 @@ for (const wasKilled of [false, true])
     await expectAllEqual(devices, marks)
     for (const device of devices)
       expect(await device.ok<{ problems: unknown[] }>('status')).toMatchObject({ problems: [] })
+    // The third one meets both, and says so: the one whose folder is elsewhere becomes a device of its own.
+    const id = await ownId(copy, desk.id)
+    marks.push(...(await Promise.all(devices.map((device, at) => type(device, `c${at}`, `(${at}, known)`)))))
+    await expectAllEqual(devices, marks)
+    await expectDevices(desk, { [desk.id]: 'Desk', [laptop.id]: 'Laptop', [id]: 'Desk (2)' })
     await Promise.all(devices.map((device) => device.stop()))
     // The one before, and one more for each that didn't go on where it stopped.
     expect(await ownLogs(laptop, desk.id)).toBe(wasKilled ? 3 : 2)
+    expect(await ownLogs(laptop, id)).toBe(1)
   })
 
 for (const isInPlace of [false, true])
@@ -148,4 +162,48 @@ it(`loses no letter that was only jotted down when the device was killed, ${KILL
   await expectAllEqual([desk, laptop, copy], marks)
   for (const device of [desk, laptop, copy])
     expect(await device.ok<{ problems: unknown[] }>('status')).toMatchObject({ problems: [] })
+})
+
+/** Waits until the copy is a device of its own; gives its id. */
+async function ownId(copy: TestDevice, before: string): Promise<string> {
+  let id = before
+  await until(async () => {
+    // It begins anew meanwhile, and then doesn't answer.
+    const { code, json } = await copy.run('status')
+    if (code === 0) id = (json as Status).device.id
+    return id !== before
+  }, 60_000)
+  copy.forgetLink()
+  return id
+}
+
+it('makes a device of its own of a copy that meets the original on the network, and both get the same', async () => {
+  const desk = await startDevice({ lan: true })
+  await createPractice(desk)
+  const consultations = ['c0', 'c1'].map((id) => ({ id, date: '2025-01-01', text: '.' }))
+  await desk.ok(
+    'case',
+    'new',
+    '--json-file',
+    tempFile('case.json', JSON.stringify({ id: CASE, consultations })),
+  )
+  const marks = [await type(desk, 'c0', '(before)')]
+  await desk.stop()
+  const folder = join(tempFolder(), 'data')
+  cpSync(desk.folder, folder, { recursive: true })
+  // Both write before they meet.
+  const copy = await startDevice({ folder })
+  marks.push(await type(copy, 'c1', '(of the copy)'))
+  await copy.stop()
+  await desk.start()
+  marks.push(await type(desk, 'c0', '(of the original)'))
+  // The copy doesn't know of it: it enrols itself on another branch of the roster, and one of both has lost.
+  const phone = await startDevice()
+  await joinPractice(phone, desk, 'Phone')
+  const again = await startDevice({ folder, lan: true })
+  const id = await ownId(again, desk.id)
+  await until(async () => (await again.ok<Status>('status')).devices.length === 3, 60_000)
+  await expectAllEqual([desk, again, phone], marks)
+  await expectDevices(desk, { [desk.id]: 'Desk', [id]: 'Desk (2)', [phone.id]: 'Phone' })
+  expect((await again.ok<{ code: string }[]>('log')).map(({ code }) => code)).toContain('copy-enrolled')
 })

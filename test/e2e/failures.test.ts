@@ -1,10 +1,20 @@
 /** What goes wrong on one device: one clear sentence each, nothing half done, and everything before is there. */
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import type { Status } from '../../src/node/contract.js'
+import { loadIdentity, renewIdentity } from '../../src/node/device/identity.js'
 import {
   afterwards,
   createPractice,
@@ -243,6 +253,12 @@ it('opens a store of a newer version for reading at most', async () => {
     expect(code).toBe('newer-store')
     expect(sentence).toMatch(/^Saved by a newer version \(.+\)\. Read only until you update\.$/)
   }
+  // As readable where it was moved, or is to go on under other keys.
+  const elsewhere = join(tempFolder(), 'data')
+  cpSync(folder, elsewhere, { recursive: true })
+  expect(await ok(elsewhere, ['case', 'list'])).toHaveLength(5)
+  await renewIdentity(elsewhere, await loadIdentity(elsewhere, false))
+  expect(await ok(elsewhere, ['case', 'list'])).toHaveLength(5)
   const desk = await startDevice({ folder })
   expect(await desk.ok<unknown[]>('case', 'list')).toHaveLength(5)
   expect((await desk.refused('case', 'set', id, 'patient.phone=1')).code).toBe('newer-store')

@@ -22,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: '341521835dee1f974c95a94149ebdb03' },
+    pinned: { version: 1, hash: '792a45aae491f3bfdba2e9101a49c46a' },
   },
   {
     schema: 'src/protocol/pair.proto',

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { Refused } from '../../src/node/api.js'
+import { type DeviceOptions, Refused } from '../../src/node/api.js'
 import type { Surroundings } from '../../src/node/cli/call.js'
 import { BATCH_LINES } from '../../src/node/cli/case-import.js'
 import { caseText } from '../../src/node/cli/case-text.js'
@@ -525,6 +525,81 @@ describe('start', () => {
   it('is what open needs and stop does not', async () => {
     expect((await json('open')).value.error.code).toBe('not-running')
     expect(await json('stop')).toEqual({ code: 0, value: { ok: true, running: false } })
+  })
+})
+
+describe('a device that is to be made anew', () => {
+  /** The second and later ones come as the test likes. */
+  const started = async (later: (options: DeviceOptions) => Promise<unknown> = async () => {}) => {
+    const createDevice = async (options: DeviceOptions) => {
+      if (devices.length > 0) await later(options)
+      const device = await createFakeDevice(options)
+      devices.push(device)
+      return device
+    }
+    const running = begin(['start', '--json'], '', { createDevice })
+    await until(() => windows.length === 1)
+    return {
+      running,
+      lines: () => running.out().trimEnd().split('\n'),
+      renew: () => devices.at(-1)!.options.onRenewed!(),
+    }
+  }
+  const opens = async (url: string) => {
+    const { origin, hash } = new URL(url)
+    const headers = { 'content-type': 'application/json', origin }
+    const body = JSON.stringify({ code: hash.slice(1) })
+    return (await fetch(`${origin}/token`, { method: 'POST', headers, body })).status
+  }
+
+  it('is, at the same address, and says once more that it is ready; a window on its way opens', async () => {
+    const { running, lines, renew } = await started()
+    renew()
+    await until(() => lines().length === 2)
+    const [before, after] = lines().map((line) => JSON.parse(line) as { url: string })
+    expect(new URL(after!.url).origin).toBe(new URL(before!.url).origin)
+    expect(devices).toHaveLength(2)
+    expect(await opens(windows[0]!)).toBe(200)
+    expect(await opens(before!.url)).toBe(200)
+    expect(windows).toHaveLength(1)
+    const { id } = (await json('case', 'new')).value
+    expect(devices[1]!.calls.length).toBeGreaterThan(0)
+    expect((await json('case', 'list')).value).toMatchObject([{ id }])
+    // And again.
+    renew()
+    await until(() => lines().length === 3)
+    expect((await json('case', 'list')).value).toMatchObject([{ id }])
+    running.signal()
+    expect(await running.done).toMatchObject({ code: 0 })
+    expect(existsSync(join(data, 'link.json'))).toBe(false)
+  })
+  it('is stopped by a command or a signal that comes meanwhile', async () => {
+    const { running, renew } = await started(() => sleep(300))
+    renew()
+    await until(() => !existsSync(join(data, 'fake.lock')))
+    expect((await json('stop')).value).toEqual({ ok: true, running: true })
+    expect(await running.done).toMatchObject({ code: 0 })
+    devices = []
+    windows = []
+    const other = await started(() => sleep(300))
+    other.renew()
+    await until(() => !existsSync(join(data, 'fake.lock')))
+    other.running.signal()
+    expect(await other.running.done).toMatchObject({ code: 0 })
+    expect([existsSync(join(data, 'link.json')), existsSync(join(data, 'fake.lock'))]).toEqual([false, false])
+  })
+  it('is tried again where it can’t be now, and once more if that is said while it is made', async () => {
+    let tries = 0
+    const { running, lines, renew } = await started(async ({ onRenewed }) => {
+      if (++tries === 1) throw new Refused('disk-full', 'The disk is full.')
+      if (tries === 2) onRenewed!()
+    })
+    renew()
+    await until(() => lines().length === 3)
+    expect(running.err()).toContain('The disk is full.')
+    expect(tries).toBe(3)
+    running.signal()
+    await running.done
   })
 })
 

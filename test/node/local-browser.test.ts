@@ -57,6 +57,8 @@ const ATTACK = `async (url) => {
   }
 }`
 
+const SOON = { timeout: 10_000 }
+
 describe.runIf(existsSync(executablePath))('in a browser', () => {
   let root: string
   let device: FakeDevice
@@ -92,8 +94,10 @@ describe.runIf(existsSync(executablePath))('in a browser', () => {
   })
 
   const own = () => `http://127.0.0.1:${server.port}`
-  const settled = (page: Page) =>
-    page.waitForFunction("!['start', 'inline ran'].includes(document.title)").then(() => page.title())
+  const settled = async (page: Page) => {
+    await expect.poll(() => page.title(), SOON).not.toMatch(/^(start|inline ran)?$/)
+    return page.title()
+  }
   const onForeignPage = async <T>(work: (page: Page) => Promise<T>): Promise<T> => {
     const page = await browser.newPage()
     try {
@@ -109,8 +113,7 @@ describe.runIf(existsSync(executablePath))('in a browser', () => {
     const page = await browser.newPage()
     await page.goto(launch)
     await page.waitForURL(`${own()}/`)
-    await page.waitForFunction("document.title.startsWith('open')")
-    expect(await page.title()).toBe('open kartoteka.1')
+    await expect.poll(() => page.title(), SOON).toBe('open kartoteka.1')
     expect(page.url()).not.toContain('#')
     await page.goto(launch)
     await page.waitForURL(`${own()}/`)

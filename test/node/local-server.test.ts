@@ -4,6 +4,7 @@ import { request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { createLocalServer, type LocalServer, MAX_BODY_BYTES } from '../../src/node/local-server.js'
@@ -365,6 +366,39 @@ describe('the socket', () => {
     expect((await ask('/')).status).toBe(200)
     socket.terminate()
   })
+})
+
+it('cuts its windows off while the device is made anew, and lets them go on with the new one', async () => {
+  const before = await dial({ protocols: ['kartoteka.1', `token.${await tokenOf()}`] })
+  const cut = new Promise((resolve) => before.socket.once('close', resolve))
+  server.pause()
+  await cut
+  let isOpen = false
+  const again = dial({ protocols: ['kartoteka.1', `token.${await tokenOf()}`] }).then((dialled) => {
+    isOpen = true
+    return dialled
+  })
+  expect((await ask('/')).status).toBe(200)
+  await sleep(100)
+  expect(isOpen).toBe(false)
+  // One that waits holds up no end.
+  const other = await createLocalServer({ device, folder: root, onStop: () => {} })
+  other.pause()
+  const unheard = new WebSocket(
+    `ws://127.0.0.1:${other.port}/link`,
+    ['kartoteka.1', proofProtocol(other.linkToken, 'n')],
+    {
+      origin: `http://127.0.0.1:${other.port}`,
+    },
+  )
+  const failed = new Promise((resolve) => unheard.on('error', resolve))
+  await sleep(100)
+  await other.close()
+  await failed
+  server.resume(device)
+  const { socket } = await again
+  expect(socket.readyState).toBe(WebSocket.OPEN)
+  socket.terminate()
 })
 
 describe('the port', () => {

@@ -6,6 +6,7 @@ import { betterRoster } from '../../src/protocol/mailbox-roster.js'
 import type { MailboxEffect, MailboxEvent } from '../../src/protocol/mailbox-types.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import type { Roster } from '../../src/protocol/roster.js'
+import { resolveFork } from '../../src/protocol/roster-fork.js'
 import { changeSettings, removeDevices } from '../../src/protocol/roster-write.js'
 import { enrol, genesis, makeDevice, must, natives, writing } from './roster-helpers.js'
 import { seededRandom } from './vectors.js'
@@ -303,6 +304,26 @@ describe('requests of a member', () => {
 })
 
 describe('[B8] rosters', () => {
+  test('who belongs only in a branch that has lost is shown the one that stands, and is refused', () => {
+    const phone = makeDevice(random, 'phone')
+    // Two branches, each begun by the desk: chance says which one stands.
+    const branches = [laptop!, phone].map((device) => ({
+      device,
+      roster: enrol(random, alone, desk!, device),
+    }))
+    const [a, b] = branches as [(typeof branches)[0], (typeof branches)[0]]
+    const [lost, standing] = resolveFork(natives, a.roster, b.roster) === 'mine' ? [b, a] : [a, b]
+    const show = (device: typeof phone, held: Roster, shown: Roster) =>
+      answers(new Machine(device).known(held).say('chain', { entries: [...shown.entries] }))
+    expect(show(lost.device, standing.roster, lost.roster)).toEqual(['chain', 'refuse', 'close'])
+    // Nobody else is: no stranger, and nobody whom a device has added that was removed.
+    expect(show(stranger!, standing.roster, lost.roster)).toEqual(['refuse', 'close'])
+    const removed = must(
+      removeDevices(writing(random, standing.roster, standing.device), { ids: [desk!.ed], cuts: [] }),
+    ).roster
+    expect(show(lost.device, removed, lost.roster)).toEqual(['refuse', 'close'])
+  })
+
   test('a chain that is no better is answered by the head that is held', () => {
     const machine = new Machine().known()
     expect(machine.say('chain', { entries: [...alone.entries] })).toMatchObject([

@@ -315,6 +315,14 @@ describe('strangers', () => {
     }
   })
 
+  test('a refused device whose roster has changed meanwhile begins once more', () => {
+    const machine = new Machine().start().step({ type: 'summary', summary: held })
+    machine.receive({ $case: 'refuse', value: { code: 'refused' } })
+    machine.receive({ $case: 'roster', value: { entries: [PRACTICE] } })
+    expect(machine.effects('applyRoster')).toEqual([{ type: 'applyRoster', entries: [PRACTICE] }])
+    expect(machine.step({ type: 'rosterApplied', member: true }).closed).toBe('refused')
+  })
+
   test('what a device says between its refusal and its being let in is said again', () => {
     const joiner = new Machine().start()
     joiner.receive({ $case: 'refuse', value: { code: 'refused' } })

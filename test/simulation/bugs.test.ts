@@ -21,6 +21,7 @@ const QUICK: [name: string, strain?: Strain][] = [
   ['a relay answers before it has written'],
   ['an unclean start continues its log'],
   ['a copied folder continues its log', 'forks'],
+  ['a copy that goes on under keys of its own continues its log', 'copies'],
   ['the skipped fork check: a contradicted claim passes', 'forks'],
   ['a cut without a restatement', 'forks'],
   ['cuts are not told in words', 'forksByMail'],

@@ -5,7 +5,7 @@ import { seeded } from '../support/random.js'
 export type Ending = 'direct' | 'alone' | 'both'
 
 /** What a world suffers most from. */
-export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses'
+export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses' | 'copies'
 
 export interface Draw {
   strain: Strain
@@ -36,6 +36,8 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
   forksByMail: { rollbacks: true, twins: false, relays: 1, direct: false, ending: 'alone' },
   states: { direct: true, dropping: true, ending: 'direct' },
   losses: {},
+  // Never drawn, only asked for: copies that run beside their originals become devices of their own.
+  copies: { twins: true, direct: true, ending: 'direct' },
 }
 
 function plainDrawOf(seed: number): Omit<Draw, 'strain'> {

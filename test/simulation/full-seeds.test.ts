@@ -16,6 +16,10 @@ describe('everything at once, with abstract content', () => {
     })
   }
 
+  it('copies that become devices of their own, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(70_000, 60, 'copies')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -9,6 +9,7 @@ import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
 import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { decodeMailFrame, encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
+import { keys } from '../../src/store/keyspace.js'
 import { prune } from '../../src/store/pruning.js'
 import type { Rows } from '../support/disk.js'
 import type { MailDevice, MailWire, SimRelay } from '../support/mail-world.js'
@@ -33,7 +34,7 @@ export const FULL_DEFAULTS: FullOptions = { steps: 360, lookEvery: 40 }
 
 /** Breaks something. */
 const FAULTS = new Set(
-  'cut crash disk restart rollback twin die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken'.split(
+  'cut crash disk restart rollback twin enrol die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken'.split(
     ' ',
   ),
 )
@@ -140,7 +141,8 @@ class FullSimulation extends MailSimulation {
     add(5 * Math.min(2, forks), (device) => this.restart(device))
     add(forks, (device) => this.copy(device), draw.rollbacks || draw.twins)
     add(2 * forks, (device) => this.rollBack(device), draw.rollbacks)
-    add(Math.min(3, forks), (device) => this.addTwin(device), draw.twins)
+    const copies = draw.strain === 'copies' ? 5 : 1
+    add(Math.min(3, forks) * copies, (device) => this.addTwin(device), draw.twins)
     add(0.7, (device) => this.dieIfAllowed(device), draw.deaths)
     add(0.8, () => this.join())
     add(2, (device) => this.flush(device))
@@ -159,6 +161,7 @@ class FullSimulation extends MailSimulation {
     add(2, (_device, relay) => this.expire(relay), mail)
     add(1, (_device, relay) => this.changeQuota(relay), mail && draw.quotas)
     add(0.7, () => this.rotate(), mail)
+    add(5, (device) => this.enrolAnew(device), draw.strain === 'copies')
   }
 
   protected override async chaos(): Promise<void> {
@@ -254,6 +257,24 @@ class FullSimulation extends MailSimulation {
     const binding = isNoticed ? `${device.binding}+` : device.binding
     const twin = this.equip(await this.mailWorld.addTwin(device, rows, binding))
     if (isNoticed) this.oracle.beginsAnew(twin)
+  }
+
+  /** One of two processes with one key goes on under another, and knows nothing of what the other one holds. */
+  private async enrolAnew(device: MailDevice): Promise<void> {
+    const former = device.ed
+    if (!this.live().some((other) => other !== device && toHex(other.ed) === toHex(former))) return
+    this.note(`enrol ${device.name}`)
+    for (const kept of [this.snapshots, this.older, this.clean]) kept.delete(device)
+    device.disk.held = false
+    device.disk.release()
+    await device.replica.db.write([{ key: keys.statement(former), value: undefined }])
+    await device.replica.flush()
+    this.mailWorld.enrolAnew(device)
+    if (this.world.random() < 0.7) await this.restart(device)
+    else await this.crash(device)
+    for (const each of this.live() as MailDevice[]) each.mail.rosterChanged()
+    // It goes on in no log of its original's.
+    this.oracle.beginsAnew(device)
   }
 
   private async dieIfAllowed(device: SimDevice): Promise<void> {

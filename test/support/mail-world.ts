@@ -51,7 +51,7 @@ export class MailDevice extends SimDevice {
 
   constructor(
     readonly mailWorld: MailWorld,
-    readonly keys: TestDevice,
+    public keys: TestDevice,
   ) {
     super(mailWorld, keys.name, keys.edSecret, keys.ed)
   }
@@ -196,6 +196,15 @@ export class MailWorld extends World {
     await device.disk.restore(rows)
     await device.boot()
     return device
+  }
+
+  /** A copied folder goes on under keys of its own, which its former ones enrol: from its next start on. */
+  enrolAnew(device: MailDevice): void {
+    const random = (length: number) => this.random.bytes(length)
+    const keys = makeDevice(random, device.name)
+    this.roster = enrol(random, this.roster, device.keys, keys)
+    Object.assign(device, { keys, ed: keys.ed, secret: keys.edSecret })
+    this.members.set(toHex(keys.ed), keys.ed)
   }
 
   /** Keys of the devices that collect mail, but this one's. */

@@ -282,6 +282,11 @@ export class TestDevice {
     return refused(this.folder, args, { netns: this.options.netns })
   }
 
+  /** It has begun anew: what was connected to it is not any more. */
+  forgetLink(): void {
+    this.client = undefined
+  }
+
   /** What the command line uses to reach it: thousands of calls without as many processes. */
   async link(): Promise<Client> {
     if (this.client) return this.client

@@ -26,6 +26,7 @@ export function summaryOf(held: HeldLog[] = [], given: Partial<Summary> = {}): S
   return {
     practice: PRACTICE,
     rosterHead: new Uint8Array(32),
+    run: new Uint8Array(0),
     open,
     closed,
     closedDigest: claimsDigest(nodeNatives, closed),
@@ -53,6 +54,7 @@ export function helloOf(summary: Summary, given: Partial<Hello> = {}): FrameKind
     doubts: summary.doubts.map(claimToWire),
     statements: summary.statements,
     complete: summary.complete,
+    run: summary.run,
     ...given,
   }
   return { $case: 'hello', value }

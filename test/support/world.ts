@@ -112,8 +112,8 @@ export class SimDevice {
   constructor(
     readonly world: World,
     readonly name: string,
-    readonly secret: Uint8Array,
-    readonly ed: Uint8Array,
+    public secret: Uint8Array,
+    public ed: Uint8Array,
   ) {
     this.dataKey = world.random.bytes(32)
     this.hex = toHex(ed)

@@ -8,6 +8,7 @@ const polish: Readonly<Record<string, string>> = {
   'device-renamed': 'Zmieniono nazwę urządzenia na „{name}”.',
   'pairing-failed': 'Nie dodano urządzenia.',
   'fork-healed': 'To urządzenie uruchomiono ze starszej kopii. Zmiany uporządkowano; nic nie przepadło.',
+  'copy-enrolled': 'To kopia danych innego urządzenia. Teraz jest osobnym urządzeniem: „{name}”.',
   'letters-lost': 'Urządzenie zatrzymano w trakcie pisania. Może brakować ostatnich liter.',
   'pin-chosen': 'Wybrano PIN chmury.',
   'mailbox-on': 'Włączono skrzynkę w chmurze na tym urządzeniu.',

@@ -48,11 +48,11 @@ export async function withDevice<T>(
 }
 
 /** The running device of the folder, or a new one; waits while another command holds the folder. */
-export async function linkOrDevice(
+export async function linkOrDevice<Made extends object>(
   call: Call,
-  create: () => Promise<Device>,
+  create: () => Promise<Made>,
   signal: AbortSignal,
-): Promise<Link | Device> {
+): Promise<Link | Made> {
   const deadline = performance.now() + FOLDER_WAIT_MS
   for (;;) {
     const link = await connectLink(call.folder)

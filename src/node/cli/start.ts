@@ -14,6 +14,8 @@ type StartOptions = { port?: number; window: boolean; listen: string[]; lan: boo
 /** A clean stop flushes; a disk that takes longer than this is given up. */
 const STOP_TIMEOUT_MS = 30_000
 const POLL_MS = 50
+/** Between attempts to make the device anew. */
+const AGAIN_MS = 1_000
 /** How long the network waits for a window that wants to see cases: to load it holds everything up for a moment. */
 const CASES_FIRST_MS = 200
 
@@ -42,34 +44,53 @@ async function start(call: Call, options: StartOptions): Promise<void> {
     const networkAfter = new Promise<void>((resolve) => {
       serving = resolve
     })
-    const create = () =>
-      call.around.createDevice({
+    const create = async (): Promise<Made> => {
+      let onRenewed = () => {}
+      const renewed = new Promise<void>((resolve) => {
+        onRenewed = resolve
+      })
+      const device = await call.around.createDevice({
         folder: call.folder,
         networkAfter,
         lan: options.lan,
         log: (line) => call.note(line),
+        onRenewed,
         ...(options.listen.length > 0 ? { listen: options.listen } : {}),
       })
+      return { device, renewed }
+    }
     const found = await linkOrDevice(call, create, end.signal)
     if ('pid' in found) return await showRunning(call, found, options)
-    await serve(call, found, options, end, serving)
+    await serve(call, found, options, { end, serving, create })
   } finally {
     off()
   }
 }
 
+/** A device, and when it has to be made anew. */
+interface Made {
+  device: Device
+  renewed: Promise<void>
+}
+
+interface Serving {
+  end: AbortController
+  serving: () => void
+  create: () => Promise<Made>
+}
+
 /** Runs until a signal or `stop`. */
 async function serve(
   call: Call,
-  device: Device,
+  first: Made,
   options: StartOptions,
-  end: AbortController,
-  serving: () => void,
+  { end, serving, create }: Serving,
 ): Promise<void> {
   const ended = new Promise<void>((resolve) => {
     end.signal.addEventListener('abort', () => resolve())
     if (end.signal.aborted) resolve()
   })
+  let { device, renewed } = first
   let server: LocalServer | undefined
   try {
     const { createLocalServer } = await import('../local-server.js')
@@ -86,13 +107,38 @@ async function serve(
     await device.online()
     await announce(call, device.id, device.addresses(), server.windowUrl())
     if (options.window) await show(call, server.windowUrl())
-    await ended
+    for (;;) {
+      await Promise.race([ended, renewed])
+      if (end.signal.aborted) return
+      server.pause()
+      await device.close()
+      const made = await again(call, create, end.signal)
+      if (!made) return
+      ;({ device, renewed } = made)
+      server.resume(device)
+      await device.online()
+      await announce(call, device.id, device.addresses(), server.windowUrl())
+    }
   } finally {
     await server?.close()
     await device.close()
     // Last: who sees it gone may take the folder.
     if (server) await removeLinkFile(call.folder, server.linkToken)
   }
+}
+
+/** Nobody may be there to start it once more: whatever is in the way now is waited for. */
+async function again(call: Call, create: () => Promise<Made>, end: AbortSignal): Promise<Made | undefined> {
+  while (!end.aborted) {
+    try {
+      return await create()
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error
+      if (error.code !== 'in-use') call.note(error.sentence)
+    }
+    await sleep(AGAIN_MS, undefined, { signal: end }).catch(() => {})
+  }
+  return undefined
 }
 
 /** The device of this folder runs already: its window is shown, and this process is done. */

@@ -5,19 +5,27 @@
 import { createHash, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { concat, fromHex } from '../../protocol/bytes.js'
+import { concat, fromHex, toHex } from '../../protocol/bytes.js'
 import { Refused } from '../api.js'
 import { syncFolder } from './store-repair.js'
 
-export interface Identity {
+export interface KeyPairs {
   ed: Uint8Array
   edSecret: Uint8Array
   x: Uint8Array
   xSecret: Uint8Array
+}
+
+export interface Identity extends KeyPairs {
   dataKey: Uint8Array
+  /** Those of the folders that this one was copied from, the newest first: by their word it belongs to the practice. */
+  former: KeyPairs[]
 }
 
 const FILE = 'keys.json'
+const SECRET_BYTES = 32
+/** However often others say that a copy runs: each time is one more name in the list of devices. */
+const MAX_FORMER = 4
 
 /** Version 1; files of the first builds have no check. */
 interface KeyFile {
@@ -25,10 +33,12 @@ interface KeyFile {
   ed25519: string
   x25519: string
   dataKey: string
+  /** The newest first; files of the first builds have none. */
+  former?: { ed25519: string; x25519: string }[]
   check?: string
 }
 
-/** Of the three secrets as they are written, so that a damaged one is noticed. Too short to tell anything about them. */
+/** Of the secrets as they are written, so that a damaged one is noticed. Too short to tell anything about them. */
 function checkOf(...secrets: string[]): string {
   return createHash('sha256').update(secrets.join('\0')).digest('hex').slice(0, 16)
 }
@@ -47,11 +57,7 @@ export async function loadIdentity(folder: string, mayCreate: boolean): Promise<
   // Its start may have ended before the name of the file was on the disk; nothing is sealed with it yet.
   if (mayCreate) await syncFolder(folder)
   try {
-    const { version, ed25519: edSecret, x25519: xSecret, dataKey, check } = JSON.parse(text) as KeyFile
-    if (version !== 1) throw new Error('version')
-    // A digit that has rotted is a digit still: another key would find every case damaged.
-    if (check !== undefined && check !== checkOf(edSecret, xSecret, dataKey)) throw new Error('check')
-    return identityOf(fromHex(String(edSecret)), fromHex(String(xSecret)), fromHex(String(dataKey)))
+    return readKeys(JSON.parse(text) as KeyFile)
   } catch {
     throw new Refused(
       'keys-damaged',
@@ -66,12 +72,54 @@ const lostKeys = (path: string) =>
     `The key file ${path} is gone. Put it back: without it the cases here can't be opened.`,
   )
 
-async function createIdentity(path: string): Promise<Identity> {
-  const secrets = { ed: randomBytes(32), x: randomBytes(32), data: randomBytes(32) }
-  const [ed25519, x25519, dataKey] = [secrets.ed, secrets.x, secrets.data].map((key) =>
-    key.toString('hex'),
-  ) as [string, string, string]
-  const content: KeyFile = { version: 1, ed25519, x25519, dataKey, check: checkOf(ed25519, x25519, dataKey) }
+const newSecret = () => randomBytes(SECRET_BYTES).toString('hex')
+
+function createIdentity(path: string): Promise<Identity> {
+  return writeKeys(path, { version: 1, ed25519: newSecret(), x25519: newSecret(), dataKey: newSecret() })
+}
+
+/**
+ * Another process has this device's keys: from the next start on this folder is a device of its own, which its former
+ * keys enrol. The store stays readable. Durable when it returns.
+ */
+export async function renewIdentity(folder: string, identity: Identity): Promise<void> {
+  const { dataKey, former } = identity
+  if (former.length >= MAX_FORMER) throw new Error('this folder has had too many keys')
+  await writeKeys(join(folder, FILE), {
+    version: 1,
+    ed25519: newSecret(),
+    x25519: newSecret(),
+    dataKey: toHex(dataKey),
+    former: [identity, ...former].map(({ edSecret, xSecret }) => ({
+      ed25519: toHex(edSecret),
+      x25519: toHex(xSecret),
+    })),
+  })
+}
+
+function readKeys(file: KeyFile): Identity {
+  if (file.version !== 1) throw new Error('version')
+  // A digit that has rotted is a digit still: another key would find every case damaged.
+  if (file.check !== undefined && file.check !== checkOf(...secretsOf(file))) throw new Error('check')
+  return {
+    ...keyPairs(file),
+    dataKey: secretOf(file.dataKey),
+    former: (file.former ?? []).map(keyPairs),
+  }
+}
+
+function secretsOf({ ed25519, x25519, dataKey, former = [] }: KeyFile): string[] {
+  return [ed25519, x25519, dataKey, ...former.flatMap((each) => [each.ed25519, each.x25519])].map(String)
+}
+
+function secretOf(hex: string): Uint8Array {
+  const secret = fromHex(String(hex))
+  if (secret.length !== SECRET_BYTES) throw new Error('length')
+  return secret
+}
+
+async function writeKeys(path: string, keys: KeyFile): Promise<Identity> {
+  const content = { ...keys, check: checkOf(...secretsOf(keys)) }
   // Whole or not at all, and on the disk before anything is sealed with it.
   const part = `${path}.new`
   const file = await open(part, 'w', 0o600)
@@ -83,23 +131,12 @@ async function createIdentity(path: string): Promise<Identity> {
   }
   await rename(part, path)
   await syncFolder(dirname(path))
-  return identityOf(secrets.ed, secrets.x, secrets.data)
+  return readKeys(content)
 }
 
-function identityOf(edSecret: Uint8Array, xSecret: Uint8Array, dataKey: Uint8Array): Identity {
-  if ([edSecret, xSecret, dataKey].some((key) => key.length !== 32)) throw new Error('length')
-  const [edSeed, xSeed, data] = [edSecret, xSecret, dataKey].map((key) => Uint8Array.from(key)) as [
-    Uint8Array,
-    Uint8Array,
-    Uint8Array,
-  ]
-  return {
-    ed: publicKeyOf(ED25519, edSeed),
-    edSecret: edSeed,
-    x: publicKeyOf(X25519, xSeed),
-    xSecret: xSeed,
-    dataKey: data,
-  }
+function keyPairs({ ed25519, x25519 }: { ed25519: string; x25519: string }): KeyPairs {
+  const [edSecret, xSecret] = [secretOf(ed25519), secretOf(x25519)]
+  return { ed: publicKeyOf(ED25519, edSecret), edSecret, x: publicKeyOf(X25519, xSecret), xSecret }
 }
 
 /** What stands before the raw secret in PKCS #8 (RFC 8410), up to and with the curve's number and the lengths. */

@@ -1,7 +1,7 @@
 /** Small things a device keeps about itself: settings, where its peers were, and its log in plain sentences. */
 import { utf8 } from '../../protocol/bytes.js'
 import { keys } from '../../store/keyspace.js'
-import { DamagedError, type SealedDb } from '../../store/sealed-db.js'
+import { DamagedError, type SealedDb, type Write } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
 import type { KnownPeer } from './peers.js'
 
@@ -125,7 +125,7 @@ export class Notes {
   }
 }
 
-const noteWrite = (name: string, value: unknown) => ({
-  key: keys.note(utf8(name)),
-  value: utf8(JSON.stringify(value)),
-})
+/** For a batch of something else. */
+export function noteWrite(name: string, value: unknown): Write {
+  return { key: keys.note(utf8(name)), value: utf8(JSON.stringify(value)) }
+}

@@ -4,6 +4,7 @@
  */
 import { toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
+import { RUN_BYTES } from '../../protocol/runs.js'
 import type { CaseState } from '../../store/case-content.js'
 import { type Sifted, sayAgain } from '../../store/distrust.js'
 import type { Notepad } from '../../store/jottings.js'
@@ -23,6 +24,7 @@ import type { Notes } from './notes.js'
 import { Pairing } from './pairing.js'
 import { Peers } from './peers.js'
 import type { RosterKeeper, RosterState } from './roster-keeper.js'
+import { Twins } from './twins.js'
 
 export interface PracticeOptions {
   db: SealedDb
@@ -43,7 +45,12 @@ export interface PracticeOptions {
   lan: boolean
   /** What putting a damaged store in order has shown, at this start. */
   sifted?: Sifted | undefined
+  /** Another process has this device's keys, and this one shall be a device of its own from its next start on. */
+  goOwnWay: () => Promise<void>
 }
+
+/** The name under which a copied folder became a device of its own, until the device has said so. */
+export const ENROLLED = 'enrolled'
 
 /** How long a stop waits for the relay to take the last changes. */
 const STOP_MAIL_MS = 2_500
@@ -72,6 +79,7 @@ export class Practice {
   /** Settles when the network is up, or is known not to come up. */
   online: Promise<void> = Promise.resolve()
   private openReplica: Replica | undefined
+  private twins: Twins | undefined
   private stopWaiting = () => {}
   private readonly stopped = new Promise<void>((resolve) => {
     this.stopWaiting = resolve
@@ -146,6 +154,13 @@ export class Practice {
       isAwaited: () => Boolean(this.driver?.sessions.size || this.mail?.sessions.size),
       binding,
     })
+    this.twins = new Twins({
+      isMoved: await this.isElsewhere(replica),
+      chance: Math.random,
+      now: () => performance.now(),
+      goOwnWay: this.options.goOwnWay,
+      failed: (error) => this.options.log(`twin: ${error}`),
+    })
     if (replica.lostJottings)
       void notes.say(
         'letters-lost',
@@ -154,16 +169,19 @@ export class Practice {
     if (this.options.sifted) await sayAgain(replica, this.options.sifted)
     const statements = new Statements(replica)
     await statements.load()
+    await this.sayEnrolled()
     this.driver = new Driver({
       replica,
       statements,
       timers,
       mailPending: () => this.mail?.isPending,
+      run: random(RUN_BYTES),
       roster: {
         head: () => this.state().roster.head,
         entries: () => [...this.state().roster.entries],
         isMember: (ed) => keeper.isMember(ed),
         apply: (entries) => this.applyRoster(entries),
+        hasLost: (entries, ed) => keeper.hasLost(entries, ed),
         others: () => keeper.others(),
       },
       events: {
@@ -174,6 +192,7 @@ export class Practice {
         failed: (error) => this.options.log(`sync: ${error}`),
         changed: () => this.mail?.changed(),
         stated: () => this.mail?.stated(),
+        twin: () => this.twins?.seen(),
         addresses: (peer, addresses) => {
           if (this.peers?.remember(peer, addresses)) void notes.savePeersLightly()
         },
@@ -207,8 +226,32 @@ export class Practice {
     this.openReplica = replica
   }
 
+  /** Whether this folder was at home elsewhere when its keys were made. */
+  private async isElsewhere(replica: Replica): Promise<boolean> {
+    const { notes, binding, db } = this.options
+    const home = await notes.read<string>('home')
+    if (home !== undefined) return home !== binding
+    const first = replica.isMoved ? replica.meta.binding : binding
+    // Nothing depends on it but who goes first: a disk that takes nothing must not stop the start.
+    if (db.newerVersion === undefined) await notes.saveDurably('home', first).catch(() => {})
+    return first !== binding
+  }
+
+  /** This start, or one that was broken off, has made a device of its own of a copied folder. */
+  private async sayEnrolled(): Promise<void> {
+    const { notes, db } = this.options
+    const name = await notes.read<string>(ENROLLED)
+    if (!name || db.newerVersion !== undefined) return
+    await notes.say(
+      'copy-enrolled',
+      `This is a copy of another device's data. It now counts as a device of its own, "${name}".`,
+    )
+    await notes.saveDurably(ENROLLED, '').catch(() => {})
+  }
+
   private async startPeers(): Promise<void> {
     if (!this.host || !this.driver || this.peers) return
+    this.host.onTwin(() => this.twins?.seen())
     const { identity, keeper, notes, now } = this.options
     this.peers = new Peers({
       host: this.host,

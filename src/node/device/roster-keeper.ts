@@ -4,16 +4,24 @@
  */
 import { equalBytes, toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
-import { applyEntries, currentMembers, isMember, type Roster } from '../../protocol/roster.js'
-import { resolveFork } from '../../protocol/roster-fork.js'
+import { applyEntries, currentMembers, isMember, memberByEd, type Roster } from '../../protocol/roster.js'
+import { hasLost, resolveFork } from '../../protocol/roster-fork.js'
+import { MAX_MEMBERS } from '../../protocol/roster-format.js'
 import { type OpenedRoster, openRoster } from '../../protocol/roster-open.js'
 import { reissue } from '../../protocol/roster-reissue.js'
-import type { WriteContext, Written } from '../../protocol/roster-write.js'
+import {
+  addDevice,
+  changeSettings,
+  isName,
+  signEnrolment,
+  type WriteContext,
+  type Written,
+} from '../../protocol/roster-write.js'
 import { keys } from '../../store/keyspace.js'
 import { RosterRow } from '../../store/records.gen.js'
-import { DamagedError, type SealedDb } from '../../store/sealed-db.js'
+import { DamagedError, type SealedDb, type Write } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
-import type { Identity } from './identity.js'
+import type { Identity, KeyPairs } from './identity.js'
 
 export interface RosterState {
   roster: Roster
@@ -42,6 +50,45 @@ export class RosterKeeper {
     if ('error' in applied)
       throw new Refused('store-damaged', `The stored list of devices is damaged (${applied.error}).`)
     this.adopt(applied.roster)
+  }
+
+  /**
+   * A device whose folder was copied from another's goes on under keys of its own: the ones it had enrol it, where
+   * they still belong. Gives its name if it was enrolled just now; `besides` is written together with that.
+   */
+  enrol(besides: (name: string, former: Uint8Array) => Write[] = () => []): Promise<string | undefined> {
+    return this.exclusive(() => this.enrolNow(besides))
+  }
+
+  private async enrolNow(
+    besides: (name: string, former: Uint8Array) => Write[] = () => [],
+  ): Promise<string | undefined> {
+    const { natives, identity, state } = this
+    const context = this.context()
+    // Who was removed never comes back, nor by the word of another key.
+    if (identity.former.length === 0 || !context || !state || memberByEd(state.roster, identity.ed))
+      return undefined
+    const { ed } = this.actor(state.roster)
+    if (!this.isMember(ed)) return undefined
+    const { deviceNames, settings } = state.opened
+    const name = freeName(this.nameOf(ed), [...deviceNames.values()])
+    const selfSignature = signEnrolment(natives, state.roster.practiceId, identity)
+    const added = addDevice(context, { ed: identity.ed, x: identity.x, selfSignature, name })
+    if ('error' in added) return undefined
+    const collects = settings.get('collectsMail') as Record<string, boolean> | undefined
+    const hasMailbox = typeof collects === 'object' && collects?.[toHex(ed)] === true
+    // Both or neither.
+    const done = hasMailbox
+      ? changeSettings({ ...context, roster: added.roster }, { collectsMail: { [toHex(identity.ed)]: true } })
+      : added
+    if ('error' in done) return undefined
+    await this.store(done.roster, besides(name, ed))
+    return name
+  }
+
+  /** Whether one more device could be enrolled. */
+  get hasRoom(): boolean {
+    return this.state !== undefined && currentMembers(this.state.roster).length < MAX_MEMBERS
   }
 
   private async read(): Promise<Uint8Array | undefined> {
@@ -91,11 +138,15 @@ export class RosterKeeper {
       if (verdict === 'contested') this.contested = true
       if (verdict === 'extends') {
         await this.store(theirs.roster)
+        // Whoever enrols this device may be enrolled again only now.
+        await this.enrolNow()
         return true
       }
       if (verdict !== 'theirs') return false
       const loser = this.state
       await this.store(theirs.roster)
+      // What its enrolment was written on is gone.
+      await this.enrolNow()
       const context = this.context()
       if (context) {
         const again = reissue(context, loser.roster, loser.opened)
@@ -103,6 +154,11 @@ export class RosterKeeper {
       }
       return true
     })
+  }
+
+  /** A stranger's chain that has lost against mine. */
+  hasLost(entries: Uint8Array[], ed: Uint8Array): boolean {
+    return this.state !== undefined && hasLost(this.natives, this.state.roster, entries, ed)
   }
 
   /** Writes one entry on top of the newest. */
@@ -126,27 +182,42 @@ export class RosterKeeper {
     const epochKey = state?.opened.epochKeys.get(state.roster.epoch)
     if (!state || !epochKey) return undefined
     const { natives, random } = this
-    return { natives, random, roster: state.roster, author: this.identity, epochKey }
+    return { natives, random, roster: state.roster, author: this.actor(state.roster), epochKey }
   }
 
-  private async store(roster: Roster): Promise<void> {
+  private async store(roster: Roster, besides: Write[] = []): Promise<void> {
     const value = RosterRow.encode({ entries: [...roster.entries] }).finish()
-    await this.db.write([keys.roster(), keys.rosterCopy()].map((key) => ({ key, value })))
+    await this.db.write([...[keys.roster(), keys.rosterCopy()].map((key) => ({ key, value })), ...besides])
     await this.db.flush()
     this.adopt(roster)
   }
 
+  /** In whose name this device reads and writes the roster: its own, once it is enrolled. */
+  private actor(roster: Roster): KeyPairs {
+    const { identity } = this
+    if (isMember(roster, identity.ed)) return identity
+    return identity.former.find(({ ed }) => isMember(roster, ed)) ?? identity
+  }
+
   private adopt(roster: Roster): void {
-    const { ed, xSecret } = this.identity
+    const { ed, xSecret } = this.actor(roster)
     this.state = { roster, opened: openRoster(this.natives, roster, { ed, xSecret }) }
     this.othersNow = currentMembers(roster)
       .map((member) => member.ed)
-      .filter((other) => !equalBytes(other, ed))
+      .filter((other) => !equalBytes(other, this.identity.ed))
   }
 
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
     const run = this.queue.then(work, work)
     this.queue = run.catch(() => undefined)
     return run
+  }
+}
+
+/** "Desk (2)", and so on. */
+function freeName(name: string, taken: readonly string[]): string {
+  for (let number = 2; ; number++) {
+    const numbered = `${name.replace(/ \(\d+\)$/, '')} (${number})`
+    if (!taken.includes(numbered)) return isName(numbered) ? numbered : name
   }
 }
