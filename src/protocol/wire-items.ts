@@ -2,8 +2,8 @@
  * ITEMS → bytes. The same bytes as the generated codec gives, but a case's parts are copied once, into a message
  * of the right size: the codec grows its buffer by doubling, and moves what is nested once more for each level.
  */
-import { EMPTY } from './bytes.js'
-import { Item, Items } from './sync.gen.js'
+import { BackWriter } from './back-writer.js'
+import { type Item, Items } from './sync.gen.js'
 
 /** Field numbers and length-delimited wire type, as the first byte of a field (sync.proto). */
 const FRAME_ITEMS = (9 << 3) | 2
@@ -34,14 +34,46 @@ export function encodeItems(value: Items): Uint8Array {
 
 /** A case with all but its parts encoded: the fields before them and the fields behind. */
 function measured(item: Item) {
-  const { parked, row, clocks, more } = item
-  const head = Item.encode({ ...item, parts: [], parked: [], row: EMPTY, clocks: [], more: false }).finish()
-  const tail = Item.encode({ ...NO_ITEM, parked, row, clocks, more }).finish()
   const parts = item.parts.reduce((sum, { length }) => sum + fieldBytes(length), 0)
+  const [head, tail] = [headOf(item), tailOf(item)]
   return { item, head, tail, bytes: head.length + parts + tail.length }
 }
 
-const NO_ITEM = { key: EMPTY, caseId: '', generation: 0, erased: 0, touched: [], parts: [] }
+const writer = new BackWriter()
+
+/** Fields 1 to 5, and 7 to 10 (sync.proto), each from the last. */
+function headOf({ key, caseId, generation, erased, touched }: Item): Uint8Array {
+  for (const { log, seq } of touched.toReversed()) {
+    const before = writer.length
+    writer.number(2, seq)
+    writer.field(1, log)
+    writer.nested(5, before)
+  }
+  writer.number(4, erased)
+  writer.number(3, generation)
+  writer.text(2, caseId)
+  writer.field(1, key)
+  return writer.take()
+}
+
+function tailOf({ parked, row, clocks, more }: Item): Uint8Array {
+  writer.flag(10, more)
+  for (const { client, clock } of clocks.toReversed()) {
+    const before = writer.length
+    writer.number(2, clock)
+    writer.number(1, client)
+    writer.nested(9, before)
+  }
+  writer.field(8, row)
+  for (const { log, seq, payload } of parked.toReversed()) {
+    const before = writer.length
+    writer.field(3, payload)
+    writer.number(2, seq)
+    writer.field(1, log)
+    writer.nested(7, before)
+  }
+  return writer.take()
+}
 
 /** What a field of so many bytes takes, with its tag and its length. */
 function fieldBytes(length: number): number {

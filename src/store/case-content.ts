@@ -8,6 +8,7 @@
  */
 import * as Y from 'yjs'
 import { inspectUpdate, STATE_LIMITS } from '../cases/inspect.js'
+import { BackWriter } from '../protocol/back-writer.js'
 import { equalBytes, fromHex, toHex, U32_MAX } from '../protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../protocol/content.js'
 import {
@@ -75,20 +76,44 @@ export function emptyCase(key: Uint8Array, caseId: string): CaseState {
   }
 }
 
-function encodeCase(state: CaseState): Uint8Array {
-  return CaseRow.encode({
-    caseId: state.caseId,
-    generation: state.generation,
-    erased: state.erased,
-    touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
-    parts: state.parts,
-    nextPart: state.nextPart,
-    clocks: [...state.clocks].map(([client, clock]) => ({ client, clock })),
-    parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
-    row: state.row,
-    unchecked: state.unchecked,
-    rowUnproven: state.rowUnproven,
-  }).finish()
+const writer = new BackWriter()
+
+/** A `CaseRow` (records.proto), from its last field to its first. */
+export function encodeCase(state: CaseState): Uint8Array {
+  const { touched, parts, clocks, parked } = state
+  writer.flag(11, state.rowUnproven)
+  writer.flag(10, state.unchecked)
+  writer.text(9, state.row)
+  for (const { log, seq, payload } of parked.toReversed()) {
+    const before = writer.length
+    writer.field(3, payload)
+    writer.number(2, seq)
+    writer.field(1, fromHex(log))
+    writer.nested(8, before)
+  }
+  for (const [client, clock] of [...clocks].reverse()) {
+    const before = writer.length
+    writer.number(2, clock)
+    writer.number(1, client)
+    writer.nested(7, before)
+  }
+  writer.number(6, state.nextPart)
+  for (const { number, bytes } of parts.toReversed()) {
+    const before = writer.length
+    writer.number(2, bytes)
+    writer.number(1, number)
+    writer.nested(5, before)
+  }
+  for (const [log, seq] of [...touched].reverse()) {
+    const before = writer.length
+    writer.number(2, seq)
+    writer.field(1, fromHex(log))
+    writer.nested(4, before)
+  }
+  writer.number(3, state.erased)
+  writer.number(2, state.generation)
+  writer.text(1, state.caseId)
+  return writer.take()
 }
 
 export function decodeCase(key: Uint8Array, value: Uint8Array): CaseState {
