@@ -73,6 +73,8 @@ export class Channel {
   #bulkWasHigh = false
   #blocked = false
   #pumpIsDue = false
+  #isPrompt = false
+  #promptIsDue = false
   /** What the stream itself still held when we last looked; less of it is progress. */
   #unsentByStream = 0
   #stalled: NodeJS.Timeout | undefined
@@ -118,8 +120,17 @@ export class Channel {
     const queue = lane === 'live' ? this.#live : this.#bulk
     queue.push(bytes)
     if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
-    this.#pumpSoon()
+    if (lane === 'live' && this.#isPrompt) this.#pumpNow()
+    else this.#pumpSoon()
     return true
+  }
+
+  /**
+   * From now on live messages don't wait for the end of a turn: what is sent at the same time still leaves together,
+   * what else this turn has to do comes after it.
+   */
+  bePrompt(): void {
+    this.#isPrompt = true
   }
 
   /** Lets longer messages in than before, from somebody who has shown who it is. */
@@ -152,6 +163,15 @@ export class Channel {
     this.#pumpIsDue = true
     process.nextTick(() => {
       this.#pumpIsDue = false
+      this.#pump()
+    })
+  }
+
+  #pumpNow(): void {
+    if (this.#promptIsDue || this.#blocked) return
+    this.#promptIsDue = true
+    queueMicrotask(() => {
+      this.#promptIsDue = false
       this.#pump()
     })
   }

@@ -141,9 +141,15 @@ function joinWrites(connection: MultiaddrConnection): void {
   }
 }
 
-/** What is written until this turn ends leaves in one call of the system. */
+/** A live message, with all that is around it. */
+const PROMPT_BYTES = 4 * 1024
+
+/** What is written at the same time leaves in one call of the system; where that is much, what is written until this turn ends. */
 function corkForNow(socket: Socket): void {
   if (socket.writableCorked > 0) return
   socket.cork()
-  process.nextTick(() => socket.uncork())
+  queueMicrotask(() => {
+    if (socket.writableLength <= PROMPT_BYTES) socket.uncork()
+    else process.nextTick(() => socket.uncork())
+  })
 }

@@ -98,6 +98,28 @@ it('proves the list rows that came with whole states when there is time, a few a
   expect(b.failures).toEqual([])
 })
 
+it('a change of one’s own has left by its channel and its socket before a flush is handed over', async () => {
+  world = new World(23)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 1)
+  const { sessionA } = world.connect(a, b)
+  await world.quiesce()
+  const order: string[] = []
+  const { send } = sessionA.link
+  sessionA.link.send = (lane, bytes) => {
+    send(lane, bytes)
+    queueMicrotask(() => queueMicrotask(() => order.push('left')))
+  }
+  const flush = a.replica.flush.bind(a.replica)
+  a.replica.flush = () => {
+    order.push('flush')
+    return flush()
+  }
+  await a.edit('case-0', (doc) => typeText(doc, 'c0', 3, 0, 'A'))
+  await world.quiesce()
+  expect(order.slice(0, 2)).toEqual(['left', 'flush'])
+})
+
 it('merges what both typed while apart, and sends a live change at once', async () => {
   world = new World(2)
   const a = await world.add('a')

@@ -55,6 +55,23 @@ test.each([
   },
 )
 
+test('a live message of a prompt channel has left before the turn ends, other ones wait for its end', async () => {
+  const [from, to] = await quiet(TCP)
+  // Only promises: no tick is due before all of them.
+  const leaves = async (): Promise<boolean> => {
+    const before = written()
+    from.send('live', new Uint8Array(98))
+    for (let step = 0; step < 20; step++) await undefined
+    const isCorked = sockets.some(({ writableCorked }) => writableCorked > 0)
+    return !isCorked && written().some((bytes, at) => bytes > before[at]!)
+  }
+  expect(await leaves()).toBe(false)
+  await take(to, 1)
+  from.bePrompt()
+  expect(await leaves()).toBe(true)
+  await take(to, 1)
+})
+
 test('messages of several turns leave without waiting for each other', async () => {
   const [from, to] = await quiet(TCP)
   for (let at = 0; at < 20; at++) {

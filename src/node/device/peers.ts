@@ -327,6 +327,8 @@ export class Peers {
         void channel.close()
       },
     }
+    // A letter is on its way before its window is told that it is stored.
+    channel.bePrompt()
     // This ends the session that stood, if one did: nothing is lost, the new one goes on from what is durable.
     const session = driver.connect(link)
     const { path } = remote
