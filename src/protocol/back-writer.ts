@@ -22,6 +22,11 @@ export class BackWriter {
     return this.bytes.length - this.at
   }
 
+  /** A new message; what was left of one that was broken off by an error is gone. */
+  begin(): void {
+    this.at = this.bytes.length
+  }
+
   /** An unsigned number; 0 is left out, as everywhere in protobuf. */
   number(field: number, value: number): void {
     if (value === 0) return

@@ -43,6 +43,7 @@ const writer = new BackWriter()
 
 /** Fields 1 to 5, and 7 to 10 (sync.proto), each from the last. */
 function headOf({ key, caseId, generation, erased, touched }: Item): Uint8Array {
+  writer.begin()
   for (const { log, seq } of touched.toReversed()) {
     const before = writer.length
     writer.number(2, seq)
@@ -57,6 +58,7 @@ function headOf({ key, caseId, generation, erased, touched }: Item): Uint8Array 
 }
 
 function tailOf({ parked, row, clocks, more }: Item): Uint8Array {
+  writer.begin()
   writer.flag(10, more)
   for (const { client, clock } of clocks.toReversed()) {
     const before = writer.length

@@ -81,6 +81,7 @@ const writer = new BackWriter()
 /** A `CaseRow` (records.proto), from its last field to its first. */
 export function encodeCase(state: CaseState): Uint8Array {
   const { touched, parts, clocks, parked } = state
+  writer.begin()
   writer.flag(11, state.rowUnproven)
   writer.flag(10, state.unchecked)
   writer.text(9, state.row)

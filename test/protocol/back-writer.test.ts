@@ -51,3 +51,13 @@ test('what is large is written whole, and its room is given back', () => {
   }
   expect((writer as unknown as { bytes: Uint8Array }).bytes.length).toBeLessThan(100_000)
 })
+
+test('nothing is left of a message that an error broke off', () => {
+  const state = decodeCase(new Uint8Array(16), CaseRow.encode(CaseRow.decode(new Uint8Array(0))).finish())
+  const touched = new Map([['ab'.repeat(16), 1]])
+  const row = encodeCase({ ...state, touched })
+  expect(() =>
+    encodeCase({ ...state, rowUnproven: true, caseId: 'broken', touched: [null] as never }),
+  ).toThrow()
+  expect(encodeCase({ ...state, touched })).toEqual(row)
+})
