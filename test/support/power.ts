@@ -84,6 +84,11 @@ export class PowerDisk {
   static make(options: PowerOptions): PowerDisk {
     const root = mkdtempSync(join(existsSync(MEMORY) ? MEMORY : tmpdir(), 'kartoteka-power-'))
     afterwards(() => rmSync(root, { recursive: true, force: true }))
+    // Whoever enters a network namespace (`ip netns exec`) gets a copy of all that is mounted. A copy that stays when
+    // the disk is unmounted here goes on writing to it; of what is mounted below a shared one none stays.
+    run('mount', '--bind', root, root)
+    afterwards(() => run('umount', '--lazy', root))
+    run('mount', '--make-shared', root)
     return new PowerDisk(root, options)
   }
 
