@@ -1,5 +1,6 @@
 /** A command that edits and exits with 0 has stored: what follows may be a kill −9 of the running device. */
 import { expect, it } from 'vitest'
+import { KILLS } from '../support/faults.js'
 import {
   begin,
   createPractice,
@@ -9,7 +10,7 @@ import {
   tempFile,
 } from '../support/processes.js'
 
-const ROUNDS = 50
+const ROUNDS = KILLS.commands
 /** Devices that are tried side by side. */
 const DEVICES = 2
 

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { isDeepStrictEqual } from 'node:util'
 import { expect, it } from 'vitest'
 import type { Status } from '../../src/node/contract.js'
+import { KILLS as FAULTS } from '../support/faults.js'
 import {
   exported,
   imported,
@@ -21,7 +22,9 @@ import { workloadLines } from '../support/workload.js'
 import { readLogs, withStore } from './stores.js'
 
 const CASES = 2000
-const KILLS = Number(process.env.KARTOTEKA_KILLS ?? 20)
+const KILLS = FAULTS.sync
+/** To ask is work for the device as well. */
+const LOOK_MS = 8
 /** A kill comes within this long after enough has arrived. */
 const MOMENT_MS = 10
 /** From the beginning of a leg's transfer to a kill. */
@@ -91,7 +94,7 @@ async function killAround(
         return at >= goal && at > held && (!byStates || watch.bytes > 0)
       },
       120_000,
-      1,
+      LOOK_MS,
     )
     expect(at).toBeLessThan(CASES)
     expect(byStates && !watch.isSeen).toBe(false)

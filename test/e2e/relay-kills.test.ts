@@ -3,11 +3,12 @@
  * after each start, once, and in order. KARTOTEKA_RELAY_KILLS says how many kills there are.
  */
 import { expect, it } from 'vitest'
+import { KILLS as FAULTS } from '../support/faults.js'
 import { seeded } from '../support/random.js'
 import { RelayLoad } from '../support/relay-load.js'
 import { RelayProcess } from '../support/relay-process.js'
 
-const KILLS = Number(process.env.KARTOTEKA_RELAY_KILLS ?? (process.env.CI ? 30 : 10))
+const KILLS = FAULTS.relay
 /** A kill comes within this long after the first answer of a start. */
 const MOMENT_MS = 300
 /** What is held is read again after each kill, and grows; 100 kills take some minutes where much else runs. */

@@ -6,12 +6,13 @@
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
+import { CUTS as FAULTS } from '../support/faults.js'
 import { PowerDisk, powerObstacle } from '../support/power.js'
 import { seeded } from '../support/random.js'
 import { RelayLoad } from '../support/relay-load.js'
 import { RelayProcess } from '../support/relay-process.js'
 
-const CUTS = Number(process.env.KARTOTEKA_RELAY_CUTS ?? 8)
+const CUTS = FAULTS.relay
 /** Of a relay, or a file system, that must not survive all of them. */
 const BAD_CUTS = 5
 /** A cut comes within this long after the first answer of a start. */

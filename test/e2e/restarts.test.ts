@@ -4,6 +4,7 @@ import { expect, it } from 'vitest'
 import { peerIdToPublicKey } from '../../src/node/peer-id.js'
 import type { Client } from '../../src/node/router.js'
 import { toHex } from '../../src/protocol/bytes.js'
+import { KILLS } from '../support/faults.js'
 import { exported, startPair, synced, type TestDevice, tempFile } from '../support/processes.js'
 import { seeded } from '../support/random.js'
 import { readLogs, withStore } from './stores.js'
@@ -49,6 +50,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
   const marks = () => `(${++number})`
   /** Starts of each device that found no clean stop; an edit followed each of them. */
   const unclean = [0, 0]
+  let kills = 0
   for (let round = 0; round < ROUNDS; round++) {
     const victims = round % 4 === 3 ? [0, 1] : [round % 2]
     const clients = await Promise.all(devices.map((device) => device.link()))
@@ -60,6 +62,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
     // Right at the beginning, or in the middle of it.
     await sleep(round % 3 === 0 ? 0 : random.int(20, 400))
     await Promise.all(victims.map((at) => devices[at]!.kill()))
+    kills += victims.length
     for (const marked of await Promise.all(typing)) stored.push(...marked)
     await Promise.all(victims.map((at) => devices[at]!.start()))
     // An edit at once after the start, and in every other round a kill at once after the edit.
@@ -70,6 +73,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
       unclean[at]!++
       if (round % 2 === 0) {
         await devices[at]!.kill()
+        kills++
         await devices[at]!.start()
         const again = marks()
         await type(devices[at]!, OWN[at]!, again)
@@ -78,6 +82,7 @@ it(`converges and loses nothing over ${ROUNDS} kills of both sides while both ty
       }
     }
   }
+  expect(kills).toBe(KILLS.restarts)
   for (const device of devices) await synced(device)
   for (const device of devices) await synced(device)
   const [text, same] = await Promise.all(devices.map((device) => exported(device)))

@@ -7,11 +7,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import type { Client } from '../../src/node/router.js'
+import { KILLS as FAULTS } from '../support/faults.js'
 import { createPractice, exported, startDevice, type TestDevice } from '../support/processes.js'
 import { type Random, seeded } from '../support/random.js'
 import { plainCase } from '../support/workload.js'
 
-const KILLS = Number(process.env.KARTOTEKA_STORE_KILLS ?? (process.env.CI ? 10 : 4))
+const KILLS = FAULTS.store
 const SEED = Number(process.env.KARTOTEKA_SEED ?? 405)
 /** Devices that are tried side by side. */
 const DEVICES = 2

@@ -7,12 +7,13 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { expect, it } from 'vitest'
 import type { Client } from '../../src/node/router.js'
+import { CUTS as FAULTS } from '../support/faults.js'
 import { PowerDisk, powerObstacle } from '../support/power.js'
 import { createPractice, TestDevice } from '../support/processes.js'
 import { seeded } from '../support/random.js'
 import { plainCase } from '../support/workload.js'
 
-const CUTS = Number(process.env.KARTOTEKA_STORE_CUTS ?? (process.env.CI ? 10 : 4))
+const CUTS = FAULTS.store
 /** Of a device that must not survive all of them. */
 const BAD_CUTS = 5
 /** A cut comes within this long after the first acknowledgement of a start. */
