@@ -2,7 +2,7 @@
  * The cases of a store by key: their states as stored, the last ones kept in memory, and which are damaged.
  * Changes to a case are drafts; `commitCases` (commit.ts) writes them.
  */
-import { concat, readU32, toHex } from '../protocol/bytes.js'
+import { compareBytes, concat, readU32, toHex } from '../protocol/bytes.js'
 import { CASE_KEY_BYTES } from '../protocol/limits.js'
 import type { Natives } from '../protocol/natives.js'
 import { CaseDraft, type CaseState, decodeCase, emptyCase, MissingPartError } from './case-content.js'
@@ -58,9 +58,33 @@ export class CaseTable {
   }
 
   /** Reads the states of many cases at once, so that `state` has them. */
-  async prefetch(wanted: Uint8Array[]): Promise<void> {
-    const missing = wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+  prefetch(wanted: Uint8Array[]): Promise<void> {
     this.absent.clear()
+    return this.read(this.unread(wanted))
+  }
+
+  /** The same for cases that follow each other: of those that are not held, as in a first sync, none is looked for. */
+  async prefetchStretch(wanted: Uint8Array[]): Promise<void> {
+    this.absent.clear()
+    const unread = this.unread(wanted)
+    const [first, last] = [unread[0], unread.at(-1)]
+    if (!first || !last) return
+    const range = { gte: keys.case(first), lte: keys.case(last), limit: unread.length + 1 }
+    // Where they are out of order, or others lie between them, nothing is known of those that were not found.
+    const found = await this.db.keysIn(range).catch(() => undefined)
+    if (!found || found.length > unread.length) return this.read(unread)
+    const held = new Set(found.map((key) => toHex(key.subarray(1))))
+    const isBetween = (key: Uint8Array) => compareBytes(first, key) <= 0 && compareBytes(key, last) <= 0
+    const isAbsent = (key: Uint8Array) => isBetween(key) && !held.has(toHex(key))
+    for (const key of unread) if (isAbsent(key)) this.absent.add(toHex(key))
+    await this.read(unread.filter((key) => !isAbsent(key)))
+  }
+
+  private unread(wanted: Uint8Array[]): Uint8Array[] {
+    return wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+  }
+
+  private async read(missing: Uint8Array[]): Promise<void> {
     if (missing.length === 0) return
     let values: (Uint8Array | undefined)[]
     try {

@@ -121,7 +121,7 @@ export class SealedDb {
   }
 
   /** The keys of a range, values unread. */
-  async keysIn(range: { gte: Uint8Array; lte: Uint8Array }): Promise<Uint8Array[]> {
+  async keysIn(range: { gte: Uint8Array; lte: Uint8Array; limit?: number }): Promise<Uint8Array[]> {
     return this.reading(
       range.gte,
       () => this.options.db.keys({ ...range, keyEncoding: 'view' }).all() as Promise<Uint8Array[]>,

@@ -180,7 +180,7 @@ export class IncomingTransfer {
       if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
-      await this.replica.cases.prefetch(items.map((item) => item.key))
+      await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       for (const item of items) {
         const draft = await takeItem(this.replica, item)
         if (!draft) continue

@@ -120,14 +120,14 @@ export function failingSuite(createDb: CreateDb): void {
       const incoming = await a.begin(b, { target, openings })
       const { items } = await readItems(a.replica, new Uint8Array(0), b.frontier(), 1e9)
       const [first, ...rest] = items
-      const [get, getMany] = [b.db.get.bind(b.db), b.db.getMany.bind(b.db)]
+      const { get, getMany, keys } = b.db
       // A disk that can't be read for a moment.
       const unreadable = async () => {
         throw new Error('IO error')
       }
-      Object.assign(b.db, { get: unreadable, getMany: unreadable })
+      Object.assign(b.db, { get: unreadable, getMany: unreadable, keys: () => ({ all: unreadable }) })
       await expect(incoming.take([first!], false)).rejects.toThrow('IO error')
-      Object.assign(b.db, { get, getMany })
+      Object.assign(b.db, { get, getMany, keys })
       await incoming.take(rest, false)
       expect(incoming.cursor).toHaveLength(0)
       expect(await incoming.end([])).toEqual([])
