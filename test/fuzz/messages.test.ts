@@ -94,6 +94,7 @@ describe('hostile bytes', () => {
     const corpus = corpusOf(valuesFor(codec), codec.encode, 43)
     const { value, error } = await fuzz({
       name: codec.name,
+      quick: true,
       make: (random) => mutated(random, corpus, MESSAGES),
       run: (bytes) => readTwice(codec, bytes),
     })
@@ -104,6 +105,7 @@ describe('hostile bytes', () => {
     const corpora = ROWS.map((codec) => corpusOf(valuesFor(codec), codec.encode, 44))
     const { value, error } = await fuzz({
       name: 'records',
+      quick: true,
       make: (random) => {
         const at = random.int(0, ROWS.length - 1)
         return { at, bytes: mutated(random, corpora[at]!, MESSAGES) }

@@ -124,6 +124,7 @@ test('roster entries: only canonical ones are read, and none that was changed is
   const known = new Set(entries.map((entry) => Buffer.from(entry).toString('hex')))
   const tally = await fuzz({
     name: 'roster entries',
+    quick: true,
     make: (each) => ({
       at: each.int(0, held.length - 1),
       entry: mutated(each, entries),
