@@ -84,6 +84,14 @@ export class Announcements {
     }
   }
 
+  /** What came while a summary waited for its flush may be acknowledged already, and the newest word counts: once more. */
+  sayAgain(session: PeerSession, { open, closed }: Summary): void {
+    const said = new Map([...open, ...closed].map(({ log, seq }) => [log, seq]))
+    const grown = [...this.options.replica.logs.all()].filter(({ log, seq }) => seq > (said.get(log) ?? 0))
+    for (const { log } of grown) session.claimsDue.add(log)
+    if (grown.length > 0) this.flushSoon()
+  }
+
   /** [X2] What was taken in is acknowledged after the next flush, to everybody who counts on it. */
   due(session: PeerSession, advanced: LogId[], bytes: number): void {
     session.bytesDue += bytes

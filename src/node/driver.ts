@@ -246,9 +246,11 @@ export class Driver {
         this.sentChanges += effect.changes
         return session.link.send(effect.lane, effect.bytes)
       case 'summarise':
-        return this.inOrder(session, async () =>
-          this.step(session, { type: 'summary', summary: await this.announcements.summary() }),
-        )
+        return this.inOrder(session, async () => {
+          const summary = await this.announcements.summary()
+          this.step(session, { type: 'summary', summary })
+          this.announcements.sayAgain(session, summary)
+        })
       case 'judge':
         return this.inOrder(session, async () => {
           this.step(session, { type: 'judged', verdicts: await replica.judge(effect.claims) })

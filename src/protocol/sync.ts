@@ -145,6 +145,7 @@ export class SyncSession {
     switch (frame.$case) {
       case 'hello':
         if (this.hellos.onHello(frame.value)) this.planned = false
+        this.ackedSince = []
         return
       case 'claims':
         return this.hellos.onClaims(frame.value)
@@ -197,6 +198,9 @@ export class SyncSession {
 
   // ---- comparing and planning
 
+  /** What the peer has acknowledged since its last HELLO, while that is not compared yet. */
+  private ackedSince: LogClaim[] = []
+
   private onSummary(summary: Summary): void {
     this.hellos.onSummary(summary)
     this.changes.onSummary(summary)
@@ -218,6 +222,9 @@ export class SyncSession {
       if (verdict === 'fork') this.out.put({ type: 'sendFork', log: claim.log, seq: claim.seq })
     const ahead = verdicts.filter(({ claim, verdict }) => verdict === 'ahead' && this.changes.isHeld(claim))
     for (const { claim } of ahead) if (claim.log === summary.currentLog) this.out.put({ type: 'leaveLog' })
+    // Newer than the HELLO, which had to wait for my own summary. [X3]
+    this.changes.onAck(this.ackedSince.filter(({ log }) => !forked.includes(log)))
+    this.ackedSince = []
     this.changes.restart(forked)
     this.receiver.restart()
     this.states.restart()
@@ -287,6 +294,7 @@ export class SyncSession {
     const claims = claimsFromWire(wire)
     if (!claims) return this.out.close('malformed')
     this.out.acknowledged(bytes)
+    if (!this.planned) this.ackedSince.push(...claims)
     this.changes.onAck(claims)
     this.pump()
   }

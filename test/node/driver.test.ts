@@ -3,6 +3,7 @@ import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
 import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
+import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
@@ -96,6 +97,32 @@ it('proves the list rows that came with whole states when there is time, a few a
   expect(await unproven()).toBe(0)
   expect(b.replica.meta.rowsUnproven).toBe(false)
   expect(b.failures).toEqual([])
+})
+
+it('a HELLO that was overtaken by an acknowledgement takes nothing of it back for long', async () => {
+  world = new World(29)
+  const [a, b, c] = [await world.add('a'), await world.add('b'), await world.add('c')]
+  await importCases(a, 1)
+  const { sessionA } = world.connect(a, b)
+  await world.quiesce()
+  world.connect(b, c)
+  await world.quiesce()
+  const { announcements } = b.driver as unknown as { announcements: { summary(): Promise<unknown> } }
+  const summary = announcements.summary.bind(announcements)
+  announcements.summary = async () => {
+    announcements.summary = summary
+    const said = await summary()
+    await c.edit('case-0', (doc) => typeText(doc, 'c0', 3, 0, 'C'))
+    await world.quiesce()
+    expect(held()).toBe(c.replica.logs.get(c.replica.currentLog!)!.seq)
+    return said
+  }
+  const held = () => a.driver.held.get(toHex(b.ed))?.get(c.replica.currentLog!)
+  const round = a.driver.round(sessionA)
+  await world.quiesce()
+  expect(await round).toBeDefined()
+  expect(announcements.summary).toBe(summary)
+  expect(held()).toBe(c.replica.logs.get(c.replica.currentLog!)!.seq)
 })
 
 it('a change of one’s own has left by its channel and its socket before a flush is handed over', async () => {
