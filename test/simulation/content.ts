@@ -18,7 +18,8 @@ export function beginning(id: string, token: string): Uint8Array {
 export function change(doc: Y.Doc, kind: number, token: string, random: Random): unknown {
   if (kind < 5) return typeText(doc, 'c', 0, 0, `${token} `)
   if (kind === 5) return setFields(doc, [['patient.phone', token.replace('T', 'P')]])
-  if (kind === 6) return addRecord(doc, 'consultation', { date: '2024-01-01', text: token }, token)
+  if (kind === 6)
+    return addRecord(doc, 'consultation', { date: '2024-01-01', text: token }, token.split('Z')[0]!)
   if (kind === 7) return setArchived(doc, random() < 0.5)
   if (kind === 8) return setDeleted(doc, nodeNatives.sha256)
   return restore(doc)

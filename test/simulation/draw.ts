@@ -4,8 +4,11 @@ import { seeded } from '../support/random.js'
 /** Where everybody meets in the end. `alone`: one device at a time with the relays, never two together. */
 export type Ending = 'direct' | 'alone' | 'both'
 
-/** What a world suffers most from. */
-export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses' | 'copies'
+/**
+ * What a world suffers most from. `apart`: two places that hear nothing of each other for long, with copies of one
+ * device in both. `handovers`: whole states that flow while their giver goes on writing, and that are broken off.
+ */
+export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses' | 'copies' | 'apart' | 'handovers'
 
 export interface Draw {
   strain: Strain
@@ -29,7 +32,7 @@ export function drawOf(seed: number, strain: Strain = seeded(seed ^ 0x57a1).pick
   return { ...plainDrawOf(seed), ...STRAINED[strain], strain }
 }
 
-const STRAINS: Strain[] = ['none', 'none', 'forks', 'forksByMail', 'states', 'losses']
+const STRAINS: Strain[] = ['none', 'none', 'forks', 'forksByMail', 'states', 'losses', 'apart', 'handovers']
 const STRAINED: Record<Strain, Partial<Draw>> = {
   none: {},
   forks: { rollbacks: true, twins: true, erasing: true, dropping: true, direct: true, ending: 'direct' },
@@ -38,6 +41,16 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
   losses: {},
   // Never drawn, only asked for: copies that run beside their originals become devices of their own.
   copies: { twins: true, direct: true, ending: 'direct' },
+  apart: {
+    devices: 3,
+    rollbacks: true,
+    twins: true,
+    deaths: false,
+    relays: 0,
+    direct: true,
+    ending: 'direct',
+  },
+  handovers: { direct: true, dropping: true, relays: 0, ending: 'direct' },
 }
 
 function plainDrawOf(seed: number): Omit<Draw, 'strain'> {

@@ -46,6 +46,8 @@ class FullSimulation extends MailSimulation {
   private readonly older = new Map<SimDevice, Rows[]>()
   private readonly clean = new Map<SimDevice, Rows[]>()
   private turn = 0
+  /** Two places hear nothing of each other before this turn. */
+  private apartUntil = 0
 
   constructor(
     seed: number,
@@ -55,7 +57,8 @@ class FullSimulation extends MailSimulation {
     const { devices, relays, direct, rollbacks, deaths, evil } = draw
     super(seed, {
       ...MAIL_DEFAULTS,
-      steps: fullOptions.steps,
+      // What heals one fork restates what another one would have hidden.
+      steps: draw.strain === 'apart' ? Math.ceil(fullOptions.steps / 4) : fullOptions.steps,
       devices,
       relays,
       direct,
@@ -64,6 +67,7 @@ class FullSimulation extends MailSimulation {
       evil,
     })
     this.draw = draw
+    this.world.mostMessages = MOST_MESSAGES
     this.oracle = new Oracle(() => this.world.devices)
     this.fillMenu()
   }
@@ -125,7 +129,7 @@ class FullSimulation extends MailSimulation {
       this.menu.push({ upTo: sum, run })
     }
     const mail = draw.relays > 0
-    const forks = draw.strain === 'forks' || draw.strain === 'forksByMail' ? 5 : 1
+    const forks = FORKING.includes(draw.strain) ? 5 : 1
     const states = draw.strain === 'states' ? 4 : 1
     const losses = draw.strain === 'losses' ? 3 : 1
     add(22, (device) => this.edit(device))
@@ -162,10 +166,14 @@ class FullSimulation extends MailSimulation {
     add(1, (_device, relay) => this.changeQuota(relay), mail && draw.quotas)
     add(0.7, () => this.rotate(), mail)
     add(5, (device) => this.enrolAnew(device), draw.strain === 'copies')
+    add(6, (device) => this.gather(device), draw.strain === 'apart')
+    add(40, (device) => this.handOver(device), draw.strain === 'handovers')
   }
 
   protected override async chaos(): Promise<void> {
     const { random } = this.world
+    if (this.turn === 0 && this.draw.strain === 'apart') await this.partWays()
+    if (this.turn === 0 && this.draw.strain === 'handovers') await this.letIn()
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
@@ -177,9 +185,140 @@ class FullSimulation extends MailSimulation {
   protected override async connect(a: SimDevice): Promise<void> {
     const b = this.world.random.pick(this.live())
     // Nobody connects to itself, be it a copy.
-    if (a === b || toHex(a.ed) === toHex(b.ed) || this.wireBetween(a, b)) return
+    if (a === b || toHex(a.ed) === toHex(b.ed) || this.wireBetween(a, b) || this.isApart(a, b)) return
     this.note(`connect ${a.name} ${b.name}`)
     this.world.connect(a, b)
+  }
+
+  private isApart(a: SimDevice, b: SimDevice): boolean {
+    return this.turn < this.apartUntil && this.placeOf(a) !== this.placeOf(b)
+  }
+
+  /** A device's copies are in the other place, all of them. */
+  private placeOf(device: SimDevice): number {
+    const first = this.world.devices.findIndex(({ ed }) => toHex(ed) === toHex(device.ed))
+    return (first + (this.world.devices[first] === device ? 0 : 1)) % 2
+  }
+
+  private async partWays(): Promise<void> {
+    const { random } = this.world
+    await this.writeOnTop()
+    this.apartUntil = random() < 0.5 ? 1 : random.int(1, Math.floor(this.options.steps * 0.8))
+    await this.forkTwice()
+  }
+
+  private async write(device: SimDevice, from: number, to: number): Promise<void> {
+    for (let left = this.world.random.int(from, to); left > 0; left--) await this.edit(device)
+  }
+
+  private async stopAndCopy(device: SimDevice): Promise<void> {
+    for (const before = this.snapshots.get(device); this.snapshots.get(device) === before; )
+      await this.restart(device)
+  }
+
+  /**
+   * One builds on what another wrote, and is put back: a third, which lacks that base, alone holds what was built. Who
+   * wrote the base is in another place by then.
+   */
+  private async writeOnTop(): Promise<void> {
+    const { world } = this
+    const [holder, writer, builder] = world.devices as [SimDevice, SimDevice, SimDevice]
+    await this.write(builder, 1, 3)
+    await this.stopAndCopy(builder)
+    await this.gather(holder)
+    const between = world.connect(writer, builder)
+    await world.quiesce()
+    await this.edit(writer, LAST_CASE)
+    while (world.deliver(between, false)) await world.settle(1)
+    await this.edit(builder, LAST_CASE)
+    const built = this.wireBetween(builder, holder)
+    while (built && world.deliver(built, built.a === holder)) await world.settle(1)
+    for (const wire of [...world.wires]) world.cut(wire)
+    await this.rollBack(builder)
+    await this.write(builder, 1, 3)
+  }
+
+  /** A copy of a folder is taken to another place, is gone on with there, and is itself put back and gone on with. */
+  private async forkTwice(): Promise<void> {
+    const { random } = this.world
+    const owner = this.world.devices[0] as MailDevice
+    await this.write(owner, 1, 4)
+    await this.gather(owner)
+    await this.stopAndCopy(owner)
+    await this.addTwin(owner, false)
+    const length = random.int(2, 5)
+    await this.write(owner, length + 1, length + 3)
+    await this.gather(owner)
+    const twin = this.world.devices.at(-1)!
+    if (toHex(twin.ed) !== toHex(owner.ed) || twin === owner) return
+    await this.write(twin, length, length)
+    await this.stopAndCopy(twin)
+    await this.write(twin, 1, 3)
+    await this.gather(twin)
+    await this.rollBack(twin)
+    await this.write(twin, 1, 3)
+    await this.gather(twin)
+  }
+
+  /** A new device is given everything, twice broken off, by one that goes on writing. */
+  private async letIn(): Promise<void> {
+    const { random, devices, clock } = this.world
+    const [giver, taker] = devices as [SimDevice, SimDevice]
+    for (let left = random.int(25, 45); left > 0; left--) await this.edit(giver)
+    for (let at = 0; at < 2; at++) {
+      const wire = this.world.connect(giver, taker)
+      for (let left = random.int(12, 30); left > 0; left--) {
+        this.world.deliver(wire, random() < 0.4)
+        await this.world.settle(1)
+        if (taker.driver.isReceiving && at > 0 && random() < 0.3) {
+          await this.edit(giver)
+          clock.pass(300)
+        }
+      }
+      if (at === 0) this.world.cut(wire)
+      for (let left = random.int(1, 5); left > 0; left--) await this.edit(giver)
+    }
+  }
+
+  /** Everybody in one place is connected for long enough: what one of them has, all have. */
+  private async gather(device: SimDevice): Promise<void> {
+    this.note(`gather ${device.name}`)
+    for (const each of this.live()) {
+      each.disk.held = false
+      each.disk.release()
+      if (each !== device && toHex(each.ed) !== toHex(device.ed) && !this.isApart(each, device))
+        if (!this.wireBetween(each, device)) this.world.connect(device, each)
+    }
+    await this.world.quiesce()
+    this.world.clock.pass(3_000)
+    await this.world.quiesce()
+  }
+
+  /** Long texts, so that whole states are on their way for long. */
+  protected override textOf(token: string): string {
+    return this.draw.strain === 'handovers' ? token.padEnd(200, '.') : token
+  }
+
+  /** A giver of whole states goes on writing while they flow; the connection breaks in the midst, and another one goes on. */
+  private async handOver(device: SimDevice): Promise<void> {
+    const { random, clock, wires } = this.world
+    let wire = wires.find(({ a, b }) => a.driver.isReceiving || b.driver.isReceiving)
+    if (!wire) return this.connect(device)
+    const taker = wire.a.driver.isReceiving ? wire.a : wire.b
+    this.note(`handover ${taker.name}`)
+    for (let left = random.int(4, 24); left > 0; left--) {
+      if (!wire.open) {
+        const giver = random.pick(this.live())
+        if (toHex(giver.ed) === toHex(taker.ed) || this.wireBetween(giver, taker)) continue
+        wire = this.world.connect(giver, taker)
+      }
+      const isForA: boolean = (wire.a === taker) === random() < 0.6
+      if (random() < 0.2) await this.edit(wire.a === taker ? wire.b : wire.a)
+      if (random() < 0.2) clock.pass(300)
+      this.world.deliver(wire, isForA)
+      await this.world.settle(1)
+      if (random() < 0.06) this.world.cut(wire)
+    }
   }
 
   private wireBetween(a: SimDevice, b: SimDevice): Wire | undefined {
@@ -248,10 +387,9 @@ class FullSimulation extends MailSimulation {
   }
 
   /** The copy of a folder runs as well, noticed (another machine or path) or not. */
-  private async addTwin(device: MailDevice): Promise<void> {
+  private async addTwin(device: MailDevice, isNoticed = this.world.random() < 0.5): Promise<void> {
     const rows = this.snapshots.get(device) ?? this.older.get(device)?.[0]
     if (!rows || this.world.devices.length >= 7) return
-    const isNoticed = this.world.random() < 0.5
     this.note(`twin ${device.name} ${isNoticed ? 'noticed' : 'unnoticed'}`)
     this.oracle.hasCopies = true
     const binding = isNoticed ? `${device.binding}+` : device.binding
@@ -479,8 +617,12 @@ const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.
 
 /** Field 1,000, a varint. */
 const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
+const LAST_CASE = CASES[CASES.length - 1]!
+const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
 const ROUNDS = 48
 const BUSTLE_STEPS = 18
+/** Ten times what any of some hundred seeds has needed. */
+const MOST_MESSAGES = 5_000
 /** Three seconds each. */
 const STANDING_ROUNDS = 8
 /** Copies of one folder, from different times. */

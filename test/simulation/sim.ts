@@ -131,9 +131,8 @@ export class Simulation {
     return this.flush(device)
   }
 
-  protected async edit(device: SimDevice): Promise<void> {
+  protected async edit(device: SimDevice, id = this.world.random.pick(CASES)): Promise<void> {
     const { random } = this.world
-    const id = random.pick(CASES)
     const token = `T${this.tokens++}Z`
     const held = await device.replica.caseState(device.replica.keyOf(id))
     const kind = held && held.parts.length > 0 ? random.int(0, LAST_KIND) : -1
@@ -142,10 +141,16 @@ export class Simulation {
       const update = beginning(id, token)
       await this.written(device.replica.append([{ caseId: id, kind: KIND_UPDATE, update }]))
     } else {
-      const work = device.replica.docs.edit(id, (doc) => change(doc, kind, token, random))
+      const text = this.textOf(token)
+      const work = device.replica.docs.edit(id, (doc) => change(doc, kind, text, random))
       await this.written(work)
     }
     if (kind === -1 || leavesToken(kind)) this.world.typed.set(token, device)
+  }
+
+  /** What is typed for a token; it holds that. */
+  protected textOf(token: string): string {
+    return token
   }
 
   /** Waits for a write that needs no flush; the first of a start waits for one, and that may be held back. */

@@ -289,7 +289,7 @@ export class MailWorld extends World {
     wire.toDevice.push({ lane: 'live', bytes: encodeMailFrame(frame) })
   }
 
-  override async quiesce(limit = 100_000): Promise<void> {
+  override async quiesce(limit = this.mostMessages): Promise<void> {
     for (let round = 0; round < limit; round++) {
       await super.quiesce(limit)
       let moved = false

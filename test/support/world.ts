@@ -216,6 +216,8 @@ export class World {
   /** Which device typed a token. */
   readonly typed = new Map<string, unknown>()
   delivered = 0
+  /** Of one time of quiet: more messages than that never end. */
+  mostMessages = 100_000
   /** Sees every message as it leaves, before it is on its way. */
   onSend: ((from: SimDevice, bytes: Uint8Array) => void) | undefined
   /** What becomes of a message on its way. */
@@ -296,7 +298,7 @@ export class World {
   }
 
   /** Delivers everything until nothing is on its way. */
-  async quiesce(limit = 100_000): Promise<void> {
+  async quiesce(limit = this.mostMessages): Promise<void> {
     for (let step = 0; step < limit; ) {
       let moved = false
       for (const wire of [...this.wires]) {
