@@ -11,13 +11,14 @@ import { ensureInstalled } from './lib/build.mjs'
 
 const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail]
                                     [--steps N] [--strain S] [--workers N]
-       npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--workers N]
+       npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--strain S] [--enough N] [--workers N]
 
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
 with real cases and cryptography; --direct and --mail are the smaller ones that preceded it. --jottings is --direct
 with letters that are only jotted down, kills, and folders copied while they run. --strain, of the whole one: what all
 worlds suffer most from: none, forks, forksByMail, states, losses, apart or handovers; without it each draws its own.
---bugs runs N seeds (100) of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT.`
+--bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
+so many have noticed it (--enough, 2), at most N (100).`
 
 ensureInstalled()
 const { bundleSimulator } = await import('./lib/sim-bundle.mjs')
@@ -36,6 +37,7 @@ function given() {
         steps: text,
         strain: text,
         workers: text,
+        enough: text,
         real: flag,
         direct: flag,
         jottings: flag,
@@ -131,6 +133,7 @@ async function showBugs(seeds) {
   let missed = 0
   console.log(`noticed by, of ${seeds} seeds from ${from}`)
   for (const { name, edits } of wanted) {
+    let left = number('enough', 2)
     const file = await bundleSimulator({ abstract: true, edits })
     const { failed, done } = await runSeeds({
       file,
@@ -139,6 +142,7 @@ async function showBugs(seeds) {
       count: seeds,
       workers,
       options,
+      isEnough: ({ problems }) => problems.length > 0 && --left === 0,
     })
     await rm(dirname(file), { recursive: true, force: true })
     if (failed.length === 0) missed++
