@@ -126,6 +126,8 @@ export class Announcements {
       .catch((error) => this.options.events?.failed?.(error))
       .finally(() => {
         this.flushing = undefined
+        // Who asked between the last look and now was told that one is under way, and would wait for ever.
+        if (this.flushAgain && !this.sessions.isStopped) this.flushSoon()
       })
   }
 
