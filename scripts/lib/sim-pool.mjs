@@ -73,7 +73,9 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
       const end = () => {
         clearTimeout(watch)
         enders.delete(end)
-        worker.removeAllListeners()
+        // Only these: a thread that has lost the listeners of its own says nothing any more.
+        worker.off('message', onMessage)
+        worker.off('error', reject)
         if (!idle || left > 0) return void worker.terminate().then(() => resolve())
         idle.push(worker)
         resolve()
@@ -96,14 +98,16 @@ export async function runSeeds({ file, kind, from, count, workers = 1, options, 
           if (!isOver) void thread().then(resolve, reject)
         }, HANGS_MS)
       }
-      worker.on('message', (/** @type {Outcome} */ outcome) => {
+      /** @param {Outcome} outcome */
+      const onMessage = (outcome) => {
         expected = outcome.seed + 1
         left--
         take(outcome)
         if (isOver) return
         if (left === 0) give()
         else watchOver()
-      })
+      }
+      worker.on('message', onMessage)
       worker.on('error', reject)
       give()
     })

@@ -51,5 +51,9 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   [34, 'forksByMail', 'two words of a restored device had one number, and took turns'],
   [117, 'states', 'a doubt was contradicted only beyond what was held'],
   [4076, 'none', 'a live change overtook the answer to NEED, and was not asked for again'],
-  [50300, 'handovers', 'what was due in the moment that a flush ended waited for another one that nobody began'],
+  [
+    50300,
+    'handovers',
+    'what was due in the moment that a flush ended waited for another one that nobody began',
+  ],
 ]
