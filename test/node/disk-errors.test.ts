@@ -17,7 +17,7 @@ import { type SimDevice, World } from '../support/world.js'
 
 const CALLS = 500
 /** Each so manieth of them is tried; 1 tries all. */
-const STEP = Number(process.env.KARTOTEKA_STEP ?? 17)
+const STEP = Number(process.env.KARTOTEKA_STEP ?? 5)
 /** What still happens after the disk has failed. */
 const TURNS_AFTER = 2
 /** What is saved between two meetings. */
