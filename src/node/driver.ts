@@ -372,7 +372,8 @@ export class Driver {
   private failed(session: PeerSession, error: unknown): void {
     if (this.stopped) return
     this.options.events?.failed?.(error)
-    this.disconnect(session, 'silent')
+    // Not as if the peer were gone: its connection is sound, and to dial it anew at once would change nothing.
+    this.disconnect(session, 'stopped')
   }
 
   private onGrown(growth: Growth): void {

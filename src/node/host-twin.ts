@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
-import { equalBytes, toHex } from '../protocol/bytes.js'
+import { equalBytes } from '../protocol/bytes.js'
 import { Channel } from './frames.js'
 import { openStream } from './host-dial.js'
 import { createNode } from './host-node.js'
@@ -19,8 +19,6 @@ const NUMBER_BYTES = 8
 const INTERVAL_MS = 2_000
 const TIMEOUT_MS = 3_000
 const LIMITS = { maxFrameBytes: 16, maxMessageBytes: NUMBER_BYTES }
-/** Numbers that this process was asked with: its own come back at once. */
-const MAX_SEEN = 64
 
 export interface TwinSeekerOptions {
   node: Libp2p
@@ -31,7 +29,8 @@ export interface TwinSeekerOptions {
 }
 
 export class TwinSeeker {
-  private readonly seen = new Set<string>()
+  /** What is being asked elsewhere; undefined once this very process was asked it. */
+  private asked: Uint8Array | undefined
   private nextAt = 0
   private readonly end = new AbortController()
 
@@ -43,8 +42,7 @@ export class TwinSeeker {
       const channel = new Channel(stream, LIMITS)
       const giveUp = setTimeout(() => channel.abort(new Error('nothing was asked')), TIMEOUT_MS)
       for await (const { bytes } of channel.messages) {
-        this.seen.add(toHex(bytes))
-        if (this.seen.size > MAX_SEEN) this.seen.delete(this.seen.values().next().value!)
+        if (this.asked && equalBytes(bytes, this.asked)) this.asked = undefined
         channel.send('live', bytes)
         break
       }
@@ -62,8 +60,9 @@ export class TwinSeeker {
     this.nextAt = Number.POSITIVE_INFINITY
     try {
       const number = Uint8Array.from(randomBytes(NUMBER_BYTES))
+      this.asked = number
       const isAnswered = await this.ask(elsewhere, number)
-      if (isAnswered && !this.seen.has(toHex(number))) this.options.found()
+      if (isAnswered && this.asked) this.options.found()
     } catch {
       // What answers there is anybody's guess; it is asked again.
     } finally {

@@ -108,6 +108,7 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     return new RPCHandler(createRouter({ device, host, log }))
   }
   let resume = (_device: LinkedDevice) => {}
+  let isPaused = false
   const waiting = new Set<Duplex>()
   let rpc = Promise.resolve(handlerOf(options.device))
   const sockets = new WebSocketServer({
@@ -152,7 +153,7 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     if (!(await isThisUser(request.socket))) return
     doorway.leave(request.socket)
     waiting.add(stream)
-    const handler = await rpc
+    const handler = await settled(() => rpc)
     waiting.delete(stream)
     const addProof = (lines: string[]) => {
       if (admitted.proof) lines.push(`${PROOF_HEADER}: ${admitted.proof}`)
@@ -167,16 +168,30 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
     linkToken,
     windowUrl,
     pause() {
+      if (isPaused) return
+      isPaused = true
       rpc = new Promise((resolve) => {
         resume = (device) => resolve(handlerOf(device))
       })
       for (const socket of sockets.clients) socket.terminate()
     },
-    resume: (device) => resume(device),
+    resume(device) {
+      isPaused = false
+      resume(device)
+    },
     close() {
       for (const stream of waiting) stream.destroy()
       return close(http, sockets)
     },
+  }
+}
+
+/** What a promise gives that no other one has taken the place of meanwhile. */
+async function settled<T>(newest: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const asked = newest()
+    const value = await asked
+    if (asked === newest()) return value
   }
 }
 

@@ -529,7 +529,7 @@ export class MailSession {
     if (this.owes !== (againMs !== undefined)) this.out.push({ type: 'status' })
     this.owes = againMs !== undefined
     if (againMs !== undefined) this.arm('again', Math.max(againMs, GATHER_MS))
-    else this.hurry = false
+    else if (!this.isRipe) this.hurry = false
     if (this.surveyAgain) this.survey()
   }
 

@@ -60,6 +60,11 @@ export class Hellos {
     this.ask()
   }
 
+  /** Nothing shows that the peer has refused what I said. */
+  get isHeard(): boolean {
+    return !this.isUnheard
+  }
+
   /** The peer doesn't know me yet: until its first HELLO it takes nothing that I say. */
   restart(): void {
     this.isUnheard = true

@@ -10,6 +10,7 @@ import { equalBytes, toHex } from './bytes.js'
 import { decodePoints } from './fork.js'
 import type { LogClaim, Verdict } from './frontier.js'
 import { MAX_ADDRESSES, WINDOW_BYTES } from './limits.js'
+import type { LogId } from './log.js'
 import type { Fork } from './sync.gen.js'
 import { ChangeSender } from './sync-changes.js'
 import { Hellos } from './sync-hello.js'
@@ -125,15 +126,15 @@ export class SyncSession {
       case 'rosterApplied':
         return this.onRosterApplied(event.member)
       case 'neighbours':
-        if (this.member) this.out.send('live', { $case: 'neighbours', value: { devices: event.devices } })
-        return
+        this.introduction.neighbours = { $case: 'neighbours', value: { devices: event.devices } }
+        return this.introduce('neighbours')
       case 'statements':
         if (this.planned)
           this.out.send('live', { $case: 'statements', value: { statements: event.statements } })
         return
       case 'addresses':
-        if (this.member) this.out.send('live', { $case: 'addresses', value: { addresses: event.addresses } })
-        return
+        this.introduction.addresses = { $case: 'addresses', value: { addresses: event.addresses } }
+        return this.introduce('addresses')
       case 'roundAsked':
         return this.hellos.askFor(event.round)
       case 'timer':
@@ -143,10 +144,13 @@ export class SyncSession {
 
   private onFrame(frame: FrameKind, bytes: number): void {
     switch (frame.$case) {
-      case 'hello':
+      case 'hello': {
+        const wasHeard = this.hellos.isHeard
         if (this.hellos.onHello(frame.value)) this.planned = false
-        this.ackedSince = []
+        this.ackedSince.clear()
+        if (!wasHeard) this.introduceAgain()
         return
+      }
       case 'claims':
         return this.hellos.onClaims(frame.value)
       case 'roster':
@@ -199,7 +203,7 @@ export class SyncSession {
   // ---- comparing and planning
 
   /** What the peer has acknowledged since its last HELLO, while that is not compared yet. */
-  private ackedSince: LogClaim[] = []
+  private readonly ackedSince = new Map<LogId, LogClaim>()
 
   private onSummary(summary: Summary): void {
     this.hellos.onSummary(summary)
@@ -223,8 +227,8 @@ export class SyncSession {
     const ahead = verdicts.filter(({ claim, verdict }) => verdict === 'ahead' && this.changes.isHeld(claim))
     for (const { claim } of ahead) if (claim.log === summary.currentLog) this.out.put({ type: 'leaveLog' })
     // Newer than the HELLO, which had to wait for my own summary. [X3]
-    this.changes.onAck(this.ackedSince.filter(({ log }) => !forked.includes(log)))
-    this.ackedSince = []
+    this.changes.onAck([...this.ackedSince.values()].filter(({ log }) => !forked.includes(log)))
+    this.ackedSince.clear()
     this.changes.restart(forked)
     this.receiver.restart()
     this.states.restart()
@@ -294,7 +298,7 @@ export class SyncSession {
     const claims = claimsFromWire(wire)
     if (!claims) return this.out.close('malformed')
     this.out.acknowledged(bytes)
-    if (!this.planned) this.ackedSince.push(...claims)
+    if (!this.planned) for (const claim of claims) this.ackedSince.set(claim.log, claim)
     this.changes.onAck(claims)
     this.pump()
   }
@@ -304,6 +308,19 @@ export class SyncSession {
   }
 
   // ---- belonging, time
+
+  /** What I say of myself besides: a member hears it, and again if it took nothing before. */
+  private readonly introduction: Partial<Record<'neighbours' | 'addresses', FrameKind>> = {}
+
+  private introduce(what: 'neighbours' | 'addresses'): void {
+    const frame = this.introduction[what]
+    if (this.member && frame) this.out.send('live', frame)
+  }
+
+  private introduceAgain(): void {
+    this.introduce('neighbours')
+    this.introduce('addresses')
+  }
 
   private onStrangerFrame(frame: FrameKind): void {
     if (frame.$case === 'roster' && !this.strangerSpoke) {
@@ -317,6 +334,7 @@ export class SyncSession {
       this.member = true
       this.out.put({ type: 'disarm', name: 'stranger' }, { type: 'arm', name: 'alive', ms: ALIVE_MS })
       this.hellos.ask()
+      this.introduceAgain()
     } else if (!member && this.member) {
       this.out.close('refused')
     } else if (this.refusedOnce && !this.hellos.hello) {

@@ -588,6 +588,21 @@ describe('a device that is to be made anew', () => {
     expect(await other.running.done).toMatchObject({ code: 0 })
     expect([existsSync(join(data, 'link.json')), existsSync(join(data, 'fake.lock'))]).toEqual([false, false])
   })
+  it('is stopped while it can’t be, and says to others why', async () => {
+    const { running, renew } = await started(async () => {
+      throw new Refused('disk-full', 'The disk is full.')
+    })
+    renew()
+    await until(() => running.err().includes('The disk is full.'))
+    expect((await json('case', 'list')).value.error).toEqual({
+      code: 'disk-full',
+      sentence: 'The disk is full.',
+    })
+    expect((await json('stop')).value).toEqual({ ok: true, running: true })
+    expect(await running.done).toMatchObject({ code: 0 })
+    expect(running.err().split('The disk is full.')).toHaveLength(2)
+    expect([existsSync(join(data, 'link.json')), existsSync(join(data, 'fake.lock'))]).toEqual([false, false])
+  })
   it('is tried again where it can’t be now, and once more if that is said while it is made', async () => {
     let tries = 0
     const { running, lines, renew } = await started(async ({ onRenewed }) => {

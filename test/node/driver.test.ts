@@ -236,3 +236,18 @@ it('two copies of one device that write at once are seen as a fork while the con
     expect((await device.lines()).join()).toMatch(/one.*two/s)
   }
 })
+
+it('a session that fails here ends as if it was stopped: the peer is there, and its connection is sound', async () => {
+  world = new World(23)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  const codes: string[] = []
+  const link = { publicKey: b.ed, send() {}, close: (code: string) => codes.push(code) }
+  const flush = a.replica.flush.bind(a.replica)
+  a.replica.flush = () => Promise.reject(new Error('the disk is full'))
+  const { open } = a.driver.connect(link)
+  expect(open).toBe(true)
+  await world.settle()
+  expect(a.failures).toMatchObject([{ message: 'the disk is full' }])
+  expect(codes).toEqual(['stopped'])
+  a.replica.flush = flush
+})

@@ -476,6 +476,32 @@ describe('leaving mail', () => {
     expect(bench.take('write')).toMatchObject({ from: new Map([[logId(10), 5]]) })
   })
 
+  test('[L6] who begins to wait amid a look waits for no turn of others', () => {
+    const other = '77'.repeat(32)
+    const all = new Map([
+      [logId(10), 5],
+      [logId(20), 1],
+    ])
+    bench.survey.recipients = [
+      { device: FAR, known: new Map(), counter: 0, connected: false },
+      { device: other, known: all, counter: 1, connected: false },
+    ]
+    bench.look()
+    bench.survey.logs = [
+      { log: logId(10), seq: 5, device: SELF },
+      { log: logId(20), seq: 1, device: other },
+    ]
+    bench.step({ type: 'changed' })
+    bench.written()
+    bench.done(bench.deposit().number)
+    bench.take('write')
+    expect(bench.take('survey')).toBeDefined()
+    bench.step({ type: 'hurry' })
+    bench.step({ type: 'surveyed', survey: bench.survey })
+    if (bench.take('survey')) bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.take('write')).toMatchObject({ from: new Map([[logId(20), 0]]) })
+  })
+
   test('is one deposit, remembered when it is durable, then looked at again until nobody lacks anything', () => {
     bench.look()
     expect(bench.machine.isGiving).toBe(true)

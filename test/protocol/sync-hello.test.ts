@@ -315,6 +315,21 @@ describe('strangers', () => {
     }
   })
 
+  test('addresses and neighbours that were said to who refused at first are said again', () => {
+    const machine = new Machine().start().step({ type: 'addresses', addresses: ['/ip4/192.0.2.7/tcp/1'] })
+    machine.step({ type: 'neighbours', devices: [new Uint8Array(32)] })
+    machine.receive({ $case: 'refuse', value: { code: 'refused' } })
+    expect(machine.receive(helloOf(held)).kinds).toEqual(['neighbours', 'addresses'])
+    // Once.
+    expect(machine.receive(helloOf(held, { round: 2 })).kinds).toEqual([])
+  })
+
+  test('a device that is let in hears my addresses, which are nothing for a stranger', () => {
+    const machine = new Machine({ member: false }).start()
+    expect(machine.step({ type: 'addresses', addresses: ['/ip4/192.0.2.7/tcp/1'] }).kinds).toEqual([])
+    expect(machine.step({ type: 'rosterApplied', member: true }).kinds).toEqual(['addresses'])
+  })
+
   test('a refused device whose roster has changed meanwhile begins once more', () => {
     const machine = new Machine().start().step({ type: 'summary', summary: held })
     machine.receive({ $case: 'refuse', value: { code: 'refused' } })

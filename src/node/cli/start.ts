@@ -91,6 +91,7 @@ async function serve(
     if (end.signal.aborted) resolve()
   })
   let { device, renewed } = first
+  let open: Device | undefined = device
   let server: LocalServer | undefined
   try {
     const { createLocalServer } = await import('../local-server.js')
@@ -111,34 +112,61 @@ async function serve(
       await Promise.race([ended, renewed])
       if (end.signal.aborted) return
       server.pause()
-      await device.close()
-      const made = await again(call, create, end.signal)
+      open = undefined
+      await device.close().catch((error: unknown) => call.note(toRefused(error).sentence))
+      const made = await again(call, device.id, server, create, end.signal)
       if (!made) return
       ;({ device, renewed } = made)
+      open = device
+      server.pause()
       server.resume(device)
-      await device.online()
+      // A command may have come in between, and have left one of its own.
+      await writeLinkFile(call.folder, { port: server.port, pid: process.pid, token: server.linkToken })
+      await device.online().catch((error: unknown) => call.note(toRefused(error).sentence))
       await announce(call, device.id, device.addresses(), server.windowUrl())
     }
   } finally {
     await server?.close()
-    await device.close()
+    await open?.close()
     // Last: who sees it gone may take the folder.
     if (server) await removeLinkFile(call.folder, server.linkToken)
   }
 }
 
-/** Nobody may be there to start it once more: whatever is in the way now is waited for. */
-async function again(call: Call, create: () => Promise<Made>, end: AbortSignal): Promise<Made | undefined> {
-  while (!end.aborted) {
+/** Nobody may be there to start it once more: whatever is in the way now is said, and waited for. */
+async function again(
+  call: Call,
+  id: string,
+  server: LocalServer,
+  create: () => Promise<Made>,
+  end: AbortSignal,
+): Promise<Made | undefined> {
+  for (let said = ''; !end.aborted; ) {
     try {
       return await create()
     } catch (error) {
-      if (!(error instanceof Refused)) throw error
-      if (error.code !== 'in-use') call.note(error.sentence)
+      const refusal = toRefused(error)
+      if (refusal.sentence !== said) {
+        said = refusal.sentence
+        call.note(said)
+        server.pause()
+        server.resume(standIn(id, refusal))
+      }
     }
     await sleep(AGAIN_MS, undefined, { signal: end }).catch(() => {})
   }
   return undefined
+}
+
+/** Answers everything with what is in the way: a window shows it, and `stop` gets through. */
+function standIn(id: string, refusal: Refused): Device {
+  const refuse = async () => {
+    throw refusal
+  }
+  const node: ProxyHandler<() => Promise<never>> = {
+    get: (_target, key) => (key === 'id' ? id : key === 'addresses' ? () => [] : new Proxy(refuse, node)),
+  }
+  return new Proxy(refuse, node) as unknown as Device
 }
 
 /** The device of this folder runs already: its window is shown, and this process is done. */

@@ -366,7 +366,9 @@ export class Peers {
     if (!this.isOther(key)) return
     const known = this.options.known.get(peer)
     if (known) known.lastSeen = now()
+    // A stop has saved it, and nothing may follow what it flushes.
+    if (this.stopped) return
     this.options.changed()
-    if (!this.stopped) this.due(peer, this.isLower(key) ? 200 : SECOND_DIALLER_MS)
+    this.due(peer, this.isLower(key) ? 200 : SECOND_DIALLER_MS)
   }
 }
