@@ -212,10 +212,6 @@ const BROKEN = {
       'const unclaimed = false',
     ],
   ],
-  'a transfer that a cut has overtaken concludes': [
-    [`${STORE}/transfers.ts`, 'return this.cuts !== this.replica.cuts', 'return false'],
-    [`${STORE}/mail-sets.ts`, 'watch.cuts === replica.cuts ?', 'watch.cuts >= 0 ?'],
-  ],
   'a transfer by mail counts as whole before its cases are in': [
     [
       `${STORE}/mail-out.ts`,
