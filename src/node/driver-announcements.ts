@@ -7,7 +7,7 @@ import type { LogClaim } from '../protocol/frontier.js'
 import { WINDOW_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Summary } from '../protocol/sync-types.js'
-import { readDoubts, settleDoubts, sweepDoubts } from '../store/healing.js'
+import { type Doubt, readDoubts, settleDoubts, sweepDoubts } from '../store/healing.js'
 import { prune } from '../store/pruning.js'
 import { readTransfer } from '../store/transfers.js'
 import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
@@ -30,6 +30,7 @@ export class Announcements {
   readonly held = new Map<string, Map<LogId, number>>()
   /** Doubts are on disk; checked after every advance. */
   private doubtful = true
+  private timesNoted = 0
   private flushing: Promise<void> | undefined
   private flushAgain = false
   private quiet: (() => void) | undefined
@@ -55,6 +56,16 @@ export class Announcements {
   /** Content was taken on claims that the frontier may contradict. */
   noteDoubts(): void {
     this.doubtful = true
+    this.timesNoted++
+  }
+
+  private async doubts(): Promise<Doubt[]> {
+    if (!this.doubtful) return []
+    const { timesNoted } = this
+    const doubts = await readDoubts(this.options.replica)
+    // One that was noted meanwhile counts.
+    if (doubts.length === 0 && timesNoted === this.timesNoted) this.doubtful = false
+    return doubts
   }
 
   /** [X1] Flush first, then say what is held. */
@@ -63,8 +74,7 @@ export class Announcements {
     // Taken before the flush: what is written while it runs is not announced.
     const { open, closed, closedDigest } = replica.claims()
     const { total, deleted, unclaimed } = replica.meta
-    const doubts: LogClaim[] = this.doubtful ? await readDoubts(replica) : []
-    this.doubtful = doubts.length > 0
+    const doubts: LogClaim[] = await this.doubts()
     const unfinished = (await readTransfer(replica)) !== undefined
     const stated = statements.digest()
     await replica.flush()
@@ -153,12 +163,9 @@ export class Announcements {
   }
 
   private async checkDoubts(): Promise<void> {
-    if (!this.doubtful) return
+    const doubts = await this.doubts()
+    if (doubts.length === 0) return
     const { replica } = this.options
-    // False before they are read: one that is noted meanwhile counts.
-    this.doubtful = false
-    const doubts = await readDoubts(replica)
-    this.doubtful ||= doubts.length > 0
     const contradicted = await settleDoubts(replica, doubts)
     if (contradicted.length > 0 && (await sweepDoubts(replica, contradicted))) this.sessions.askRounds()
   }

@@ -107,7 +107,8 @@ export class Transfers {
     const { items, early, claims, bytes } = effect
     if (session.incoming) await session.incoming.take(items, early, claims)
     else await takeLoose(this.options.replica, items, claims, session.said)
-    if (claims.length > 0) this.announcements.noteDoubts()
+    // With its first cases a transfer notes what its target is doubted for; it may never come to its end.
+    this.announcements.noteDoubts()
     if (!this.isReceiving) this.rows.start()
     if (this.progress) {
       this.progress.done += items.length

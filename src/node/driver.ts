@@ -257,7 +257,7 @@ export class Driver {
         })
       case 'learn':
         return this.inOrder(session, async () => {
-          const changed = await learnCuts(replica, effect.cuts, effect.openings)
+          const changed = await learnCuts(replica, effect.cuts, effect.openings, effect.claims)
           this.step(session, { type: 'learned' })
           if (changed) this.askRounds(session)
         })

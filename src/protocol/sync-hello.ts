@@ -152,7 +152,7 @@ export class Hellos {
     this.peerClosed = closed
     this.toCompare = true
     // An open log of mine may be closed or cut there: the peer must hear my word too.
-    this.out.put({ type: 'learn', cuts, openings: claims.openings })
+    this.out.put({ type: 'learn', cuts, openings: claims.openings, claims: closed })
   }
 
   /** [X3] Both words, if there is something to compare; where closed logs differ, their claims and cuts come first. */

@@ -77,7 +77,7 @@ export type SyncEffect =
   /** Flush, then bring a `summary`. */
   | { type: 'summarise' }
   | { type: 'judge'; claims: LogClaim[] }
-  | { type: 'learn'; cuts: LogCut[]; openings: LogOpening[] }
+  | { type: 'learn'; cuts: LogCut[]; openings: LogOpening[]; claims: LogClaim[] }
   /** The peer's claim of `log` up to `seq` contradicts what is held. */
   | { type: 'sendFork'; log: LogId; seq: number }
   | { type: 'narrowFork'; log: LogId; points: ForkPoint[] }

@@ -7,6 +7,7 @@
  */
 import { equalBytes, toHex } from '../protocol/bytes.js'
 import { compareFork, type ForkPoint, forkSeqs } from '../protocol/fork.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import {
   CHECK_BYTES,
   MAX_CHANGE_BYTES,
@@ -23,6 +24,7 @@ import {
   logIdOf,
 } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
+import type { LogCut } from '../protocol/wire.js'
 import { CaseDraft, type CaseState, decodeParts, MissingPartError, mergeThroughDoc } from './case-content.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
@@ -159,20 +161,36 @@ function giveUpDoubt(replica: Replica, id: LogId, said: ReadonlyMap<number, Uint
   })
 }
 
-/** Cuts that a peer told of. True if any was new here. */
+/** Cuts that a peer told of, with what it holds of these logs. True if any was new here. */
 export async function learnCuts(
   replica: Replica,
-  cuts: { log: LogId; seq: number; check: Uint8Array }[],
+  cuts: LogCut[],
   openings: LogOpening[],
+  claims: LogClaim[] = [],
 ): Promise<boolean> {
   let changed = false
+  const held = new Map(claims.map((claim) => [claim.log, claim]))
   const byLog = new Map(
     openings.slice(0, MAX_CLAIMS).map((opening) => [logIdOf(replica.natives, opening), opening]),
   )
   for (const { log, seq, check } of cuts) {
     if (await cutLog(replica, log, seq, check, byLog.get(log))) changed = true
+    else if (await cutBelow(replica, { log, seq, check }, held.get(log))) changed = true
   }
   return changed
+}
+
+/**
+ * A cut of a branch that isn't mine, told by somebody who holds less of it than that. Maybe nobody does any more, and
+ * no comparison finds where the branches part: what both hold is the highest that is proven.
+ */
+async function cutBelow(replica: Replica, cut: LogCut, told: LogClaim | undefined): Promise<boolean> {
+  const log = replica.logs.get(cut.log)
+  if (!log || !told || told.seq >= cut.seq || cut.seq > log.seq) return false
+  const mine = await replica.logs.checkAt(cut.log, cut.seq)
+  const common = await replica.logs.checkAt(cut.log, told.seq)
+  if (!mine || equalBytes(mine, cut.check) || !common || !equalBytes(common, told.check)) return false
+  return cutLog(replica, cut.log, told.seq, common)
 }
 
 /** My checks of a log at some places of (low..high], to be held against a peer's; `also` is one of the places. */

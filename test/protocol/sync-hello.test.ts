@@ -147,7 +147,7 @@ describe('closed logs', () => {
     ])
     expect(machine.effects('round', machine.all)).toEqual([])
     machine.receive({ $case: 'claims', value: { closed: [], cuts: [], openings: [] } })
-    expect(machine.effects('learn')).toEqual([{ type: 'learn', cuts: [], openings: [] }])
+    expect(machine.effects('learn')).toEqual([{ type: 'learn', cuts: [], openings: [], claims: [] }])
     machine.step({ type: 'learned' }).step({ type: 'summary', summary: closedSummary })
     expect(machine.kinds).toEqual([])
     expect(machine.effects('judge')).toHaveLength(1)

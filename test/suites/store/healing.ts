@@ -112,6 +112,21 @@ export function healingSuite(createDb: CreateDb): void {
       expect(b.seq(log.id)).toBe(1)
     })
 
+    test('[H1] a cut of a branch that nobody holds any more cuts mine where what its teller holds is proven', async () => {
+      const log = new TestLog(bench.practice, bench.member(), bench.random)
+      log.add(...Array.from({ length: 5 }, (_, at) => change({ at, caseId: `x${at}` })))
+      await a.replica.admit([log.opening], [log.run()], log.keys.ed)
+      const cut = { log: log.id, seq: 5, check: bench.random.bytes(8) }
+      const told = { log: log.id, seq: 2, check: log.check(2) }
+      // Nothing proves where the branches part.
+      expect(await learnCuts(a.replica, [cut], [])).toBe(false)
+      expect(await learnCuts(a.replica, [cut], [], [{ ...told, check: bench.random.bytes(8) }])).toBe(false)
+      expect(await learnCuts(a.replica, [{ ...cut, check: log.check(5), seq: 6 }], [], [])).toBe(true)
+      expect(a.seq(log.id)).toBe(5)
+      expect(await learnCuts(a.replica, [cut], [], [told])).toBe(true)
+      expect(a.seq(log.id)).toBe(2)
+    })
+
     test('[S4] an owner whose log is cut opens a new one', async () => {
       const first = a.log
       await cutLog(a.replica, first, 2, await checkAt(a, first, 2))
