@@ -248,7 +248,11 @@ const BROKEN = {
     ],
   ],
   'others’ changes wait for their author without end': [
-    [`${PROTOCOL}/sync-changes.ts`, '    this.forwardDue = true\n    pump()\n', '    pump()\n'],
+    [
+      `${PROTOCOL}/sync-changes.ts`,
+      'if ((this.held.get(log) ?? 0) <= held) this.overdue.set(log, this.mine.get(log)?.seq ?? 0)\n',
+      '{}\n',
+    ],
   ],
 
   // ---- mail

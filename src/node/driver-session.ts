@@ -78,6 +78,8 @@ export class PeerSession {
   /** What its cases came on that are ahead of its changes. */
   readonly said: SaidClaims = new Map()
   lastRound: RoundResult | undefined
+  /** The peer believes that I am connected to others, too. */
+  saidNeighbours = false
   /** The last claim in an acknowledgement that contradicted what is held: asked about once. */
   noticedFork: string | undefined
   readonly waiting = new Map<number, (result: RoundResult | undefined) => void>()

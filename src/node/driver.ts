@@ -390,7 +390,9 @@ export class Driver {
     const members = [...this.sessions.values()].map(({ link }) => link.publicKey)
     for (const session of [...this.sessions.values()]) {
       const devices = members.filter((device) => toHex(device) !== session.peer)
-      if (this.sessions.size > 1) this.step(session, { type: 'neighbours', devices })
+      // Of the last one that left it has to hear as well: it would wait for what nobody gives any more.
+      if (devices.length > 0 || session.saidNeighbours) this.step(session, { type: 'neighbours', devices })
+      session.saidNeighbours = devices.length > 0
     }
   }
 }

@@ -24,8 +24,10 @@ export class ChangeSender {
   private readonly bulk = new Map<LogId, number>()
   private readonly forked = new Set<LogId>()
   private neighbours = new Set<string>()
-  private forwardArmed = false
-  private forwardDue = false
+  /** Logs whose authors have time to give them, and what the peer held of them; undefined: no timer runs. */
+  private waiting: Map<LogId, number> | undefined
+  /** Up to where authors gave nothing in their time: what is still missing of that I give. */
+  private readonly overdue = new Map<LogId, number>()
   /** Changes are being read. */
   isReading = false
 
@@ -104,7 +106,7 @@ export class ChangeSender {
       if (!this.waitsForAuthor(log)) continue
       from.delete(log)
       // The author may have lost what it wrote: what it doesn't give, I do.
-      this.armForward()
+      this.awaitAuthor(log)
     }
     if (from.size === 0) return
     this.isReading = true
@@ -149,7 +151,7 @@ export class ChangeSender {
     for (const grown of isOpen ? runs : []) {
       const { run } = grown
       if (this.forked.has(run.log) || this.sentUpTo(run.log) !== run.from) continue
-      if (this.waitsForAuthor(run.log)) this.armForward()
+      if (this.waitsForAuthor(run.log)) this.awaitAuthor(run.log)
       // What is more than somebody typed goes on as bulk, in messages of its own.
       else if (bytes < MAX_RUN_BYTES) {
         bytes += run.changes.reduce((sum, { payload }) => sum + payload.length, 0)
@@ -173,20 +175,23 @@ export class ChangeSender {
   /** The peer is connected to the log's author itself: it gets the change from there. */
   private waitsForAuthor(log: LogId): boolean {
     const author = this.mine.get(log)?.device
-    return !this.forwardDue && author !== undefined && this.neighbours.has(author)
+    const isDue = this.sentUpTo(log) < (this.overdue.get(log) ?? 0)
+    return !isDue && author !== undefined && this.neighbours.has(author)
   }
 
-  private armForward(): void {
-    if (this.forwardArmed) return
-    this.forwardArmed = true
-    this.out.put({ type: 'arm', name: 'forward', ms: FORWARD_MS })
+  private awaitAuthor(log: LogId): void {
+    if (!this.waiting) this.out.put({ type: 'arm', name: 'forward', ms: FORWARD_MS })
+    this.waiting ??= new Map()
+    if (!this.waiting.has(log)) this.waiting.set(log, this.held.get(log) ?? 0)
   }
 
-  /** The wait for the author is over: `pump` sends without it. */
-  onForwardTimer(pump: () => void): void {
-    this.forwardArmed = false
-    this.forwardDue = true
-    pump()
-    this.forwardDue = false
+  /**
+   * Authors have had their time. What one gives nothing of goes without it, however many messages it takes; who is
+   * giving has as long again.
+   */
+  onForwardTimer(): void {
+    for (const [log, held] of this.waiting ?? [])
+      if ((this.held.get(log) ?? 0) <= held) this.overdue.set(log, this.mine.get(log)?.seq ?? 0)
+    this.waiting = undefined
   }
 }

@@ -188,7 +188,9 @@ export class SyncSession {
       case 'refuse':
         return this.onRefuse(frame.value.code)
       case 'neighbours':
-        return this.changes.onNeighbours(frame.value.devices)
+        this.changes.onNeighbours(frame.value.devices)
+        // What waited for an author that has left it goes now.
+        return this.pump()
       case 'addresses':
         return this.out.put({ type: 'addresses', addresses: frame.value.addresses.slice(0, MAX_ADDRESSES) })
       case 'twin':
@@ -362,7 +364,8 @@ export class SyncSession {
       case 'early':
         return this.states.onEarlyTimer()
       case 'forward':
-        return this.changes.onForwardTimer(() => this.pump())
+        this.changes.onForwardTimer()
+        return this.pump()
       case 'stranger':
         if (!this.member || !this.hellos.hello) this.out.close('refused')
         return

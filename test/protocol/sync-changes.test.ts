@@ -366,6 +366,39 @@ describe('forwarding', () => {
     expect(sentRuns(machine.step(read([next.run(10)])))).toEqual([[10, 11]])
   })
 
+  test('they go on until what was missing then has gone, however many messages it needs', () => {
+    const many = log.branch(10).add(change(), change(), change(), change())
+    const machine = planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } })
+    machine.step({ ...taken, runs: [grown(many, 10)] })
+    machine.step({ type: 'timer', name: 'forward' }).step(read([many.run(10, 12)]))
+    expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 12]]) }])
+  })
+
+  test('after those, the next ones wait for their author again', () => {
+    const machine = planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } })
+    forward(machine)
+    machine.step({ type: 'timer', name: 'forward' }).step(read([next.run(10)]))
+    const later = next.branch(11).add(change())
+    machine.step({ ...taken, runs: [grown(later, 11)] })
+    expect(machine.last).toEqual([{ type: 'arm', name: 'forward', ms: FORWARD_MS }])
+  })
+
+  test('an author that is giving them has as long again', () => {
+    const many = log.branch(10).add(change(), change())
+    const machine = planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } })
+    machine.step({ ...taken, runs: [grown(many, 10)] })
+    machine.receive(ack(0, [many.claim(11)])).step({ type: 'timer', name: 'forward' })
+    expect(machine.last).toEqual([{ type: 'arm', name: 'forward', ms: FORWARD_MS }])
+    machine.step({ type: 'timer', name: 'forward' })
+    expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 11]]) }])
+  })
+
+  test('they go at once when the peer is no longer connected to their author', () => {
+    const machine = forward(planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } }))
+    machine.receive({ $case: 'neighbours', value: { devices: [] } })
+    expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 10]]) }])
+  })
+
   test('what the author gave meanwhile isn’t sent again', () => {
     const machine = forward(planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } }))
     machine.receive(ack(0, [next.claim()])).step({ type: 'timer', name: 'forward' })
