@@ -182,15 +182,17 @@ export async function learnCuts(
 
 /**
  * A cut of a branch that isn't mine, told by somebody who holds less of it than that. Maybe nobody does any more, and
- * no comparison finds where the branches part: what both hold is the highest that is proven.
+ * no comparison finds where the branches part: what both hold is the highest that is proven. Of whoever holds nothing
+ * that is the beginning: it could never take mine, which its cut contradicts, and I would offer it without end.
  */
 async function cutBelow(replica: Replica, cut: LogCut, told: LogClaim | undefined): Promise<boolean> {
   const log = replica.logs.get(cut.log)
   if (!log || !told || told.seq >= cut.seq || cut.seq > log.seq) return false
   const mine = await replica.logs.checkAt(cut.log, cut.seq)
+  if (!mine || equalBytes(mine, cut.check)) return false
+  if (told.seq === 0) return cutAt(replica, cut.log, 0)
   const common = await replica.logs.checkAt(cut.log, told.seq)
-  if (!mine || equalBytes(mine, cut.check) || !common || !equalBytes(common, told.check)) return false
-  return cutLog(replica, cut.log, told.seq, common)
+  return common && equalBytes(common, told.check) ? cutAt(replica, cut.log, told.seq) : false
 }
 
 /** My checks of a log at some places of (low..high], to be held against a peer's; `also` is one of the places. */

@@ -48,6 +48,7 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   [1176, 'forks', 'what was asked for by NEED was read, overtaken by an ACK, and not read again'],
   [1206, 'forks', 'a log was closed between HELLO and comparing, and both waited for claims'],
   [51606, 'forksByMail', 'a cut of a branch that nobody held any more was refused, and healing never ended'],
+  [52228, 'none', 'whole states that the cut of who took them contradicts were given and taken without end'],
   [7052, 'handovers', 'what a neighbour didn’t give was given instead in one message every two seconds'],
   [7100, 'handovers', 'a doubt of a transfer that broke off was not looked at until the next start'],
   [1274, 'forksByMail', 'whole states were adopted on another branch than the one that they went on'],

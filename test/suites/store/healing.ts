@@ -127,6 +127,20 @@ export function healingSuite(createDb: CreateDb): void {
       expect(a.seq(log.id)).toBe(2)
     })
 
+    test('[H1] where its teller holds nothing of it, that is before the first change, and nothing is lost', async () => {
+      const before = await b.contents()
+      const cut = { log: a.log, seq: 4, check: bench.random.bytes(8) }
+      const told = { log: a.log, seq: 0, check: new Uint8Array(8) }
+      expect(await learnCuts(b.replica, [cut], [], [told])).toBe(true)
+      expect(b.seq(a.log)).toBe(0)
+      expect(await b.contents()).toEqual(before)
+      expect(await beyond(b)).toEqual([])
+      // What it held is in a log of its own now.
+      const c = await bench.device()
+      await b.giveTo(c)
+      expect(await c.contents()).toEqual(before)
+    })
+
     test('[S4] an owner whose log is cut opens a new one', async () => {
       const first = a.log
       await cutLog(a.replica, first, 2, await checkAt(a, first, 2))
