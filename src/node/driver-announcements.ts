@@ -22,9 +22,6 @@ const NO_RUN = new Uint8Array(0)
 /** Room worth giving back between two bursts of typing: merging rewrites some megabytes of neighbours. */
 const TIDY_WHEN_QUIET_BYTES = 8 * 1024 * 1024
 
-/** Turns of promises until a live message has left: its channel's, and its socket's. */
-const SENDING_STEPS = 2
-
 export class Announcements {
   /** What each peer is known to hold durably, by its own newest word. */
   readonly held = new Map<string, Map<LogId, number>>()
@@ -145,8 +142,6 @@ export class Announcements {
     const { replica } = this.options
     do {
       this.flushAgain = false
-      // What is sent now is handed to the system first: somebody waits for it, and handing a flush over takes a while.
-      for (let step = 0; step < SENDING_STEPS; step++) await undefined
       const due = [...this.sessions.all.values()]
         .filter((session) => session.bytesDue > 0 || session.claimsDue.size > 0)
         .map((session) => {

@@ -12,6 +12,8 @@ import type { IncomingTransfer } from '../store/transfers.js'
 export interface Link {
   publicKey: Uint8Array
   send(lane: 'live' | 'bulk', bytes: Uint8Array): void
+  /** What was sent leaves before anything else is done: somebody waits for it. */
+  flush?(): void
   close(code: CloseCode | 'stopped'): void
 }
 

@@ -237,6 +237,8 @@ export class Driver {
       if (!session.open) return
       this.performOne(session, effect)
     }
+    // Before the flush that follows, and before a window is told that its letter is stored: each takes a while.
+    session.link.flush?.()
   }
 
   private performOne(session: PeerSession, effect: SyncEffect): void {

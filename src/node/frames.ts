@@ -2,7 +2,8 @@
  * A channel: messages in two lanes over one libp2p stream, with true backpressure both ways.
  *
  * Sending: live before bulk, bulk in small fragments, nothing handed to the stream that it can't take. What is
- * sent within one turn of the event loop leaves together, since each write costs a message of every layer below.
+ * sent within one turn of the event loop leaves together, since each write costs a message of every layer below;
+ * only a flush does not wait for the end of the turn.
  * Receiving: a consumer that is slow pauses the stream, and so holds the sender. (libp2p by itself
  * reads on and buffers.) What is unfinished when a channel ends is lost without a sign to the sender:
  * only acknowledgements of the protocol above say what arrived.
@@ -19,6 +20,7 @@ import {
 } from '../protocol/framing.js'
 import { FragmentQueue } from './host-queue.js'
 import { StreamSource } from './host-source.js'
+import { sendNow } from './host-thrift.js'
 
 /**
  * One bulk fragment: the longest thing of our own that a live message waits for. Each is a message of the
@@ -73,8 +75,6 @@ export class Channel {
   #bulkWasHigh = false
   #blocked = false
   #pumpIsDue = false
-  #isPrompt = false
-  #promptIsDue = false
   /** What the stream itself still held when we last looked; less of it is progress. */
   #unsentByStream = 0
   #stalled: NodeJS.Timeout | undefined
@@ -120,17 +120,13 @@ export class Channel {
     const queue = lane === 'live' ? this.#live : this.#bulk
     queue.push(bytes)
     if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
-    if (lane === 'live' && this.#isPrompt) this.#pumpNow()
-    else this.#pumpSoon()
+    this.#pumpSoon()
     return true
   }
 
-  /**
-   * From now on live messages don't wait for the end of a turn: what is sent at the same time still leaves together,
-   * what else this turn has to do comes after it.
-   */
-  bePrompt(): void {
-    this.#isPrompt = true
+  /** Live messages don't wait for the end of the turn: what the stream takes of them the system has when this returns. */
+  flush(): void {
+    if (!this.#blocked && !this.#live.empty) sendNow(() => this.#pump())
   }
 
   /** Lets longer messages in than before, from somebody who has shown who it is. */
@@ -163,15 +159,6 @@ export class Channel {
     this.#pumpIsDue = true
     process.nextTick(() => {
       this.#pumpIsDue = false
-      this.#pump()
-    })
-  }
-
-  #pumpNow(): void {
-    if (this.#promptIsDue || this.#blocked) return
-    this.#promptIsDue = true
-    queueMicrotask(() => {
-      this.#promptIsDue = false
       this.#pump()
     })
   }

@@ -141,15 +141,28 @@ function joinWrites(connection: MultiaddrConnection): void {
   }
 }
 
-/** A live message, with all that is around it. */
-const PROMPT_BYTES = 4 * 1024
+/** Sockets that are written to while `sendNow` is at it; undefined at all other times. */
+let pressed: Set<Socket> | undefined
 
-/** What is written at the same time leaves in one call of the system; where that is much, what is written until this turn ends. */
+/**
+ * What `send` writes to any connection has been handed to the system when this returns, as far as the connection
+ * takes it, and still leaves in one call; everything else waits for the end of its turn.
+ */
+export function sendNow(send: () => void): void {
+  const sockets = new Set<Socket>()
+  pressed = sockets
+  try {
+    send()
+  } finally {
+    pressed = undefined
+    for (const socket of sockets) socket.uncork()
+  }
+}
+
+/** What is written until this turn ends leaves in one call of the system. */
 function corkForNow(socket: Socket): void {
+  pressed?.add(socket)
   if (socket.writableCorked > 0) return
   socket.cork()
-  queueMicrotask(() => {
-    if (socket.writableLength <= PROMPT_BYTES) socket.uncork()
-    else process.nextTick(() => socket.uncork())
-  })
+  if (pressed === undefined) process.nextTick(() => socket.uncork())
 }

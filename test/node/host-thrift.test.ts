@@ -55,21 +55,50 @@ test.each([
   },
 )
 
-test('a live message of a prompt channel has left before the turn ends, other ones wait for its end', async () => {
+/** Whether something has been handed to the system since. */
+const hasLeft = (before: number[]): boolean =>
+  !sockets.some(({ writableCorked }) => writableCorked > 0) &&
+  written().some((bytes, at) => bytes > before[at]!)
+
+test('what is flushed is with the system at once, other messages wait for the end of the turn', async () => {
   const [from, to] = await quiet(TCP)
+  const before = written()
+  from.send('live', new Uint8Array(98))
   // Only promises: no tick is due before all of them.
-  const leaves = async (): Promise<boolean> => {
+  for (let step = 0; step < 20; step++) await undefined
+  expect(hasLeft(before)).toBe(false)
+  await take(to, 1)
+
+  const [sent] = await counted(async () => {
     const before = written()
     from.send('live', new Uint8Array(98))
-    for (let step = 0; step < 20; step++) await undefined
-    const isCorked = sockets.some(({ writableCorked }) => writableCorked > 0)
-    return !isCorked && written().some((bytes, at) => bytes > before[at]!)
-  }
-  expect(await leaves()).toBe(false)
-  await take(to, 1)
-  from.bePrompt()
-  expect(await leaves()).toBe(true)
-  await take(to, 1)
+    from.send('live', new Uint8Array(98))
+    from.flush()
+    expect(hasLeft(before)).toBe(true)
+    await take(to, 2)
+  })
+  // Together: one header of the multiplexer, one length and tag of the cipher.
+  expect(sent).toBe(2 * 100 + 12 + 2 + 16)
+})
+
+test('a flush takes along what others have written to its connection in the same turn', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const [[from, to], [otherFrom, otherTo]] = [await connect(a, b), await connect(a, b)]
+  await sleep(300)
+  otherFrom.send('live', new Uint8Array(98))
+  const isCorked = () => sockets.some(({ writableCorked }) => writableCorked > 0)
+  // Behind the tick that hands it to the socket, which is corked until the next one.
+  const [wasCorked, remains] = await new Promise<boolean[]>((resolve) =>
+    process.nextTick(() => {
+      const wasCorked = isCorked()
+      from.send('live', new Uint8Array(98))
+      from.flush()
+      resolve([wasCorked, isCorked()])
+    }),
+  )
+  expect(wasCorked).toBe(true)
+  expect(remains).toBe(false)
+  await Promise.all([take(to, 1), take(otherTo, 1)])
 })
 
 test('messages of several turns leave without waiting for each other', async () => {

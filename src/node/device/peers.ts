@@ -321,14 +321,13 @@ export class Peers {
     const link: Link = {
       publicKey: remote.publicKey,
       send: (lane, bytes) => void channel.send(lane, bytes),
+      flush: () => channel.flush(),
       close: (code) => {
         // A dial would meet the dead connection again, and wait for it.
         if (code === 'silent') host.abandon(remote)
         void channel.close()
       },
     }
-    // A letter is on its way before its window is told that it is stored.
-    channel.bePrompt()
     // This ends the session that stood, if one did: nothing is lost, the new one goes on from what is durable.
     const session = driver.connect(link)
     const { path } = remote
