@@ -165,11 +165,11 @@ export class MailOffice {
     await statements.admitEach(word.newer)
     const held = statements.of(device)
     const isOutdated = held !== undefined && !equalBytes(held.row.signature, statement.signature)
-    const claims = claimsFromWire(statement.frontier) ?? []
+    const claims = claimsFromWire(statement.frontier)
     const cuts = cutsFromWire(word.cuts)
     let healed = cuts !== undefined && (await learnCuts(replica, cuts, word.openings, claims))
     const ladder = claimsFromWire(word.ladder) ?? []
-    const contradicted = await this.contradicted(claims, ladder)
+    const contradicted = await this.contradicted(claims ?? [], ladder)
     let isDisputed = false
     for (const [log, place] of contradicted) {
       if (this.dispute(log, place)) isDisputed = true

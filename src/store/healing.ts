@@ -161,38 +161,51 @@ function giveUpDoubt(replica: Replica, id: LogId, said: ReadonlyMap<number, Uint
   })
 }
 
-/** Cuts that a peer told of, with what it holds of these logs. True if any was new here. */
+/**
+ * Cuts that a peer told of.
+ *
+ * @param claims what it holds of all logs that it has cut, if that is known.
+ * @returns true if any was new here.
+ */
 export async function learnCuts(
   replica: Replica,
   cuts: LogCut[],
   openings: LogOpening[],
-  claims: LogClaim[] = [],
+  claims?: LogClaim[],
 ): Promise<boolean> {
   let changed = false
-  const held = new Map(claims.map((claim) => [claim.log, claim]))
+  const held = claims && new Map(claims.map((claim) => [claim.log, claim]))
   const byLog = new Map(
     openings.slice(0, MAX_CLAIMS).map((opening) => [logIdOf(replica.natives, opening), opening]),
   )
-  for (const { log, seq, check } of cuts) {
+  for (const cut of cuts) {
+    const { log, seq, check } = cut
     if (await cutLog(replica, log, seq, check, byLog.get(log))) changed = true
-    else if (await cutBelow(replica, { log, seq, check }, held.get(log))) changed = true
+    else if (held && (await cutBefore(replica, cut, held.get(log)))) changed = true
   }
   return changed
 }
 
 /**
- * A cut of a branch that isn't mine, told by somebody who holds less of it than that. Maybe nobody does any more, and
- * no comparison finds where the branches part: what both hold is the highest that is proven. Of whoever holds nothing
- * that is the beginning: it could never take mine, which its cut contradicts, and I would offer it without end.
+ * A cut of a branch that isn't mine, told by somebody who holds less of it than that. Maybe nobody does any more: then
+ * no comparison finds where the branches part, and neither side can take what the other one gives. They part before
+ * that cut, so a cut of mine just before it is right, and everybody can follow it.
  */
-async function cutBelow(replica: Replica, cut: LogCut, told: LogClaim | undefined): Promise<boolean> {
-  const log = replica.logs.get(cut.log)
-  if (!log || !told || told.seq >= cut.seq || cut.seq > log.seq) return false
-  const mine = await replica.logs.checkAt(cut.log, cut.seq)
-  if (!mine || equalBytes(mine, cut.check)) return false
-  if (told.seq === 0) return cutAt(replica, cut.log, 0)
-  const common = await replica.logs.checkAt(cut.log, told.seq)
-  return common && equalBytes(common, told.check) ? cutAt(replica, cut.log, told.seq) : false
+async function cutBefore(
+  replica: Replica,
+  { log: id, seq, check }: LogCut,
+  told: LogClaim | undefined,
+): Promise<boolean> {
+  const log = replica.logs.get(id)
+  if (!log || (told && told.seq >= seq)) return false
+  const mine = log.cut?.seq === seq ? log.cut.check : await replica.logs.checkAt(id, seq)
+  if (!mine || equalBytes(mine, check)) return false
+  if (told && told.seq > 0) {
+    // What the teller holds is another branch, too, or more than I hold: comparing shows which.
+    const common = await replica.logs.checkAt(id, told.seq)
+    if (!common || !equalBytes(common, told.check)) return false
+  }
+  return cutAt(replica, id, Math.min(seq - 1, log.seq))
 }
 
 /** My checks of a log at some places of (low..high], to be held against a peer's; `also` is one of the places. */

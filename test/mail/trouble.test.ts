@@ -1,6 +1,7 @@
 /** Relays and devices that fail, go back, or mean ill: mail is late, never lost, and no tick turns without reason. */
 import { afterEach, expect, test } from 'vitest'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
+import { learnCuts } from '../../src/store/healing.js'
 import type { MailDevice, Meddling } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'
 
@@ -179,6 +180,22 @@ test('a log that was continued twice is healed by mail alone', async () => {
   expect(lines).toContain('first branch')
   expect(lines).toContain('second branch')
   await bench.expectSettled([a, b, c])
+})
+
+test('a cut of a branch that nobody holds any more is healed by mail alone', async () => {
+  const [a, b, c] = await begin(28, 'a', 'b', 'c')
+  await bench.create(a, 'one', 'two', 'three')
+  await bench.online(a)
+  await bench.online(b)
+  const log = b.replica.logs.get(a.replica.currentLog!)!
+  await bench.phone(b, 'one', 'of b')
+  a.collects = false
+  await bench.relay.expire()
+  await learnCuts(c.replica, [{ log: log.log, seq: 2, check: bench.random.bytes(8) }], [log])
+  await rounds([b, c], 4)
+  await bench.expectSettled([b, c])
+  expect((await c.lines()).join()).toContain('of b')
+  expect(c.replica.logs.get(log.log)).toMatchObject({ seq: 1, cut: { seq: 1 } })
 })
 
 test('[L1] a device that loses power while it collects is given the rest again', async () => {

@@ -7,6 +7,8 @@ import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
+import { learnCuts } from '../../src/store/healing.js'
+import { prune } from '../../src/store/pruning.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { NotepadDevice } from '../support/notepad.js'
 import { SimDevice, World } from '../support/world.js'
@@ -252,3 +254,29 @@ it('a session that fails here ends as if it was stopped: the peer is there, and 
   expect(codes).toEqual(['stopped'])
   a.replica.flush = flush
 })
+
+it.each([true, false])(
+  'a cut of a branch that nobody holds any more ends in peace, retained: %s',
+  async (isRetained) => {
+    world = new World(21)
+    world.mostMessages = 2_000
+    const [a, b, c] = [await world.add('a'), await world.add('b'), await world.add('c')]
+    await importCases(a, 8)
+    const met = world.connect(a, b)
+    await world.quiesce()
+    world.cut(met)
+    const log = b.replica.logs.get(a.replica.currentLog!)!
+    expect(log.seq).toBe(8)
+    if (!isRetained) await prune(b.replica, [], 0)
+    // c heard of the cut by somebody who gave it nothing of the log, and is gone since.
+    await learnCuts(c.replica, [{ log: log.log, seq: 5, check: world.random.bytes(8) }], [log])
+    world.connect(b, c)
+    for (let at = 0; at < 4; at++) {
+      await world.quiesce()
+      world.clock.pass(3_000)
+    }
+    expect(toHex(c.replica.digest())).toBe(toHex(b.replica.digest()))
+    expect(await c.lines()).toEqual(await a.lines())
+    expect(c.replica.logs.get(log.log)).toMatchObject({ seq: 4, cut: { seq: 4 } })
+  },
+)

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { equalBytes, toHex } from '../../../src/protocol/bytes.js'
 import { type ForkPoint, forkSeqs } from '../../../src/protocol/fork.js'
+import type { LogClaim } from '../../../src/protocol/frontier.js'
 import { MAX_FORK_POINTS } from '../../../src/protocol/limits.js'
 import type { TargetLog } from '../../../src/protocol/transfer.js'
 import {
@@ -112,31 +113,41 @@ export function healingSuite(createDb: CreateDb): void {
       expect(b.seq(log.id)).toBe(1)
     })
 
-    test('[H1] a cut of a branch that nobody holds any more cuts mine where what its teller holds is proven', async () => {
+    test('[H1] a cut of another branch cuts mine just before it, where its teller holds less and nothing else', async () => {
       const log = new TestLog(bench.practice, bench.member(), bench.random)
       log.add(...Array.from({ length: 5 }, (_, at) => change({ at, caseId: `x${at}` })))
       await a.replica.admit([log.opening], [log.run()], log.keys.ed)
-      const cut = { log: log.id, seq: 5, check: bench.random.bytes(8) }
-      const told = { log: log.id, seq: 2, check: log.check(2) }
-      // Nothing proves where the branches part.
-      expect(await learnCuts(a.replica, [cut], [])).toBe(false)
-      expect(await learnCuts(a.replica, [cut], [], [{ ...told, check: bench.random.bytes(8) }])).toBe(false)
-      expect(await learnCuts(a.replica, [{ ...cut, check: log.check(5), seq: 6 }], [], [])).toBe(true)
+      const other = () => bench.random.bytes(8)
+      const cut = { log: log.id, seq: 5, check: other() }
+      const isCut = (told: LogClaim[] | undefined) => learnCuts(a.replica, [cut], [log.opening], told)
+      // Who holds that branch shows where it parts from mine, and who holds a third one does, too.
+      for (const told of [undefined, [{ ...cut }], [{ log: log.id, seq: 2, check: other() }]])
+        expect(await isCut(told)).toBe(false)
+      expect(await learnCuts(a.replica, [{ ...cut, seq: 6 }], [], [])).toBe(true)
       expect(a.seq(log.id)).toBe(5)
-      expect(await learnCuts(a.replica, [cut], [], [told])).toBe(true)
-      expect(a.seq(log.id)).toBe(2)
+      expect(await isCut([log.claim(2)])).toBe(true)
+      expect(a.replica.logs.get(log.id)).toMatchObject({ seq: 4, cut: { seq: 4, check: log.check(4) } })
+      expect(await isCut([log.claim(2)])).toBe(false)
+      // Its teller holds nothing; and of two cuts at one place the branch of neither may be held.
+      expect(await learnCuts(a.replica, [{ ...cut, seq: 4 }], [], [])).toBe(true)
+      expect(a.seq(log.id)).toBe(3)
+      expect(await learnCuts(b.replica, [cut], [log.opening], [])).toBe(true)
+      expect(await learnCuts(b.replica, [{ ...cut, check: other() }], [], [])).toBe(true)
+      expect(b.replica.logs.get(log.id)).toMatchObject({ seq: 0, cut: { seq: 0 } })
     })
 
-    test('[H1] where its teller holds nothing of it, that is before the first change, and nothing is lost', async () => {
+    test('[H1] where its teller holds nothing of it, too, and nothing is lost', async () => {
       const before = await b.contents()
       const cut = { log: a.log, seq: 4, check: bench.random.bytes(8) }
       const told = { log: a.log, seq: 0, check: new Uint8Array(8) }
       expect(await learnCuts(b.replica, [cut], [], [told])).toBe(true)
-      expect(b.seq(a.log)).toBe(0)
+      expect(b.replica.logs.get(a.log)).toMatchObject({ seq: 3, cut: { seq: 3 } })
       expect(await b.contents()).toEqual(before)
       expect(await beyond(b)).toEqual([])
-      // What it held is in a log of its own now.
+      // What lies behind it is in a log of its own now.
       const c = await bench.device()
+      const { cut: common } = b.replica.logs.get(a.log)!
+      await learnCuts(c.replica, [{ log: a.log, ...common! }], [b.replica.logs.get(a.log)!])
       await b.giveTo(c)
       expect(await c.contents()).toEqual(before)
     })
