@@ -377,9 +377,13 @@ export class MailDriver {
     const admit = async (each: Mail[]): Promise<{ waiting: Mail[]; isFruitful: boolean }> => {
       const waiting: Mail[] = []
       let isFruitful = false
-      for (const mail of each) {
-        // [L2] What the relay can't show the roster of counts in the end as a letter of its sender.
-        const admission = await this.office.admit(mail.envelope, final && isWithheld)
+      // [L2] What the relay can't show the roster of counts in the end as a letter of its sender.
+      const admissions = await this.office.admitEach(
+        each.map(({ envelope }) => envelope),
+        final && isWithheld,
+      )
+      for (const [at, mail] of each.entries()) {
+        const admission = admissions[at]!
         if ('advanced' in admission && admission.advanced.length > 0) {
           advanced = true
           driver.receivedChanges += admission.changes

@@ -27,8 +27,9 @@ import {
   openingToWire,
   runsFromWire,
 } from '../protocol/wire.js'
+import type { Given } from '../store/admitting.js'
 import { cutLog, learnCuts } from '../store/healing.js'
-import { changesLetter, ladderOf } from '../store/mail-out.js'
+import { changesLetter, LETTER_BYTES, ladderOf } from '../store/mail-out.js'
 import { takeStates } from '../store/mail-sets.js'
 import type { Replica } from '../store/replica.js'
 import type { Statements } from '../store/statements.js'
@@ -80,6 +81,19 @@ interface Dispute {
   places: Set<number>
 }
 
+interface Changes extends Given {
+  kind: 'changes'
+  sender: Uint8Array
+  /** Of its payloads. */
+  bytes: number
+}
+
+interface OtherLetter {
+  kind: 'letter'
+  sender: Uint8Array
+  body: Exclude<LetterBody, { $case: 'changes' }>
+}
+
 /** Places of one log that are shown besides its ladder: the newest claims of a few devices. */
 const MAX_PLACES = 16
 
@@ -105,39 +119,69 @@ export class MailOffice {
    * @param anyHead also if it was written under a roster that isn't known here, as after a fork of the roster.
    */
   async admit(envelope: Uint8Array, anyHead = false): Promise<Admission> {
-    const { replica, roster } = this.options
+    const [admission] = await this.admitEach([envelope], anyHead)
+    return admission!
+  }
+
+  /** The same for several, one after the other; changes of one sender that follow each other are written together. */
+  async admitEach(envelopes: Uint8Array[], anyHead = false): Promise<Admission[]> {
+    const admissions: Admission[] = []
+    let gathered: Changes[] = []
+    const admitGathered = async () => {
+      if (gathered.length > 0) admissions.push(...(await this.admitChanges(gathered)))
+      gathered = []
+    }
+    for (const envelope of envelopes) {
+      const letter = this.look(envelope, anyHead)
+      const isChanges = letter.kind === 'changes'
+      if (!isChanges || !mayFollow(letter, gathered)) await admitGathered()
+      if (isChanges) gathered.push(letter)
+      else admissions.push(letter.kind === 'letter' ? await this.admitLetter(letter) : letter)
+    }
+    await admitGathered()
+    return admissions
+  }
+
+  private look(envelope: Uint8Array, anyHead: boolean): Admission | Changes | OtherLetter {
     const letter = this.open(envelope)
     if (!letter) return { kind: 'useless' }
-    if (!anyHead && !roster.knows(letter.rosterHead)) return { kind: 'unknown', head: letter.rosterHead }
-    const { sender, body } = letter
-    switch (body.$case) {
-      case 'changes': {
-        const runs = runsFromWire(body.value)
-        if (!runs || !this.mayGive(sender, runs)) return { kind: 'useless' }
-        const outcome = await replica.admit(body.value.openings, runs, sender)
-        const { advanced } = outcome
-        const changes = runs.reduce(
-          (sum, run) => sum + (advanced.includes(run.log) ? run.changes.length : 0),
-          0,
-        )
-        for (const log of [...outcome.forks, ...outcome.refused.map((text) => text.slice(0, 32))])
-          this.dispute(log)
-        if (outcome.gaps.length > 0) return { kind: 'gap', advanced, changes }
-        if (outcome.forks.length + outcome.refused.length > 0 && advanced.length === 0)
-          return { kind: 'useless' }
-        return { kind: 'taken', advanced, changes }
-      }
-      case 'states': {
-        if (!roster.isMember(sender)) return { kind: 'useless' }
-        const taken = await takeStates(replica, body.value)
-        if (taken.kind === 'useless') return taken
-        if (taken.kind === 'waits') return { kind: 'gap', advanced: [], changes: 0 }
-        return { ...taken, changes: body.value.items.length }
-      }
-      case 'word':
-        await this.hear(sender, body.value)
-        return { kind: 'taken', advanced: [], changes: 0 }
+    const { sender, body, rosterHead } = letter
+    if (!anyHead && !this.options.roster.knows(rosterHead)) return { kind: 'unknown', head: rosterHead }
+    if (body.$case !== 'changes') return { kind: 'letter', sender, body }
+    const runs = runsFromWire(body.value)
+    if (!runs || !this.mayGive(sender, runs)) return { kind: 'useless' }
+    const bytes = runs.reduce(
+      (sum, run) => run.changes.reduce((sum, { payload }) => sum + payload.length, sum),
+      0,
+    )
+    return { kind: 'changes', sender, openings: body.value.openings, runs, bytes }
+  }
+
+  private async admitChanges(letters: Changes[]): Promise<Admission[]> {
+    const outcomes = await this.options.replica.admitEach(letters, letters[0]!.sender)
+    return outcomes.map(({ advanced, gaps, forks, refused }, at): Admission => {
+      const changes = letters[at]!.runs.reduce(
+        (sum, run) => sum + (advanced.includes(run.log) ? run.changes.length : 0),
+        0,
+      )
+      for (const log of [...forks, ...refused.map((text) => text.slice(0, 32))]) this.dispute(log)
+      if (gaps.length > 0) return { kind: 'gap', advanced, changes }
+      if (forks.length + refused.length > 0 && advanced.length === 0) return { kind: 'useless' }
+      return { kind: 'taken', advanced, changes }
+    })
+  }
+
+  private async admitLetter({ sender, body }: OtherLetter): Promise<Admission> {
+    const { replica, roster } = this.options
+    if (body.$case === 'word') {
+      await this.hear(sender, body.value)
+      return { kind: 'taken', advanced: [], changes: 0 }
     }
+    if (!roster.isMember(sender)) return { kind: 'useless' }
+    const taken = await takeStates(replica, body.value)
+    if (taken.kind === 'useless') return taken
+    if (taken.kind === 'waits') return { kind: 'gap', advanced: [], changes: 0 }
+    return { ...taken, changes: body.value.items.length }
   }
 
   /** Members give anything; who was removed gives its own logs only, up to their cuts. */
@@ -328,6 +372,12 @@ const SHORTER: ((word: Word) => void)[] = [
 ]
 const MAX_RUNGS = 4_096
 const MAX_CUTS = 1_024
+
+/** As much as one letter may hold is written together: it is all in memory until then. */
+function mayFollow({ sender, bytes }: Changes, gathered: Changes[]): boolean {
+  const sum = gathered.reduce((sum, each) => sum + each.bytes, bytes)
+  return sum <= LETTER_BYTES && gathered.every((each) => equalBytes(each.sender, sender))
+}
 
 /** How far what waits for a recipient reaches, as a word says it; `counter`: of the recipient's newest word. */
 export function leftToWire(recipient: string, reach: ReadonlyMap<LogId, number>, counter: number): Left {

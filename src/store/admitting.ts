@@ -8,20 +8,48 @@ import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 import type { AdmitOutcome } from './replica-types.js'
 
-/** Takes runs in. The caller runs alone with the store, and acknowledges after a flush. */
-export async function admitRuns(
+/** What one message or letter gives. */
+export interface Given {
+  openings: LogOpening[]
+  runs: ChangeRun[]
+}
+
+/** What was accepted so far, and is not written yet. */
+interface Taken {
+  fresh: Map<LogId, StoredLog>
+  drafts: Map<string, CaseDraft>
+  accepted: AcceptedRun[]
+  tips: Map<LogId, StoredLog>
+}
+
+/**
+ * Takes runs in, what each gives as if it came after the one before, and writes all of it together: each case that
+ * they touch is worked on once. The caller runs alone with the store, and acknowledges after a flush.
+ */
+export async function admitEach(
   replica: Replica,
-  openings: LogOpening[],
-  runs: ChangeRun[],
+  given: Given[],
   from: Uint8Array | undefined,
+): Promise<AdmitOutcome[]> {
+  const taken: Taken = { fresh: new Map(), drafts: new Map(), accepted: [], tips: new Map() }
+  const ids = new Set(
+    given.flatMap(({ runs }) => runs.flatMap((run) => run.changes.map(({ caseId }) => caseId))),
+  )
+  await replica.cases.prefetch([...ids].map((id) => replica.keyOf(id)))
+  const outcomes: AdmitOutcome[] = []
+  for (const each of given) outcomes.push(await admitRuns(replica, each, taken))
+  const { accepted, drafts } = taken
+  if (accepted.length > 0) await commitRuns(replica, accepted, drafts, from)
+  return outcomes
+}
+
+async function admitRuns(
+  replica: Replica,
+  { openings, runs }: Given,
+  { fresh, drafts, accepted, tips }: Taken,
 ): Promise<AdmitOutcome> {
   const outcome: AdmitOutcome = { advanced: [], gaps: [], forks: [], refused: [] }
-  const fresh = freshLogs(replica, openings)
-  const drafts = new Map<string, CaseDraft>()
-  const accepted: AcceptedRun[] = []
-  const tips = new Map<LogId, StoredLog>()
-  const ids = new Set(runs.flatMap((run) => run.changes.map(({ caseId }) => caseId)))
-  await replica.cases.prefetch([...ids].map((id) => replica.keyOf(id)))
+  for (const [id, log] of freshLogs(replica, openings)) if (!fresh.has(id)) fresh.set(id, log)
   for (const given of runs) {
     const log = tips.get(given.log) ?? replica.logs.get(given.log) ?? fresh.get(given.log)
     if (!log) {
@@ -52,7 +80,6 @@ export async function admitRuns(
       }
     }
   }
-  if (accepted.length > 0) await commitRuns(replica, accepted, drafts, from)
   return outcome
 }
 

@@ -19,7 +19,7 @@ import {
 } from '../protocol/frontier.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
-import { admitRuns, freshLogs } from './admitting.js'
+import { admitEach, freshLogs, type Given } from './admitting.js'
 import { appendChanges, openLog } from './appending.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { caseKeysOf } from './case-key.js'
@@ -182,8 +182,18 @@ export class Replica {
   }
 
   /** Takes runs in, from wherever they came. The driver acknowledges after `flush`. */
-  admit(openings: LogOpening[], runs: ChangeRun[], from: Uint8Array | undefined): Promise<AdmitOutcome> {
-    return this.exclusive(() => admitRuns(this, openings, runs, from))
+  async admit(
+    openings: LogOpening[],
+    runs: ChangeRun[],
+    from: Uint8Array | undefined,
+  ): Promise<AdmitOutcome> {
+    const [outcome] = await this.admitEach([{ openings, runs }], from)
+    return outcome!
+  }
+
+  /** What one giver gave in several pieces, one after the other: an outcome for each, all of it written together. */
+  admitEach(given: Given[], from: Uint8Array | undefined): Promise<AdmitOutcome[]> {
+    return this.exclusive(() => admitEach(this, given, from))
   }
 
   /** Openings of logs that I don't know yet and whose device belongs to the practice. */

@@ -62,10 +62,12 @@ test('small mails of a log that was cut meanwhile are folded once', async () => 
 
 test('what a recipient can never use is offered more and more seldom', async () => {
   await create(a, ['one'])
-  const admit = b.mail.office.admit.bind(b.mail.office)
-  vi.spyOn(b.mail.office, 'admit').mockImplementation(async (envelope) => {
-    const letter = b.mail.office.open(envelope)
-    return letter?.body.$case === 'word' ? admit(envelope) : { kind: 'useless' }
+  const admitEach = b.mail.office.admitEach.bind(b.mail.office)
+  vi.spyOn(b.mail.office, 'admitEach').mockImplementation(async (envelopes) => {
+    const kinds = envelopes.map((envelope) => b.mail.office.open(envelope)?.body.$case)
+    return kinds.every((kind) => kind === 'word')
+      ? admitEach(envelopes)
+      : kinds.map(() => ({ kind: 'useless' }))
   })
   await world.online(relay, [a, b], 300_000, 500)
   expect(world.deposits.length).toBeGreaterThan(3)

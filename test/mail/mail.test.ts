@@ -84,6 +84,28 @@ test('many small edits while another is away end in few envelopes, and the relay
   await bench.expectSettled([a, b])
 })
 
+test('letters of one sender that wait behind each other are worked in together', async () => {
+  const [a, b, c] = await begin(30, 'a', 'b', 'c')
+  await bench.create(a, 'one', 'two')
+  await bench.online(a)
+  await bench.online(c)
+  await bench.online(b)
+  for (let at = 0; at < 4; at++) {
+    await bench.phone(a, 'one', `+48 ${at}`)
+    await bench.phone(a, 'two', `+49 ${at}`)
+    await bench.online(a)
+  }
+  await bench.phone(c, 'one', '123')
+  await bench.online(c)
+  expect((await bench.held(b, a)).count).toBeGreaterThan(3)
+  const written: string[][] = []
+  b.replica.events.cases = (ids) => written.push(ids.sort())
+  await bench.online(b)
+  expect(written[0]).toEqual(['one', 'two'])
+  expect(written.length).toBeLessThanOrEqual(2)
+  expect(await b.lines()).toEqual(await c.lines())
+})
+
 test('one body waits for several recipients', async () => {
   const [a, b, c] = await begin(11, 'a', 'b', 'c')
   await bench.create(a, 'one')

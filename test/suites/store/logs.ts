@@ -144,6 +144,45 @@ export function logsSuite(createDb: CreateDb): void {
         expect(await a.replica.logs.checkAt(log.id, seq)).toEqual(log.check(seq))
     })
 
+    test('what came in several pieces is judged as one after the other, and each case is written once', async () => {
+      const forged = { ...log.run(4, 6), signature: new Uint8Array(64) }
+      const unopened = { openings: [], runs: [log.run(0, 1)] }
+      const runs = [log.run(2, 4), log.run(0, 2), log.run(1, 4), forged, log.run(4, 6), log.run(0, 6)]
+      const given = [unopened, ...runs.map((run) => ({ openings: [log.opening], runs: [run] }))]
+      const single = await bench.device()
+      const apart = []
+      for (const each of given) apart.push(await single.replica.admit(each.openings, each.runs, log.keys.ed))
+      expect(
+        apart.map(({ advanced, gaps, refused }) => [advanced.length, gaps.length, refused.length]),
+      ).toEqual([
+        [0, 0, 1],
+        [0, 1, 0],
+        [1, 0, 0],
+        [1, 0, 0],
+        [0, 0, 1],
+        [1, 0, 0],
+        [0, 0, 0],
+      ])
+
+      const grown: Growth[] = []
+      const written: string[][] = []
+      a.replica.events.grown = (growth) => grown.push(growth)
+      a.replica.events.cases = (ids) => written.push(ids)
+      expect(await a.replica.admitEach(given, log.keys.ed)).toEqual(apart)
+      expect(written.map((ids) => ids.sort())).toEqual([['even', 'odd']])
+      expect(grown.map(({ runs }) => runs.map(({ run }) => [run.from, run.changes.length]))).toEqual([
+        [
+          [0, 2],
+          [2, 2],
+          [4, 2],
+        ],
+      ])
+      expect(await a.contents()).toEqual(await single.contents())
+      expect(a.replica.digest()).toEqual(single.replica.digest())
+      for (let seq = 1; seq <= 6; seq++)
+        expect(await a.replica.logs.checkAt(log.id, seq)).toEqual(log.check(seq))
+    })
+
     test('[A2] refuses a log that nobody opened, or that a stranger opened', async () => {
       const unopened = await a.replica.admit([], [log.run()], log.keys.ed)
       expect(unopened).toMatchObject({ advanced: [], refused: [`${log.id}: unknown log`] })
