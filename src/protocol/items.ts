@@ -76,6 +76,11 @@ export class ItemAssembly {
   add(items: Item[]): Item[] | undefined {
     const whole: Item[] = []
     for (const item of items) {
+      // As nearly all come; no message is as long as a case may be.
+      if (!this.begun && !item.more) {
+        whole.push(item)
+        continue
+      }
       if (!this.begun) this.begun = { ...item, parts: [], parked: [] }
       else if (!equalBytes(this.begun.key, item.key)) return undefined
       // One by one: of very many, a call with each as an argument would throw.

@@ -144,7 +144,9 @@ export class CaseTable {
   committed(drafts: CaseDraft[]): void {
     this.absent.clear()
     for (const draft of drafts) {
-      this.remember(draft.state)
+      // What came whole, as in a first sync, is not asked for soon; kept, all of it would outlive the young heap.
+      if (draft.rowGiven && draft.base.nextPart === 0) this.recent.delete(toHex(draft.state.key))
+      else this.remember(draft.state)
       if (draft.state.rowUnproven) this.unprovenRows++
       if (draft.heals) this.damaged.delete(toHex(draft.state.key))
     }

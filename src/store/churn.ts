@@ -6,6 +6,8 @@ import type { Write } from './sealed-db.js'
 
 /** One letter and an id: a case's parts, a log's checks. Longer keys share their stretch with their siblings. */
 const STRETCH_BYTES = 17
+/** Places for what was written once. Two stretches that share one hide each other, which costs room and no more. */
+const SEEN_PLACES = 4096
 /** So many stretches are watched; the one that was written longest ago makes room. */
 const MAX_STRETCHES = 256
 /** Writes to one stretch from which on most of them count as replaced. */
@@ -18,11 +20,19 @@ export interface Stretch {
 
 export class Churn {
   private stretches = new Map<string, { key: Uint8Array; writes: number; bytes: number }>()
+  /** Hashes of stretches: most are written once, as in a first sync, and are watched from the second time on. */
+  private readonly seen = new Int32Array(SEEN_PLACES)
   /** Bytes written to worn stretches: about what merging would give back. */
   wornBytes = 0
 
   note(writes: Write[]): void {
     for (const { key, value } of writes) {
+      const hash = hashOf(key)
+      const place = (hash >>> 0) % SEEN_PLACES
+      if (this.seen[place] !== hash) {
+        this.seen[place] = hash
+        continue
+      }
       const start = key.subarray(0, STRETCH_BYTES)
       const name = String.fromCharCode.apply(null, start as unknown as number[])
       const stretch = this.stretches.get(name) ?? { key: start, writes: 0, bytes: 0 }
@@ -56,4 +66,11 @@ function endOf(key: Uint8Array): Uint8Array {
   const end = new Uint8Array(key.length + 8).fill(0xff)
   end.set(key)
   return end
+}
+
+/** FNV-1a of a key's stretch. */
+function hashOf(key: Uint8Array): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < STRETCH_BYTES && at < key.length; at++) hash = Math.imul(hash ^ key[at]!, 0x01000193)
+  return hash
 }
