@@ -36,6 +36,8 @@ export class Serving {
   }
 
   async items(session: PeerSession, { after, frontier }: Effect<'readItems'>): Promise<void> {
+    // What waits to be sent would be held in memory, up to a whole window of it.
+    await session.link.whenBulkLow?.()
     const read = await readItems(this.replica, after, frontier, CHUNK_BYTES)
     this.sessions.step(session, { type: 'itemsRead', ...read })
   }

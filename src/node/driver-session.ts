@@ -14,6 +14,8 @@ export interface Link {
   send(lane: 'live' | 'bulk', bytes: Uint8Array): void
   /** What was sent leaves before anything else is done: somebody waits for it. */
   flush?(): void
+  /** Resolves when most of the bulk that was sent has left; undefined if it has now, or where nothing is queued. */
+  whenBulkLow?(): Promise<void> | undefined
   close(code: CloseCode | 'stopped'): void
 }
 

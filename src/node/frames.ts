@@ -71,8 +71,9 @@ export class Channel {
   readonly #closeTimeoutMs: number
   readonly #live = new FragmentQueue('live', LIVE_FRAGMENT_BYTES)
   readonly #bulk = new FragmentQueue('bulk', BULK_FRAGMENT_BYTES)
-  #onBulkLow: (() => void) | undefined
-  #bulkWasHigh = false
+  /** Whoever waits for room in the bulk queue. */
+  #bulkLow: Promise<void> | undefined
+  #tellBulkLow: (() => void) | undefined
   #blocked = false
   #pumpIsDue = false
   /** What the stream itself still held when we last looked; less of it is progress. */
@@ -119,7 +120,6 @@ export class Channel {
     if (this.#end !== undefined || this.#finishing) return false
     const queue = lane === 'live' ? this.#live : this.#bulk
     queue.push(bytes)
-    if (this.#bulk.byteLength > BULK_LOW_WATER_BYTES) this.#bulkWasHigh = true
     this.#pumpSoon()
     return true
   }
@@ -134,9 +134,13 @@ export class Channel {
     this.#decoder.allowMessages(maxMessageBytes)
   }
 
-  /** Called each time the bulk queue falls to BULK_LOW_WATER_BYTES after having been above it. One at a time. */
-  onBulkLow(callback: () => void): void {
-    this.#onBulkLow = callback
+  /** Resolves when no more than BULK_LOW_WATER_BYTES of bulk are queued, or the channel has ended; undefined if that is so. */
+  whenBulkLow(): Promise<void> | undefined {
+    if (this.#bulk.byteLength <= BULK_LOW_WATER_BYTES) return undefined
+    this.#bulkLow ??= new Promise((resolve) => {
+      this.#tellBulkLow = resolve
+    })
+    return this.#bulkLow
   }
 
   /** Sends what is queued, then ends both directions. Resolves when the channel has ended, however it did. */
@@ -174,12 +178,14 @@ export class Channel {
         return
       }
     }
-    if (this.#bulkWasHigh && this.#bulk.byteLength <= BULK_LOW_WATER_BYTES) {
-      this.#bulkWasHigh = false
-      const callback = this.#onBulkLow
-      if (callback !== undefined) queueMicrotask(callback)
-    }
+    if (this.#bulk.byteLength <= BULK_LOW_WATER_BYTES) this.#bulkIsLow()
     if (this.#finishing && this.#live.empty && this.#bulk.empty) this.#closeStream()
+  }
+
+  #bulkIsLow(): void {
+    this.#tellBulkLow?.()
+    this.#tellBulkLow = undefined
+    this.#bulkLow = undefined
   }
 
   /** One frame, or several small ones. */
@@ -263,6 +269,7 @@ export class Channel {
     clearTimeout(this.#closing)
     this.#live.clear()
     this.#bulk.clear()
+    this.#bulkIsLow()
     this.#source.end(code === 'closed' || code === 'lost')
     this.#stream.removeEventListener('drain', this.#drained)
     this.#stream.removeEventListener('remoteCloseWrite', this.#remoteClosed)

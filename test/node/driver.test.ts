@@ -54,6 +54,24 @@ it('brings a first device’s cases to an empty one as whole states, and both kn
   expect(await round).toMatchObject({ equal: true, complete: true })
 })
 
+it('reads no further whole states while what was read has not left', async () => {
+  world = new World(23)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 30)
+  const { sessionA } = world.connect(a, b)
+  let leave = () => {}
+  const left = new Promise<void>((resolve) => {
+    leave = resolve
+  })
+  sessionA.link.whenBulkLow = () => left
+  await world.quiesce()
+  expect(await b.lines()).toEqual([])
+  leave()
+  await left
+  await world.quiesce()
+  expect(await b.lines()).toEqual(await a.lines())
+})
+
 it('an offer that is repeated before it is taken up holds up no healing', async () => {
   world = new World(17)
   const [a, b] = [await world.add('a'), await world.add('b')]

@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest'
-import { BULK_LOW_WATER_BYTES } from '../../src/node/frames.js'
 import { connect, rawStream, sleep, startHost, TCP, take, text, until, WS } from './host-helpers.js'
 
 const MB = 1_000_000
@@ -17,14 +16,13 @@ describe.each([
     const [from, to] = await connect(a, b)
     const message = new Uint8Array(MB).fill(9)
     let queued = 0
-    const produce = (): void => {
-      while (queued < 100 && from.queuedBulkBytes <= BULK_LOW_WATER_BYTES) {
+    const produce = async (): Promise<void> => {
+      for (; queued < 100; await from.whenBulkLow()) {
         queued += 1
         from.send('bulk', message)
       }
     }
-    from.onBulkLow(produce)
-    produce()
+    void produce()
     let received = 0
     const iterator = to.messages[Symbol.asyncIterator]()
     for (let i = 0; i < 5; i++) received += (await iterator.next()).value?.bytes.byteLength ?? 0
@@ -74,8 +72,14 @@ describe('a channel', () => {
     const [from, to] = await connect(a, b, { from: { writeTimeoutMs: 400 } })
     from.send('bulk', new Uint8Array(20 * MB))
     const started = performance.now()
+    let isLow = false
+    void from.whenBulkLow()?.then(() => {
+      isLow = true
+    })
     expect((await from.closed).code).toBe('timeout')
     expect(performance.now() - started).toBeGreaterThan(350)
+    // Who waits for room is not left waiting.
+    expect(isLow).toBe(true)
     expect(from.queuedBulkBytes).toBe(0)
     expect((await to.closed).code).toBe('reset')
     expect(from.send('live', text('x'))).toBe(false)
@@ -90,11 +94,10 @@ describe('a channel', () => {
     const reading = (async () => {
       for await (const message of to.messages) expect(message.lane).toBe('bulk')
     })()
-    const produce = (): void => {
-      if (going) from.send('bulk', new Uint8Array(MB))
+    const produce = async (): Promise<void> => {
+      for (; going; await from.whenBulkLow()) from.send('bulk', new Uint8Array(MB))
     }
-    from.onBulkLow(produce)
-    produce()
+    void produce()
     expect((await stalled.closed).code).toBe('timeout')
     going = false
     await from.close()

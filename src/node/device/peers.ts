@@ -322,6 +322,7 @@ export class Peers {
       publicKey: remote.publicKey,
       send: (lane, bytes) => void channel.send(lane, bytes),
       flush: () => channel.flush(),
+      whenBulkLow: () => channel.whenBulkLow(),
       close: (code) => {
         // A dial would meet the dead connection again, and wait for it.
         if (code === 'silent') host.abandon(remote)
