@@ -3,7 +3,7 @@
  * so nothing is measured, moved or made for it. For the few messages that are written thousands of times in a row;
  * the generated codec gives the same bytes, and takes several times as long, above all before it is compiled.
  */
-import { utf8 } from './bytes.js'
+import { U32_MAX, utf8 } from './bytes.js'
 
 const VARINT = 0
 const LENGTH_DELIMITED = 2
@@ -80,11 +80,11 @@ export class BackWriter {
       return
     }
     let size = 1
-    for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 128)) size++
+    for (let rest = value; rest >= 0x80; rest = shifted(rest)) size++
     this.at -= size
     let rest = value
-    for (let i = this.at; i < this.at + size - 1; i++, rest = Math.floor(rest / 128))
-      this.bytes[i] = (rest % 128) | 0x80
+    for (let i = this.at; i < this.at + size - 1; i++, rest = shifted(rest))
+      this.bytes[i] = (rest & 0x7f) | 0x80
     this.bytes[this.at + size - 1] = rest
   }
 
@@ -96,3 +96,6 @@ export class BackWriter {
     this.bytes = grown
   }
 }
+
+/** Without the lowest seven bits. Client ids have 32 of them: whole numbers, not fractions, nearly always. */
+const shifted = (value: number) => (value <= U32_MAX ? value >>> 7 : Math.floor(value / 128))

@@ -10,6 +10,7 @@ import { keys, partRange } from './keyspace.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
 const RECENT_CASES = 512
+const LAST_KEY = new Uint8Array(CASE_KEY_BYTES).fill(0xff)
 
 export class CaseTable {
   /** Keys of cases whose stored bytes failed their check; never served. */
@@ -19,6 +20,8 @@ export class CaseTable {
   private readonly recent = new Map<string, CaseState>()
   /** Keys that the last prefetch found nothing under; good only within the work that asked. */
   private readonly absent = new Set<string>()
+  /** Keys from `from` on, and before `to` if there is an end: none of them is held. */
+  private gap: { from: Uint8Array; to: Uint8Array | undefined } | undefined
 
   constructor(
     private readonly db: SealedDb,
@@ -39,6 +42,7 @@ export class CaseTable {
 
   /** The stored state of a case, or undefined. Throws DamagedError. */
   async state(key: Uint8Array): Promise<CaseState | undefined> {
+    if (this.isInGap(key)) return undefined
     const hex = toHex(key)
     const cached = this.recent.get(hex)
     if (cached || this.absent.has(hex)) return cached
@@ -63,25 +67,28 @@ export class CaseTable {
     return this.read(this.unread(wanted))
   }
 
-  /** The same for cases that follow each other: of those that are not held, as in a first sync, none is looked for. */
+  /** The same for cases that follow each other. In a first sync none of them is held, and one look tells it of many. */
   async prefetchStretch(wanted: Uint8Array[]): Promise<void> {
     this.absent.clear()
-    const unread = this.unread(wanted)
-    const [first, last] = [unread[0], unread.at(-1)]
-    if (!first || !last) return
-    const range = { gte: keys.case(first), lte: keys.case(last), limit: unread.length + 1 }
-    // Where they are out of order, or others lie between them, nothing is known of those that were not found.
-    const found = await this.db.keysIn(range).catch(() => undefined)
-    if (!found || found.length > unread.length) return this.read(unread)
-    const held = new Set(found.map((key) => toHex(key.subarray(1))))
-    const isBetween = (key: Uint8Array) => compareBytes(first, key) <= 0 && compareBytes(key, last) <= 0
-    const isAbsent = (key: Uint8Array) => isBetween(key) && !held.has(toHex(key))
-    for (const key of unread) if (isAbsent(key)) this.absent.add(toHex(key))
-    await this.read(unread.filter((key) => !isAbsent(key)))
+    const [first] = this.unread(wanted)
+    if (!first) return
+    const held = await this.db
+      .keysIn({ gte: keys.case(first), lte: keys.case(LAST_KEY), limit: 1 })
+      .catch(() => undefined)
+    if (held) this.gap = { from: first, to: held[0]?.slice(1) }
+    await this.read(this.unread(wanted))
   }
 
   private unread(wanted: Uint8Array[]): Uint8Array[] {
-    return wanted.filter((key) => key.length === CASE_KEY_BYTES && !this.recent.has(toHex(key)))
+    return wanted.filter(
+      (key) => key.length === CASE_KEY_BYTES && !this.isInGap(key) && !this.recent.has(toHex(key)),
+    )
+  }
+
+  private isInGap(key: Uint8Array): boolean {
+    const { gap } = this
+    if (!gap || compareBytes(gap.from, key) > 0) return false
+    return !gap.to || compareBytes(key, gap.to) < 0
   }
 
   private async read(missing: Uint8Array[]): Promise<void> {
@@ -109,6 +116,11 @@ export class CaseTable {
 
   private async uncheckedDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
     return new CaseDraft((await this.state(key)) ?? emptyCase(key, caseId), this.natives)
+  }
+
+  /** A draft of a case that is known not to be held. */
+  newDraft(key: Uint8Array, caseId: string): CaseDraft | undefined {
+    return this.isInGap(key) ? new CaseDraft(emptyCase(key, caseId), this.natives) : undefined
   }
 
   /** As `draft`, unchecked; a case whose stored bytes are damaged starts from nothing. */
@@ -147,6 +159,8 @@ export class CaseTable {
       // What came whole, as in a first sync, is not asked for soon; kept, all of it would outlive the young heap.
       if (draft.rowGiven && draft.base.nextPart === 0) this.recent.delete(toHex(draft.state.key))
       else this.remember(draft.state)
+      // What lies before it is looked for again; the next of a first sync lie behind.
+      if (this.gap && this.isInGap(draft.state.key)) this.gap = { ...this.gap, from: behind(draft.state.key) }
       if (draft.state.rowUnproven) this.unprovenRows++
       if (draft.heals) this.damaged.delete(toHex(draft.state.key))
     }
@@ -166,5 +180,8 @@ export class CaseTable {
     return { key: keys.damaged(), value: rest.length === 0 ? undefined : concat(rest) }
   }
 }
+
+/** The least key that is greater. */
+const behind = (key: Uint8Array) => concat([key, Uint8Array.of(0)])
 
 export const isDamage = (error: unknown) => error instanceof DamagedError || error instanceof MissingPartError

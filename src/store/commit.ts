@@ -5,6 +5,7 @@
  */
 import { concat, toHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
+import { COMPACT_PARTS } from '../protocol/limits.js'
 import { checkOf, type LogId } from '../protocol/log.js'
 import type { CaseDraft } from './case-content.js'
 import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
@@ -80,10 +81,7 @@ export async function commitCases(
       draft.state.row = await projectCaseRow(replica, draft)
       draft.state.rowUnproven = false
     }
-    await draft.compact(db).catch((error: unknown) => {
-      if (!isDamage(error)) throw error
-      cases.noteDamaged(draft.state.key)
-    })
+    if (draft.state.parts.length > COMPACT_PARTS) await compact(replica, draft)
     rowCounts(counts, before, -1)
     rowCounts(counts, draft.state.row, +1)
     writes.push(...draft.writes())
@@ -109,6 +107,15 @@ export async function commitCases(
   replica.storedMeta = next
   cases.committed(list)
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
+}
+
+async function compact({ cases, db }: Replica, draft: CaseDraft): Promise<void> {
+  try {
+    await draft.compact(db)
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    cases.noteDamaged(draft.state.key)
+  }
 }
 
 function isSame(a: MetaRow, b: MetaRow): boolean {

@@ -23,7 +23,8 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
   if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
   // A case whose stored bytes are damaged here starts again from what a peer holds.
-  const draft = await replica.cases.draftOrFresh(item.key, caseId)
+  const { cases } = replica
+  const draft = cases.newDraft(item.key, caseId) ?? (await cases.draftOrFresh(item.key, caseId))
   const held = draft.state.touched
   const touched = item.touched.map(({ log, seq }) => ({ log: toHex(log), seq }))
   const known =

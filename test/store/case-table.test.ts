@@ -13,6 +13,7 @@ const keyOf = (number: number) => new Uint8Array(16).fill(number)
 /** Counts the keys that are looked up. */
 class Counting extends SealedDb {
   lookedUp = 0
+  looks = 0
   override get(key: Uint8Array) {
     this.lookedUp++
     return super.get(key)
@@ -20,6 +21,10 @@ class Counting extends SealedDb {
   override getMany(wanted: Uint8Array[]) {
     this.lookedUp += wanted.length
     return super.getMany(wanted)
+  }
+  override keysIn(range: { gte: Uint8Array; lte: Uint8Array; limit?: number }) {
+    this.looks++
+    return super.keysIn(range)
   }
 }
 
@@ -47,12 +52,33 @@ const idsOf = async (table: CaseTable, numbers: number[]) => {
   return ids
 }
 
-test('of cases that follow each other, those that are not held are not looked up', async () => {
-  const { db, table } = await holding([1, 5, 9])
-  const wanted = [2, 3, 4, 5, 6]
-  await table.prefetchStretch(wanted.map(keyOf))
-  expect(await idsOf(table, wanted)).toEqual([undefined, undefined, undefined, 'case 5', undefined])
-  expect(db.lookedUp).toBe(1)
+test('where none is held, one look tells of all that come, and of what has come since', async () => {
+  const { db, table } = await holding([50])
+  const store = async (numbers: number[]) => {
+    const drafts = await Promise.all(numbers.map((number) => table.draft(keyOf(number), `case ${number}`)))
+    await db.write(drafts.flatMap((draft) => draft.writes()))
+    table.committed(drafts)
+  }
+  for (const numbers of [
+    [1, 2, 3],
+    [5, 6],
+    [7, 9],
+  ]) {
+    await table.prefetchStretch(numbers.map(keyOf))
+    expect(await idsOf(table, numbers)).toEqual(numbers.map(() => undefined))
+    expect(numbers.map((number) => table.newDraft(keyOf(number), 'x') !== undefined)).not.toContain(false)
+    await store(numbers)
+    expect(await idsOf(table, numbers)).toEqual(numbers.map((number) => `case ${number}`))
+    expect(table.newDraft(keyOf(numbers[0]!), 'x')).toBeUndefined()
+  }
+  expect([db.looks, db.lookedUp]).toEqual([1, 0])
+  // One comes early, and those before it are looked for again.
+  await store([20])
+  await table.prefetchStretch([10, 11, 20].map(keyOf))
+  expect(await idsOf(table, [10, 11, 20])).toEqual([undefined, undefined, 'case 20'])
+  expect(table.newDraft(keyOf(20), 'x')).toBeUndefined()
+  await table.prefetchStretch([49, 50, 51].map(keyOf))
+  expect(await idsOf(table, [49, 50, 51])).toEqual([undefined, 'case 50', undefined])
 })
 
 test.each([
