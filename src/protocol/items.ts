@@ -17,7 +17,7 @@ export function piecesOf(item: Item): Item[] {
   const pieces: Item[] = [{ ...item, parts: [], parked: [] }]
   let bytes = 0
   const roomFor = (length: number): Item => {
-    if (bytes > 0 && bytes + length > MAX_PAYLOAD_BYTES) {
+    if (bytes + length > MAX_PAYLOAD_BYTES) {
       pieces.push(bare(item))
       bytes = 0
     }

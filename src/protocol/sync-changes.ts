@@ -174,9 +174,8 @@ export class ChangeSender {
 
   /** The peer is connected to the log's author itself: it gets the change from there. */
   private waitsForAuthor(log: LogId): boolean {
-    const author = this.mine.get(log)?.device
     const isDue = this.sentUpTo(log) < (this.overdue.get(log) ?? 0)
-    return !isDue && author !== undefined && this.neighbours.has(author)
+    return !isDue && this.neighbours.has(this.mine.get(log)!.device)
   }
 
   private awaitAuthor(log: LogId): void {

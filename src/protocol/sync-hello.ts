@@ -15,8 +15,6 @@ import { claimsFromWire, claimToWire, cutsFromWire, cutToWire, openingToWire } f
 
 /** Both words, when everything needed to compare them is here. */
 export interface BothWords {
-  summary: Summary
-  hello: Hello
   /** What the peer holds: open and closed logs. */
   claims: LogClaim[]
   /** Its claims, doubts included, that are not mine. */
@@ -30,6 +28,7 @@ export class Hellos {
   hello: Hello | undefined
   private peerOpen: LogClaim[] = []
   private peerClosed: LogClaim[] | undefined
+  private peerDoubts: LogClaim[] = []
   /** The peer holds the claims of my closed logs with this digest. */
   private claimsSentFor: Uint8Array | undefined
   /** The digest of my closed logs that the peer has heard last. */
@@ -128,7 +127,8 @@ export class Hellos {
   onHello(hello: Hello): boolean {
     const code = refusalOf(hello)
     const open = claimsFromWire(hello.open)
-    if (code || !open) {
+    const doubts = claimsFromWire(hello.doubts)
+    if (code || !open || !doubts) {
       this.out.close(code ?? 'malformed')
       return false
     }
@@ -137,10 +137,10 @@ export class Hellos {
     this.hello = hello
     if (hello.run.length === RUN_BYTES) this.out.put({ type: 'run', run: hello.run })
     this.peerOpen = open
+    this.peerDoubts = doubts
     if (this.isUnheard) this.beginAnew()
     const answersOurFirst = first && hello.round === 1
     if (hello.round > 0 && !answersOurFirst) this.owesAnswer = hello.round
-    if (first && this.round === 0) this.owesHello = true
     this.compareAgain()
     return true
   }
@@ -150,15 +150,14 @@ export class Hellos {
     const cuts = cutsFromWire(claims.cuts)
     if (!closed || !cuts) return this.out.close('malformed')
     this.peerClosed = closed
-    this.toCompare = true
     // An open log of mine may be closed or cut there: the peer must hear my word too.
     this.out.put({ type: 'learn', cuts, openings: claims.openings, claims: closed })
   }
 
   /** [X3] Both words, if there is something to compare; where closed logs differ, their claims and cuts come first. */
-  compare(): BothWords | undefined {
-    const { summary, hello } = this
-    if (!this.toCompare || !summary || !hello) return undefined
+  compare(summary: Summary): BothWords | undefined {
+    const { hello } = this
+    if (!this.toCompare || !hello) return undefined
     if (!equalBytes(summary.practice, hello.practice)) {
       this.out.close('other-practice')
       return undefined
@@ -168,10 +167,8 @@ export class Hellos {
     this.toCompare = false
     const claims = [...this.peerOpen, ...(this.peerClosed ?? summary.closed)]
     const own = new Map([...summary.open, ...summary.closed].map((log) => [log.log, log]))
-    const unlike = [...claims, ...(claimsFromWire(hello.doubts) ?? [])].filter(
-      (claim) => !sameClaim(claim, own.get(claim.log)),
-    )
-    return { summary, hello, claims, unlike }
+    const unlike = [...claims, ...this.peerDoubts].filter((claim) => !sameClaim(claim, own.get(claim.log)))
+    return { claims, unlike }
   }
 
   private sendWhatDiffers(summary: Summary, hello: Hello): void {
@@ -201,10 +198,10 @@ export class Hellos {
   }
 }
 
-function refusalOf(hello: Hello): 'peer-too-new' | 'peer-too-old' | 'malformed' | undefined {
+function refusalOf(hello: Hello): 'peer-too-new' | 'peer-too-old' | undefined {
   if (hello.oldest > SYNC_VERSION) return 'peer-too-new'
   if (hello.newest < OLDEST_SYNC_VERSION) return 'peer-too-old'
-  return claimsFromWire(hello.doubts) ? undefined : 'malformed'
+  return undefined
 }
 
 const same = (a: Uint8Array | undefined, b: Uint8Array) => a !== undefined && equalBytes(a, b)

@@ -34,8 +34,8 @@ interface Sending {
 export class StatesSender {
   private sending: Sending | undefined
   private offered = false
-  /** The transfer number that the peer chose in its TAKE. */
-  private transfer: number | undefined
+  /** The transfer number that the peer chose in its last TAKE. */
+  private transfer = 0
   private earlyKeys = new Map<string, Uint8Array>()
   private earlyArmed = false
 
@@ -45,14 +45,14 @@ export class StatesSender {
     return this.sending !== undefined
   }
 
-  /** Offered, and not taken and ended yet: changes wait. */
+  /** Since both words were compared last: changes wait. */
   get isOffered(): boolean {
     return this.offered
   }
 
   /** A new comparison decides anew; a transfer under way goes on, whatever was compared meanwhile. */
   restart(): void {
-    if (!this.sending) this.offered = false
+    this.offered = false
   }
 
   offer(cases: number): void {
@@ -66,7 +66,6 @@ export class StatesSender {
     if (!claims) return this.out.close('malformed')
     if (this.sending) return
     const frontier = new Map(claims.map((claim) => [claim.log, claim.seq]))
-    this.offered = true
     this.transfer = take.transfer
     const checks = stretchesOf([])
     this.sending = {
@@ -83,7 +82,7 @@ export class StatesSender {
 
   /** True if BEGIN was sent. */
   onOpened(opened: Extract<SyncEvent, { type: 'statesOpened' }>): boolean {
-    if (!this.sending || this.transfer === undefined) return false
+    if (!this.sending) return false
     const value = {
       transfer: this.transfer,
       openings: opened.openings.map(openingToWire),
@@ -115,10 +114,9 @@ export class StatesSender {
       this.out.put({ type: 'readItems', after: sending.after, frontier: sending.frontier })
       return false
     }
-    const value = { transfer: this.transfer ?? 0, missing: sending.missing }
+    const value = { transfer: this.transfer, missing: sending.missing }
     this.out.send('bulk', { $case: 'end', value })
     this.sending = undefined
-    this.offered = false
     return true
   }
 
@@ -126,7 +124,7 @@ export class StatesSender {
     const { sending } = this
     if (!sending) return
     sending.reading = false
-    const value = { transfer: this.transfer ?? 0, stretches: stretches.map(stretchToWire) }
+    const value = { transfer: this.transfer, stretches: stretches.map(stretchToWire) }
     this.out.send('bulk', { $case: 'checks', value }, true)
   }
 
@@ -153,7 +151,7 @@ export class StatesSender {
     openings: LogOpening[],
   ): void {
     const value: Items = {
-      transfer: this.transfer ?? 0,
+      transfer: this.transfer,
       early,
       items,
       claims: claims.map(claimToWire),

@@ -109,7 +109,6 @@ export class SyncSession {
         this.states.onChecksRead(event.stretches)
         return this.pump()
       case 'itemsRead':
-        if (!this.states.isSending) return
         this.states.onItemsRead(event)
         return this.pump()
       case 'casesRead':
@@ -212,7 +211,7 @@ export class SyncSession {
     this.changes.onSummary(summary)
     if (!this.member) return
     this.hellos.sendDue(summary)
-    const words = this.hellos.compare()
+    const words = this.hellos.compare(summary)
     if (!words) return
     this.changes.peerHolds(words.claims)
     if (words.unlike.length > 0) this.out.put({ type: 'judge', claims: words.unlike })
