@@ -71,6 +71,15 @@ describe('a case that is too large for one message', () => {
     expect(itemMessages([])).toEqual([])
   })
 
+  test('a message is filled up to the largest size, and no further', () => {
+    const half = (MAX_PAYLOAD_BYTES - 1) / 2
+    const sizes = (items: Item[]) => itemMessages(items).map((message) => message.map(contentBytes))
+    expect(sizes([item(1, [half]), item(2, [half + 1]), item(3, [1])])).toEqual([[half, half + 1], [1]])
+    expect(sizes([item(1, [half]), item(2, [half + 2])])).toEqual([[half], [half + 2]])
+    expect(sizes([item(1, [MAX_PAYLOAD_BYTES])])).toEqual([[MAX_PAYLOAD_BYTES]])
+    expect(sizes([item(1, [half, half + 1, 1])])).toEqual([[MAX_PAYLOAD_BYTES], [1]])
+  })
+
   test('another case between its pieces, or more than any case may hold, is refused', () => {
     const assembly = new ItemAssembly()
     expect(assembly.add([piecesOf(large)[0]!])).toEqual([])

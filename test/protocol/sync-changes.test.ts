@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest'
+import { fromHex } from '../../src/protocol/bytes.js'
 import type { ChangeRun } from '../../src/protocol/door.js'
 import { encodePoints } from '../../src/protocol/fork.js'
 import type { LogClaim } from '../../src/protocol/frontier.js'
-import { WINDOW_BYTES } from '../../src/protocol/limits.js'
+import { MAX_RUN_BYTES, WINDOW_BYTES } from '../../src/protocol/limits.js'
 import { FORWARD_MS } from '../../src/protocol/sync-changes.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
 import { claimToWire, decodeFrame, type FrameKind } from '../../src/protocol/wire.js'
@@ -116,6 +117,14 @@ describe('planning', () => {
     machine.step({ type: 'judged', verdicts: [{ claim: log.claim(7), verdict: 'behind' }] })
     expect(machine.effects('readChanges')).toEqual([])
   })
+
+  test('[S4] a doubt of the peer is nothing that it has: I don’t leave my log for it', () => {
+    const mine = summaryOf([heldLog(log, 4)], { currentLog: log.id })
+    const machine = new Machine().greet(mine, { ...mine, doubts: [log.claim(7)] })
+    machine.step({ type: 'judged', verdicts: [{ claim: log.claim(7), verdict: 'ahead' }] })
+    expect(machine.effects('leaveLog')).toEqual([])
+    expect(machine.effects('round')).toMatchObject([{ peerHasMore: false }])
+  })
 })
 
 describe('forks', () => {
@@ -158,6 +167,23 @@ describe('forks', () => {
     expect(machine.sent('hello')).toHaveLength(1)
     expect(machine.step(misfit).last).toEqual([])
   })
+
+  test('a branch that is refused is compared once more after something else was taken in, or was refused', () => {
+    const machine = planned(10, 10)
+    const summary = summaryOf([heldLog(log)])
+    const isCompared = (given: Partial<Extract<SyncEvent, { type: 'applied' }>>) => {
+      machine.step({ type: 'applied', advanced: [], gaps: [], forks: [], refused: [], ...given })
+      const asks = machine.effects('summarise').length > 0
+      machine.step({ type: 'summary', summary })
+      return asks
+    }
+    expect(isCompared({ forks: [log.id, other.id] })).toBe(true)
+    expect(isCompared({})).toBe(false)
+    expect(isCompared({ forks: [other.id, log.id] })).toBe(false)
+    expect(isCompared({ forks: [other.id] })).toBe(true)
+    expect(isCompared({ advanced: [log.id] })).toBe(false)
+    expect(isCompared({ forks: [other.id] })).toBe(true)
+  })
 })
 
 describe('live changes', () => {
@@ -173,6 +199,7 @@ describe('live changes', () => {
     expect(machine.effects('send')).toMatchObject([{ lane: 'live', kind: 'changes', changes: 1 }])
     expect(sentRuns(machine)).toEqual([[10, 11]])
     machine.step({ type: 'grown', runs: [grown(next, 11, 12)], caseKeys: [], from: undefined })
+    expect(machine.effects('send')).toMatchObject([{ lane: 'live', kind: 'changes', changes: 1 }])
     expect(sentRuns(machine)).toEqual([[11, 12]])
   })
 
@@ -193,6 +220,15 @@ describe('live changes', () => {
     expect(sentRuns(machine)).toEqual([])
     machine.step(read([log.run(6, 10)])).step(read([next.run(10, 12)]))
     expect(sentRuns(machine)).toEqual([[10, 12]])
+  })
+
+  test('that are more than somebody typed go on as bulk from there', () => {
+    const large = newLog(2, MAX_RUN_BYTES - 1)
+    const all = { type: 'grown' as const, caseKeys: [], from: 'cc'.repeat(32) }
+    const machine = planned(10, 10)
+    machine.step({ ...all, runs: [grown(large, 0, 1), grown(large, 1, 2), grown(other, 0)] })
+    expect(machine.effects('send')).toMatchObject([{ lane: 'live', changes: 2 }])
+    expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[other.id, 0]]) }])
   })
 
   test('that came from the peer don’t go back to it', () => {
@@ -257,6 +293,22 @@ describe('[X5] the window', () => {
     expect(sent).toBeLessThan(WINDOW_BYTES + 70 * 1024)
   })
 
+  test('[X4] while it is full, nothing goes live of a log that the peer has a gap of: it is read from there later', () => {
+    const live = log.branch(10)
+    const grow = (machine: Machine) => {
+      live.add(change({ payload: new Uint8Array(64 * 1024) }))
+      return machine.step({ type: 'grown', runs: [grown(live, live.seq - 1)], caseKeys: [], from: undefined })
+    }
+    const machine = planned(10, 10)
+    let sent = 0
+    while (sent < WINDOW_BYTES) sent += grow(machine).effects('send')[0]!.bytes.length
+    expect(machine.receive({ $case: 'need', value: { log: fromHex(log.id), from: 4 } }).last).toEqual([])
+    expect(grow(machine).last).toEqual([])
+    expect(machine.receive(ack(sent)).effects('readChanges')).toEqual([
+      { type: 'readChanges', from: new Map([[log.id, 4]]) },
+    ])
+  })
+
   test('live changes may use twice of it; beyond they wait their turn', () => {
     const machine = planned(10, 10)
     const live = log.branch(10)
@@ -284,6 +336,14 @@ describe('gaps', () => {
     expect(gap(machine, 4).sent('need')).toEqual([{ log: logBytes, from: 4 }])
     expect(gap(machine, 4).sent('need')).toEqual([])
     expect(gap(machine, 6).sent('need')).toEqual([{ log: logBytes, from: 6 }])
+  })
+
+  test('are asked for again when everything was compared anew', () => {
+    const machine = planned(10, 10)
+    const summary = summaryOf([heldLog(log)])
+    expect(gap(machine, 4).kinds).toEqual(['need'])
+    machine.receive(helloOf(summary, { round: 0 })).step({ type: 'summary', summary })
+    expect(gap(machine, 4).kinds).toEqual(['need'])
   })
 
   test('NEED is answered from the place that it names', () => {
@@ -332,6 +392,9 @@ describe('[X2] acknowledgements', () => {
     ])
     machine.step({ type: 'durable', claims: [], cursor: undefined, bytes: 20 })
     expect(machine.sent('ack')).toMatchObject([{ claims: [], bulkBytes: 520 }])
+    // What I wrote myself, or another peer gave.
+    machine.step({ type: 'durable', claims: [log.claim(10)], cursor: undefined, bytes: 0 })
+    expect(machine.sent('ack')).toMatchObject([{ claims: [claimToWire(log.claim(10))], bulkBytes: 520 }])
   })
 
   test('are sent for nothing else: neither frames nor applied changes cause one', () => {
@@ -351,10 +414,15 @@ describe('[X2] acknowledgements', () => {
   })
 })
 
+test('an acknowledgement of less than was sent sends nothing twice', () => {
+  const machine = planned(10, 6).step(read([log.run(6)]))
+  expect(machine.receive(ack(0, [log.claim(8)])).effects('readChanges')).toEqual([])
+})
+
 describe('forwarding', () => {
   const author = log.keys.ed
   const next = log.branch(10).add(change())
-  const taken: SyncEvent = { type: 'grown', runs: [grown(next, 10)], caseKeys: [], from: 'cc'.repeat(32) }
+  const taken = { type: 'grown' as const, runs: [grown(next, 10)], caseKeys: [], from: 'cc'.repeat(32) }
   const forward = (machine: Machine) => machine.step(taken)
 
   test('others’ changes wait when the peer is connected to their author itself; then they go all the same', () => {
@@ -397,6 +465,12 @@ describe('forwarding', () => {
     const machine = forward(planned(10, 10).receive({ $case: 'neighbours', value: { devices: [author] } }))
     machine.receive({ $case: 'neighbours', value: { devices: [] } })
     expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 10]]) }])
+  })
+
+  test('no more neighbours are looked at than a practice has', () => {
+    const devices = [...Array.from({ length: 1024 }, () => other.keys.ed), author]
+    const machine = planned(10, 10).receive({ $case: 'neighbours', value: { devices } })
+    expect(sentRuns(forward(machine))).toEqual([[10, 11]])
   })
 
   test('what the author gave meanwhile isn’t sent again', () => {

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { fromHex, toHex } from '../../src/protocol/bytes.js'
 import { MAX_ADDRESSES, OLDEST_SYNC_VERSION, SYNC_VERSION } from '../../src/protocol/limits.js'
-import type { Statement } from '../../src/protocol/sync.gen.js'
+import type { Item, Statement } from '../../src/protocol/sync.gen.js'
 import { ALIVE_MS, STRANGER_MS } from '../../src/protocol/sync.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
 import { claimToWire, cutToWire, type FrameKind } from '../../src/protocol/wire.js'
@@ -85,12 +85,62 @@ describe('rounds', () => {
     expect(machine.effects('round')).toMatchObject([{ rounds: [77], equal: true }])
   })
 
+  test('each ends with the answer to its own HELLO, and once', () => {
+    const machine = new Machine().greet(held, held).step(ask).step({ type: 'summary', summary: held })
+    machine.step({ type: 'roundAsked', round: 78 })
+    expect(machine.step({ type: 'summary', summary: held }).sent('hello')).toMatchObject([{ round: 3 }])
+    const ended = (answers: number) =>
+      machine
+        .receive(helloOf(held, { round: 0, answers }))
+        .step({ type: 'summary', summary: held })
+        .effects('round')
+        .flatMap(({ rounds }) => rounds)
+    expect([ended(2), ended(2), ended(3), ended(3)]).toEqual([[77], [], [78], []])
+  })
+
   test('a HELLO that wants an answer gets one, built from a fresh summary; an answer gets none', () => {
     const machine = new Machine().greet(held, held).receive(helloOf(held, { round: 5 }))
     machine.step({ type: 'summary', summary: held })
     expect(machine.sent('hello')).toMatchObject([{ round: 0, answers: 5 }])
     machine.receive(helloOf(held, { round: 0, answers: 0 })).step({ type: 'summary', summary: held })
     expect(machine.kinds).toEqual([])
+  })
+
+  test('a question is answered though another HELLO, which asks nothing, came before the summary', () => {
+    const machine = new Machine().greet(held, held).receive(helloOf(held, { round: 5 }))
+    machine.receive(helloOf(held, { round: 0 })).step({ type: 'summary', summary: held })
+    expect(machine.sent('hello')).toMatchObject([{ round: 0, answers: 5 }])
+  })
+
+  test('only first HELLOs answer each other: a later first one, and a first one that is not, get an answer', () => {
+    const late = new Machine().greet(held, held, { round: 2 })
+    expect(late.sent('hello')).toMatchObject([{ round: 0, answers: 2 }])
+    const again = new Machine().greet(held, held).receive(helloOf(held, { round: 1 }))
+    again.step({ type: 'summary', summary: held })
+    expect(again.sent('hello')).toMatchObject([{ round: 0, answers: 1 }])
+  })
+
+  test('[X3] a summary without a new word of the peer compares nothing: what it acknowledged since stands', () => {
+    const machine = new Machine().greet(held, held).step(ask).step({ type: 'summary', summary: held })
+    expect(machine.last.map(({ type }) => type)).toEqual(['send'])
+  })
+
+  test('[X4] from a HELLO to its comparison nothing goes on: the peer may stand elsewhere now', () => {
+    const next = log.branch(3).add(change())
+    const machine = new Machine().greet(held, held).receive(helloOf(held, { round: 2 }))
+    const run = { run: next.run(3), opening: next.opening }
+    machine.step({ type: 'grown', runs: [run], caseKeys: [], from: undefined })
+    expect(machine.last).toEqual([])
+  })
+
+  test('name the run of the process that speaks, where it is one', () => {
+    const runs = (run: Uint8Array) => {
+      const machine = new Machine().start().receive(helloOf(held, { run }))
+      return machine.effects('run').map((told) => told.run)
+    }
+    const run = random.bytes(8)
+    expect(runs(run)).toEqual([run])
+    expect([runs(random.bytes(7)), runs(new Uint8Array(0))]).toEqual([[], []])
   })
 
   test('a round asked for before the first HELLOs crossed ends too', () => {
@@ -166,6 +216,32 @@ describe('closed logs', () => {
     // Heard now: not again.
     machine.receive(helloOf(theirs, { round: 2 })).step({ type: 'summary', summary: closedSummary })
     expect(machine.kinds).toEqual(['hello'])
+  })
+
+  test('the peer’s claims stand until it announces another digest', () => {
+    const learn = (machine: Machine) =>
+      machine
+        .receive({ $case: 'claims', value: { closed: [], cuts: [], openings: [] } })
+        .step({ type: 'learned' })
+        .step({ type: 'summary', summary: closedSummary })
+    const machine = learn(new Machine().greet(closedSummary, held))
+    const hear = (closed: Uint8Array) =>
+      machine
+        .receive(helloOf(held, { round: 0, closed }))
+        .step({ type: 'summary', summary: closedSummary })
+        .effects('judge').length
+    expect(hear(held.closedDigest)).toBe(1)
+    expect(hear(random.bytes(16))).toBe(0)
+    expect(learn(machine).effects('judge')).toHaveLength(1)
+  })
+
+  test('a digest that comes back is told of with its claims again: in between the peer has forgotten them', () => {
+    const machine = new Machine().greet(closedSummary, held)
+    const say = (summary: typeof held) =>
+      machine.receive(helloOf(held, { round: 0 })).step({ type: 'summary', summary }).kinds
+    expect(say(closedSummary)).toEqual([])
+    expect(say(held)).toEqual(['hello'])
+    expect(say(closedSummary)).toEqual(['hello', 'claims'])
   })
 
   test('[H1] cuts are told of, and learned before anything is compared', () => {
@@ -361,6 +437,18 @@ describe('malformed frames end the session', () => {
   const wrong = { ...claim, check: new Uint8Array(7) }
   const shortLog = random.bytes(15)
   const none = new Uint8Array(0)
+  const piece = (at: number): Item => ({
+    key: new Uint8Array(16).fill(at),
+    caseId: `case-${at}`,
+    generation: 0,
+    erased: 0,
+    touched: [],
+    parts: [],
+    parked: [],
+    row: none,
+    clocks: [],
+    more: true,
+  })
   const frames: [string, FrameKind][] = [
     ['HELLO with a wrong claim', helloOf(held, { open: [wrong] })],
     ['HELLO with a wrong doubt', helloOf(held, { doubts: [wrong] })],
@@ -403,6 +491,13 @@ describe('malformed frames end the session', () => {
     [
       'ACK with a wrong claim',
       { $case: 'ack', value: { claims: [wrong], transfer: 0, cursor: none, bulkBytes: 0 } },
+    ],
+    [
+      'ITEMS in which a piece of a case is followed by another case',
+      {
+        $case: 'items',
+        value: { transfer: 1, early: true, items: [piece(1), piece(2)], claims: [], openings: [] },
+      },
     ],
     ['NEED of a wrong log', { $case: 'need', value: { log: shortLog, from: 0 } }],
     [

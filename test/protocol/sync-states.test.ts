@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { CHUNK_BYTES, WINDOW_BYTES } from '../../src/protocol/limits.js'
+import { CHUNK_BYTES, MAX_PAYLOAD_BYTES, WINDOW_BYTES } from '../../src/protocol/limits.js'
 import type { Item } from '../../src/protocol/sync.gen.js'
 import { EARLY_MS } from '../../src/protocol/sync-states.js'
 import type { SyncEvent } from '../../src/protocol/sync-types.js'
@@ -53,6 +53,20 @@ describe('an offer of whole states', () => {
     expect(behind(3).kinds).toEqual(['offer'])
     expect(behind(4).kinds).toEqual([])
     expect(behind(4).effects('readChanges')).toHaveLength(1)
+  })
+
+  test('that was not taken is void when both words are compared anew: what is lacking then goes', () => {
+    const machine = new Machine().greet(mine, empty).receive(helloOf(mine, { round: 0 }))
+    machine.step({ type: 'summary', summary: mine })
+    const next = log.branch(6).add(change())
+    machine.step({ type: 'grown', runs: [grown(next, 6)], caseKeys: [random.bytes(16)], from: undefined })
+    expect(machine.kinds).toEqual(['changes'])
+  })
+
+  test('is made once, also where two reasons show one after the other', () => {
+    const machine = new Machine().greet(mine, empty)
+    const pruned = { runs: [], openings: [], reached: new Map(), done: true, pruned: [log.id] }
+    expect(machine.step({ type: 'changesRead', ...pruned }).kinds).toEqual([])
   })
 
   test('is not made by a device that has nothing', () => {
@@ -126,6 +140,17 @@ describe('sending whole states', () => {
     expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 6]]) }])
   })
 
+  test('one piece is read at a time, and none before the store has opened them, whatever comes meanwhile', () => {
+    const nudge: FrameKind = {
+      $case: 'ack',
+      value: { claims: [], transfer: 9, cursor: none, bulkBytes: 0 },
+    }
+    const machine = new Machine().greet(mine, empty).receive(take)
+    expect(machine.receive(nudge).last).toEqual([])
+    expect(machine.step(opened).receive(nudge).last).toEqual([])
+    expect(machine.step(checks).receive(nudge).last).toEqual([])
+  })
+
   test('a second TAKE while states flow is left aside', () => {
     expect(serving().receive(take).last).toEqual([])
   })
@@ -185,6 +210,17 @@ describe('[X5] the window bounds whole states', () => {
     expect(machine.effects('readItems', machine.all)).toEqual([])
   })
 
+  test('cases that were read together wait for it too', () => {
+    const machine = serving()
+    const items = Array.from({ length: 3 }, (_, at) => item(at, MAX_PAYLOAD_BYTES - 100))
+    machine.step({ type: 'itemsRead', items, after: none, done: true })
+    expect(machine.kinds).toEqual(['items'])
+    expect(machine.receive(ack(MAX_PAYLOAD_BYTES / 2)).kinds).toEqual([])
+    expect(machine.receive(ack(MAX_PAYLOAD_BYTES)).kinds).toEqual(['items'])
+    expect(machine.receive(ack(3 * MAX_PAYLOAD_BYTES)).kinds).toEqual(['items'])
+    expect(machine.receive(ack(4 * MAX_PAYLOAD_BYTES)).kinds).toEqual(['end'])
+  })
+
   test('and BEGIN, which the receiver acknowledges too, doesn’t widen it', () => {
     const machine = new Machine().greet(mine, empty).receive(take).step(opened)
     const begin = machine.effects('send')[0]!.bytes.length
@@ -201,8 +237,8 @@ describe('[X5] the window bounds whole states', () => {
 describe('[X6] early cases', () => {
   const key = item(2).key
   const next = log.branch(6).add(change())
-  const early = (): SyncEvent => ({
-    type: 'grown',
+  const early = () => ({
+    type: 'grown' as const,
     runs: [grown(next, 6)],
     caseKeys: [key],
     from: undefined,
@@ -232,6 +268,7 @@ describe('[X6] early cases', () => {
     expect(machine.effects('arm')).toHaveLength(1)
     machine.step({ type: 'timer', name: 'early' }).step({ type: 'timer', name: 'early' })
     expect(machine.last).toEqual([])
+    expect(machine.step({ ...early(), caseKeys: [] }).last).toEqual([])
   })
 
   test('after END none are sent: the change itself follows in the plan', () => {
@@ -250,6 +287,10 @@ describe('receiving whole states', () => {
     $case: 'begin',
     value: { transfer, openings: [log.opening], target: [targetToWire(log.target())], cases: 3 },
   })
+  const checked = (transfer: number): FrameKind => ({
+    $case: 'checks',
+    value: { transfer, stretches: [stretchToWire(log.stretch(log.target()))] },
+  })
   const items = (early: boolean): FrameKind => ({
     $case: 'items',
     value: { transfer: 9, early, items: [item(1)], claims: [], openings: [] },
@@ -260,6 +301,8 @@ describe('receiving whole states', () => {
     expect(machine.last).toEqual([
       { type: 'beginTransfer', target: [log.target()], openings: [log.opening], cases: 3, bytes: 700 },
     ])
+    machine.receive(checked(9), 200)
+    expect(machine.last).toEqual([{ type: 'takeChecks', stretches: [log.stretch(log.target())], bytes: 200 }])
     machine.receive(items(false), 300)
     expect(machine.effects('takeItems')).toMatchObject([{ early: false, items: [item(1)], bytes: 300 }])
     machine.receive({ $case: 'end', value: { transfer: 9, missing: [item(2).key] } })
@@ -269,7 +312,14 @@ describe('receiving whole states', () => {
   test('those of another transfer are left aside', () => {
     const machine = receiving().receive(begin(8))
     expect(machine.last).toEqual([])
+    expect(machine.receive(checked(8)).last).toEqual([])
     expect(machine.receive({ $case: 'end', value: { transfer: 8, missing: [] } }).last).toEqual([])
+  })
+
+  test('what comes of one that has ended is left aside, and the next one may be offered', () => {
+    const machine = receiving().receive(begin(9)).step({ type: 'transferEnded' })
+    for (const frame of [begin(9), checked(9), items(false)]) expect(machine.receive(frame).last).toEqual([])
+    expect(machine.receive({ $case: 'offer', value: { cases: 3 } }).last).toEqual([{ type: 'wantTake' }])
   })
 
   test('cases that nobody asked for are left aside unless they come early or were wanted', () => {

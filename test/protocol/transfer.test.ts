@@ -63,12 +63,19 @@ describe('the checks of a target', () => {
       expect(ranges.reduce((sum, { from, to }) => sum + to - from, 0)).toBeLessThanOrEqual(S)
     }
     expect([...stretchesOf([])]).toEqual([])
+    // Together exactly one stretch's worth, wherever they begin.
+    const together = [...stretchesOf([target(9 * S + 1, 9 * S), target(8 * S - 1, 7 * S)])]
+    expect(together.map((ranges) => ranges.length)).toEqual([2])
   })
 
   test('are numbered from where the target begins; anything else is none of them', () => {
     const given = (from: number, count: number) =>
       stretchNumber(target(2 * S + 5, 4), { log: far.log, from, checks: new Uint8Array(8 * count) })
     expect([given(4, S), given(S + 4, S), given(2 * S + 4, 1)]).toEqual([0, 1, 2])
+    const before = { log: far.log, from: 0, checks: new Uint8Array(8 * S) }
+    expect(stretchNumber(target(3 * S, S), before)).toBeUndefined()
+    const nothing = { log: far.log, from: 2 * S, checks: new Uint8Array(0) }
+    expect(stretchNumber(target(2 * S), nothing)).toBeUndefined()
     for (const wrong of [given(5, S), given(0, S), given(4, S - 1), given(2 * S + 4, 2), given(3 * S + 4, 1)])
       expect(wrong).toBeUndefined()
     expect(
@@ -80,6 +87,8 @@ describe('the checks of a target', () => {
     const list = [target(100), target(0xffff_ffff), target(MAX_TARGET_CHECKS), target(MAX_TARGET_CHECKS, 200)]
     expect(boundedTarget(list)).toEqual([list[0], list[3]])
     expect(boundedTarget([target(5, 5), target(5, 9)])).toEqual([])
+    const full = [target(MAX_TARGET_CHECKS - 50), target(250, 200), target(1)]
+    expect(boundedTarget(full)).toEqual(full.slice(0, 2))
   })
 })
 
@@ -89,6 +98,18 @@ describe('[T2] a target resumed from another sender', () => {
   test('is the lower of both claims, log by log', () => {
     const resumed = resumedTarget([a.target(4), b.target(9)], [b.target(6), a.target(8)])
     expect(resumed).toEqual([a.target(4), b.target(6)])
+  })
+
+  test('says whose list of checks reaches further: the other one’s where both end at the same place', () => {
+    const higher = (stored: number, offered: number) =>
+      meetingsOf([a.target(stored)], [a.target(offered)]).map(({ isStoredHigher }) => isStoredHigher)
+    expect([higher(4, 8), higher(8, 4), higher(6, 6)]).toEqual([[false], [true], [false]])
+  })
+
+  test('is not confirmed by a check that isn’t known', () => {
+    const [meeting] = meetingsOf([{ ...a.target(4), check: new Uint8Array(8) }], [a.target(8)])
+    expect(isConfirmed(meeting!, new Uint8Array(8))).toBe(false)
+    expect(isConfirmed(meeting!, undefined)).toBe(false)
   })
 
   test('leaves out a log that only one of both names', () => {

@@ -65,6 +65,17 @@ export const grown = (log: TestLog, from: number, to = log.seq): GrownRun => ({
   opening: log.opening,
 })
 
+const BULK_KINDS: readonly FrameKind['$case'][] = ['begin', 'checks', 'items', 'end', 'fingerprints']
+
+/** [X5] Every kind of message has its lane; CHANGES go in either, ITEMS that are early on the live one. */
+function checkLane({ kind, lane, bytes }: Effect<'send'>): void {
+  const frame = kind === 'items' ? decodeFrame(bytes) : undefined
+  const isEarly = frame?.$case === 'items' && frame.value.early
+  const own = BULK_KINDS.includes(kind) && !isEarly ? 'bulk' : 'live'
+  const isRight = kind === 'changes' ? ['live', 'bulk'].includes(lane) : lane === own
+  if (!isRight) throw new Error(`${kind} in lane "${lane}"`)
+}
+
 export class Machine {
   readonly session: SyncSession
   /** Effects of the newest event. */
@@ -89,6 +100,7 @@ export class Machine {
   }
 
   private note(effects: SyncEffect[]): this {
+    for (const sent of this.effects('send', effects)) checkLane(sent)
     this.last = effects
     this.all.push(...effects)
     return this
