@@ -1,4 +1,5 @@
 /** Between bytes and the messages of the mailbox and of meeting. What cannot be read is `undefined`. */
+import { encoded } from './encode.js'
 import { MailFrame, MeetFrame } from './mailbox.gen.js'
 import { hasSoundCounts, type Nested } from './message-guard.js'
 
@@ -30,7 +31,7 @@ export function decodeMailFrame(bytes: Uint8Array): MailFrameKind | undefined {
 }
 
 export function encodeMailFrame(kind: MailFrameKind): Uint8Array {
-  return MailFrame.encode({ kind }).finish()
+  return encoded(MailFrame, { kind })
 }
 
 /** As decodeMailFrame, for /kartoteka/meet. */
@@ -44,5 +45,5 @@ export function decodeMeetFrame(bytes: Uint8Array): MeetFrameKind | undefined {
 }
 
 export function encodeMeetFrame(kind: MeetFrameKind): Uint8Array {
-  return MeetFrame.encode({ kind }).finish()
+  return encoded(MeetFrame, { kind })
 }

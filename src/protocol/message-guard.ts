@@ -29,6 +29,12 @@ export function hasSoundCounts(bytes: Uint8Array, nested: Nested): boolean {
   let next = 0
   // As the codec reads them: whatever is beyond 32 bits doesn't count.
   const varint = (from: number): number => {
+    const first = bytes[from] ?? 0
+    // Nearly all have one byte.
+    if (first < 0x80) {
+      next = from + 1
+      return first
+    }
     next = from
     let value = 0
     for (let shift = 0; shift < 10; shift++) {

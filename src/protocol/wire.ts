@@ -1,6 +1,7 @@
 /** Between messages and the core's own values. Shapes are checked here once; a wrong one is `undefined`. */
 import { fromHex, toHex } from './bytes.js'
 import type { ChangeRun } from './door.js'
+import { encoded } from './encode.js'
 import type { HeldLog, LogClaim } from './frontier.js'
 import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from './limits.js'
 import type { LogOpening } from './log.js'
@@ -40,7 +41,7 @@ const NESTED: Nested = {
 }
 
 export function encodeFrame(kind: FrameKind): Uint8Array {
-  return kind.$case === 'items' ? encodeItems(kind.value) : Frame.encode({ kind }).finish()
+  return kind.$case === 'items' ? encodeItems(kind.value) : encoded(Frame, { kind })
 }
 
 const isLogId = (bytes: Uint8Array) => bytes.length === LOG_ID_BYTES

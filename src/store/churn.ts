@@ -33,9 +33,8 @@ export class Churn {
         this.seen[place] = hash
         continue
       }
-      const start = key.subarray(0, STRETCH_BYTES)
-      const name = String.fromCharCode.apply(null, start as unknown as number[])
-      const stretch = this.stretches.get(name) ?? { key: start, writes: 0, bytes: 0 }
+      const name = nameOf(key)
+      const stretch = this.stretches.get(name) ?? { key: key.slice(0, STRETCH_BYTES), writes: 0, bytes: 0 }
       stretch.writes++
       stretch.bytes += key.length + (value?.length ?? 0)
       if (stretch.writes === WORN_WRITES) this.wornBytes += stretch.bytes
@@ -60,6 +59,15 @@ export class Churn {
     return worn.map(({ key }) => ({ from: key, to: endOf(key) }))
   }
 }
+
+/** A stretch as maps know it. Made for every value that is written, and a view of a small array would cost most of it. */
+function nameOf(key: Uint8Array): string {
+  if (key.length < STRETCH_BYTES) return String.fromCharCode(...key)
+  for (let at = 0; at < STRETCH_BYTES; at++) codes[at] = key[at]!
+  return String.fromCharCode.apply(null, codes)
+}
+
+const codes: number[] = new Array(STRETCH_BYTES).fill(0)
 
 /** Behind every key that begins with this one, however long. */
 function endOf(key: Uint8Array): Uint8Array {

@@ -5,6 +5,7 @@
  */
 import { concat, toHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
+import { encoded } from '../protocol/encode.js'
 import { COMPACT_PARTS } from '../protocol/limits.js'
 import { checkOf, type LogId } from '../protocol/log.js'
 import type { CaseDraft } from './case-content.js'
@@ -39,12 +40,12 @@ export async function commitRuns(
     if (replica.options.hasOthers()) {
       for (const [at, change] of run.changes.entries()) {
         const last = at === run.changes.length - 1
-        const row = ChangeRow.encode({
+        const row = encoded(ChangeRow, {
           ...change,
           check: checkOf(heads[at]!),
           signature: last ? run.signature : new Uint8Array(0),
           order: order++,
-        }).finish()
+        })
         writes.push({ key: keys.change(run.log, run.from + at + 1), value: row })
       }
     } else {
@@ -95,7 +96,7 @@ export async function commitCases(
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
   }
   if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
-    writes.push({ key: keys.meta(), value: MetaRow.encode(next).finish() })
+    writes.push({ key: keys.meta(), value: encoded(MetaRow, next) })
   try {
     await db.write(writes)
   } catch (error) {

@@ -3,6 +3,7 @@
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
 import { concat, equalBytes, readU32, toHex } from '../protocol/bytes.js'
+import { encoded } from '../protocol/encode.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
@@ -201,7 +202,7 @@ const offsetOf = (seq: number) => ((seq - 1) % CHECKS_PER_BLOCK) * CHECK_BYTES
 
 /** The write that stores a log's row. */
 export function logWrite(log: StoredLog): Write {
-  const value = LogRow.encode({
+  const value = encoded(LogRow, {
     device: log.device,
     random: log.random,
     predecessor: log.predecessor,
@@ -213,7 +214,7 @@ export function logWrite(log: StoredLog): Write {
     cutCheck: log.cut?.check ?? new Uint8Array(0),
     retainedFrom: log.retainedFrom,
     number: 0,
-  }).finish()
+  })
   return { key: keys.log(log.log), value }
 }
 

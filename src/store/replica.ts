@@ -9,6 +9,7 @@
 import type { Doc } from 'yjs'
 import { equalBytes, toHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
+import { encoded } from '../protocol/encode.js'
 import {
   claimsDigest,
   type HeldLog,
@@ -214,7 +215,7 @@ export class Replica {
   }
 
   metaWrite(): Write {
-    return { key: keys.meta(), value: MetaRow.encode(this.meta).finish() }
+    return { key: keys.meta(), value: encoded(MetaRow, this.meta) }
   }
 
   /** Open and closed logs as held now, with the digests of both. */

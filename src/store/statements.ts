@@ -3,6 +3,7 @@
  * that a restored device is served again. They are gossiped, and they are what pruning and ticks rest on.
  */
 import { compareBytes, concat, equalBytes, fromHex, toHex, u32, utf8 } from '../protocol/bytes.js'
+import { encoded } from '../protocol/encode.js'
 import { CHECK_BYTES, LOG_ID_BYTES, MAX_CLAIMS } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Statement } from '../protocol/sync.gen.js'
@@ -70,8 +71,8 @@ export class Statements {
     const { device, practice } = replica.options
     const frontier = [...replica.logs.all()]
       .filter((log) => log.seq > 0)
+      .sort((a, b) => (a.log < b.log ? -1 : 1))
       .map(({ log, seq, check }) => ({ log: fromHex(log), seq, check }))
-      .sort((a, b) => compareBytes(a.log, b.log))
     const old = this.of(device.ed)
     const { unusable } = this
     const isSame = old && sameFrontier(old.row.frontier, frontier) && sameIds(old.row.unusable, unusable)
@@ -138,7 +139,6 @@ export class Statements {
 }
 
 function signedBytes(practice: Uint8Array, row: StatementRow): Uint8Array {
-  const claims = row.frontier.map(({ log, seq, check }) => concat([log, u32(seq), check]))
   return concat([
     DOMAIN,
     practice,
@@ -146,8 +146,8 @@ function signedBytes(practice: Uint8Array, row: StatementRow): Uint8Array {
     Uint8Array.of(row.log.length),
     row.log,
     u32(row.counter),
-    u32(claims.length),
-    ...claims,
+    u32(row.frontier.length),
+    ...row.frontier.flatMap(({ log, seq, check }) => [log, u32(seq), check]),
     ...row.unusable,
   ])
 }
@@ -163,7 +163,7 @@ function isSound({ frontier, unusable }: StatementRow): boolean {
 }
 
 function statementWrite(row: StatementRow): Write {
-  return { key: keys.statement(row.device), value: StatementRow.encode(row).finish() }
+  return { key: keys.statement(row.device), value: encoded(StatementRow, row) }
 }
 
 function sameFrontier(a: ClaimRow[], b: ClaimRow[]): boolean {
