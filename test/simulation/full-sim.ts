@@ -7,7 +7,7 @@ import { concat, toHex } from '../../src/protocol/bytes.js'
 import { SYNC_VERSION } from '../../src/protocol/limits.js'
 import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
 import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
-import { decodeMailFrame, encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
+import { decodeMailFrame, encodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
 import { keys } from '../../src/store/keyspace.js'
 import { prune } from '../../src/store/pruning.js'
@@ -104,9 +104,9 @@ class FullSimulation extends MailSimulation {
     return device
   }
 
-  protected override overhear(device: MailDevice, bytes: Uint8Array, relay: SimRelay): void {
-    this.oracle.leaves(relay, device, bytes)
-    super.overhear(device, bytes, relay)
+  protected override overhear(device: MailDevice, frame: MailFrameKind | undefined, relay: SimRelay): void {
+    this.oracle.leaves(relay, device, frame)
+    super.overhear(device, frame, relay)
   }
 
   protected override isForked(log: LogId): boolean {

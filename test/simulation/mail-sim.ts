@@ -50,14 +50,13 @@ export class MailSimulation extends Simulation {
 
   override async run(): Promise<SimResult> {
     for (let at = 0; at < this.mailOptions.relays; at++) await this.mailWorld.addRelay()
-    this.mailWorld.onMail = (device, bytes, relay) => this.overhear(device, bytes, relay)
+    this.mailWorld.onMail = (device, bytes, relay) => this.overhear(device, decodeMailFrame(bytes), relay)
     const result = await super.run()
     return { ...result, problems: [...result.problems, ...this.broken] }
   }
 
   /** What every acknowledgement must keep, looked at in the moment it leaves. */
-  protected overhear(device: MailDevice, bytes: Uint8Array, _relay: SimRelay): void {
-    const frame = decodeMailFrame(bytes)
+  protected overhear(device: MailDevice, frame: MailFrameKind | undefined, _relay: SimRelay): void {
     if (frame?.$case === 'deposit') return this.remember(device, frame.value)
     if (frame?.$case !== 'ack' || frame.value.notice.length === 0) return
     const letter = device.mail.office.open(frame.value.notice)

@@ -79,7 +79,8 @@ const MOST_LINES = 2_000
 
 /** The canonical line of a case with these parts, as they are stored. */
 export function lineOf(caseId: string, parts: Uint8Array[], unchecked = false): string {
-  const name = `${caseId} ${unchecked} ${parts.map((part) => `${part.length}:${toKey(part)}`).join()}`
+  let name = unchecked ? `?${caseId}` : caseId
+  for (const part of parts) name += ` ${part.length}:${toKey(part)}`
   const known = linesByParts.get(name)
   if (known !== undefined) return known
   const doc = docOf(decodeParts(nodeNatives, parts, unchecked))

@@ -146,8 +146,8 @@ export class Doc {
     const result = work(undefined)
     this.fresh = undefined
     if (fresh.operations.length + fresh.deleted.length > 0) {
-      this.emit('afterTransaction', { changed: new Map() })
-      this.emit('update', encodeUpdate(fresh), origin)
+      if (this.listeners.has('afterTransaction')) this.emit('afterTransaction', { changed: new Map() })
+      if (this.listeners.has('update')) this.emit('update', encodeUpdate(fresh), origin)
     }
     return result
   }
