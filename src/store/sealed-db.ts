@@ -153,7 +153,7 @@ export class SealedDb {
   async writeLightly(writes: Write[]): Promise<void> {
     this.checkWritable()
     await this.attempt(() => this.options.db.batch(this.sealAll(writes), VIEW))
-    this.churn.note(writes)
+    if (this.options.compact) this.churn.note(writes)
   }
 
   private checkWritable(): void {
