@@ -3,19 +3,37 @@
  * are two doubts. If one took the other's place, the frontier could confirm it, and then nothing would show any more
  * that other content counts as held under the same numbers.
  */
-import { equalBytes, fromHex } from '../protocol/bytes.js'
+import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
-import { type Doubt, readDoubts } from './healing.js'
-import { keys } from './keyspace.js'
+import { keys, rangeOf } from './keyspace.js'
 import { DoubtRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
-import type { TargetChecks } from './target-checks.js'
+import { storedTargets, type TargetChecks } from './target-checks.js'
 
 /** A log has fewer branches; beyond that the lowest claim goes into the newest, with where its content begins. */
 const MAX_DOUBTS_OF_LOG = 8
+
+/** A claim that content was taken on but the frontier has not confirmed. */
+export interface Doubt {
+  /** Of its row. */
+  key: Uint8Array
+  log: LogId
+  base: number
+  seq: number
+  check: Uint8Array
+}
+
+export async function readDoubts(replica: Replica): Promise<Doubt[]> {
+  const doubts: Doubt[] = []
+  for await (const { key, value } of replica.db.rows(rangeOf('d'))) {
+    const row = DoubtRow.decode(value)
+    doubts.push({ ...row, key: Uint8Array.from(key), log: toHex(row.log) })
+  }
+  return doubts
+}
 
 /** The check of each log's last claim that a session's cases came on: its next one goes on from there. */
 export type SaidClaims = Map<LogId, Uint8Array>
@@ -48,26 +66,74 @@ export async function doubtWrites(
   const known = byLog(doubts)
   const writes: Write[] = []
   for (const log of target) {
+    const end = await endOf(replica, log, checks)
     // The frontier may count this far already, but on another branch: nothing else would show what came on this one.
-    if (!(await isContradicted(replica, log))) {
+    if (!(await isContradicted(replica, end))) {
       // What others know more of my own log is found when they say so.
-      if (log.log === replica.liveLog || log.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
+      if (log.log === replica.liveLog || end.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
     }
     const olds = known.get(log.log) ?? []
     const same: Doubt[] = []
     for (const old of olds) if (await confirms(log, checks, old)) same.push(old)
-    // What came before `from` is held, if it is this branch that is held up to there.
-    const isMine = await isHeldAt(replica, log.log, log.from, log.fromCheck)
-    const base = isMine ? log.from : Math.min(log.from, ...same.map((old) => old.base))
-    writes.push(...noted(log, base, same, olds))
+    writes.push(...noted(end, await beginningOf(replica, log, same), same, olds))
   }
   return writes
 }
 
-/** Does the target's list say of a doubt what the doubt says? */
-export async function confirms(target: TargetLog, checks: TargetChecks, doubt: Doubt): Promise<boolean> {
-  const check = await checks.at(target, doubt.seq)
-  return check !== undefined && equalBytes(check, doubt.check)
+/** How far a target counts: of a log that was cut on its branch, up to the cut. */
+async function endOf(replica: Replica, target: TargetLog, checks: TargetChecks): Promise<LogClaim> {
+  const cut = replica.logs.get(target.log)?.cut
+  if (!cut || cut.seq >= target.seq || !(await confirms(target, checks, cut))) return target
+  return { log: target.log, ...cut }
+}
+
+/** Where on its branch a target's content begins to be doubted: what comes before that is held. */
+async function beginningOf(
+  replica: Replica,
+  { log, from, fromCheck }: TargetLog,
+  same: Doubt[],
+): Promise<number> {
+  const mine = await replica.logs.checkAt(log, from)
+  if (mine && equalBytes(mine, fromCheck)) return from
+  return Math.min(from, replica.logs.get(log)?.seq ?? 0, ...same.map(({ base }) => base))
+}
+
+/**
+ * What a cut leaves of the doubts about its log. What came on them behind the cut is restated, what came before it is
+ * not, and may be of a branch that nothing else shows: a doubt that begins before the cut stays. The frontier will never
+ * confirm one that reaches beyond it, and all that came on it would be restated; but where an unfinished transfer's
+ * list shows that its branch goes through the cut, it ends there.
+ */
+export async function doubtsAfterCut(
+  replica: Replica,
+  id: LogId,
+  cut: { seq: number; check: Uint8Array },
+): Promise<Write[]> {
+  const olds = (await readDoubts(replica)).filter(({ log }) => log === id)
+  const gone = olds.filter(({ base }) => base >= cut.seq).map(({ key }) => ({ key, value: undefined }))
+  const kept = olds.filter(({ base }) => base < cut.seq)
+  const beyond = kept.filter(({ seq }) => seq > cut.seq)
+  if (beyond.length === 0) return gone
+  const targets = (await storedTargets(replica.db)).filter(({ target }) => target.log === id)
+  const through = new Set<Doubt>()
+  for (const { target, checks } of targets) {
+    if (!(await confirms(target, checks, cut))) continue
+    for (const doubt of beyond) if (await confirms(target, checks, doubt)) through.add(doubt)
+  }
+  if (through.size === 0) return gone
+  const same = kept.filter((doubt) => through.has(doubt) || equalBytes(doubt.check, cut.check))
+  const base = Math.min(...same.map((doubt) => doubt.base))
+  return [...gone, ...noted({ log: id, ...cut }, base, same, kept)]
+}
+
+/** Does the target's list say the same of a doubt's end, or of a cut? */
+export async function confirms(
+  target: TargetLog,
+  checks: TargetChecks,
+  said: { seq: number; check: Uint8Array },
+): Promise<boolean> {
+  const check = await checks.at(target, said.seq)
+  return check !== undefined && equalBytes(check, said.check)
 }
 
 /** Notes a claim in the place of doubts that are of the same branch; the others stay. */
@@ -87,13 +153,7 @@ function byLog(doubts: Doubt[]): Map<LogId, Doubt[]> {
 }
 
 /** Does what I hold of the log say something else where the target ends? What isn't known contradicts nothing. */
-async function isContradicted(replica: Replica, { log, seq, check }: TargetLog): Promise<boolean> {
+async function isContradicted(replica: Replica, { log, seq, check }: LogClaim): Promise<boolean> {
   const mine = await replica.logs.checkAt(log, seq)
   return mine !== undefined && !equalBytes(mine, check)
-}
-
-async function isHeldAt(replica: Replica, log: LogId, seq: number, check: Uint8Array): Promise<boolean> {
-  if (seq === 0) return true
-  const mine = await replica.logs.checkAt(log, seq)
-  return mine !== undefined && equalBytes(mine, check)
 }

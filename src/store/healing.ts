@@ -5,7 +5,7 @@
  *  [H2] restate(case): the case's whole state, appended to my own log;
  *  [H3] what a case holds beyond my frontier is restated before "in sync" is reported.
  */
-import { equalBytes, toHex } from '../protocol/bytes.js'
+import { equalBytes } from '../protocol/bytes.js'
 import { compareFork, type ForkPoint, forkSeqs } from '../protocol/fork.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import {
@@ -26,31 +26,13 @@ import {
 import { decodePayload } from '../protocol/payload.js'
 import type { LogCut } from '../protocol/wire.js'
 import { CaseDraft, type CaseState, decodeParts, MissingPartError, mergeThroughDoc } from './case-content.js'
+import { type Doubt, doubtsAfterCut, readDoubts } from './doubts.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { casesFrom } from './reading.js'
-import { DoubtRow, MetaRow } from './records.gen.js'
+import { MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
 import { DamagedError, type Write } from './sealed-db.js'
-
-/** A claim that content was taken on but the frontier has not confirmed. */
-export interface Doubt {
-  /** Of its row. */
-  key: Uint8Array
-  log: LogId
-  base: number
-  seq: number
-  check: Uint8Array
-}
-
-export async function readDoubts(replica: Replica): Promise<Doubt[]> {
-  const doubts: Doubt[] = []
-  for await (const { key, value } of replica.db.rows(rangeOf('d'))) {
-    const row = DoubtRow.decode(value)
-    doubts.push({ ...row, key: Uint8Array.from(key), log: toHex(row.log) })
-  }
-  return doubts
-}
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
 export async function settleDoubts(replica: Replica, doubts?: Doubt[]): Promise<Doubt[]> {
@@ -89,7 +71,7 @@ export function cutLog(
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
     await restateBeyond(replica, id, seq)
-    const writes = await forgettingWrites(replica, id)
+    const writes = await forgettingWrites(replica, id, cut)
     // Nothing held, nothing to prove: the same value on every device.
     let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {
@@ -114,6 +96,7 @@ export function cutLog(
     replica.meta = meta
     replica.logs.set(next)
     replica.cuts++
+    replica.doubtsGone++
     replica.events.healed?.('fork')
     return true
   })
@@ -130,11 +113,16 @@ async function restateBeyond(replica: Replica, id: LogId, seq: number): Promise<
   )
 }
 
-/** The doubts about a log go, and so do unfinished transfers: their cursors and targets counted on what it claimed. */
-async function forgettingWrites(replica: Replica, id: LogId): Promise<Write[]> {
-  const writes: Write[] = [{ key: keys.transfer(), value: undefined }]
-  for (const doubt of await readDoubts(replica))
-    if (doubt.log === id) writes.push({ key: doubt.key, value: undefined })
+const BEGINNING = { seq: 0, check: new Uint8Array(CHECK_BYTES) }
+
+/** Unfinished transfers go with a cut: their cursors and targets counted on what the log claimed. */
+async function forgettingWrites(
+  replica: Replica,
+  id: LogId,
+  cut: Pick<LogCut, 'seq' | 'check'>,
+): Promise<Write[]> {
+  const writes = await doubtsAfterCut(replica, id, cut)
+  writes.push({ key: keys.transfer(), value: undefined })
   for await (const { key } of replica.db.rows(rangeOf('y'), () => {})) writes.push({ key, value: undefined })
   return writes
 }
@@ -153,10 +141,11 @@ function giveUpDoubt(replica: Replica, id: LogId, said: ReadonlyMap<number, Uint
     await restateBeyond(replica, id, 0)
     // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
     const meta = { ...replica.meta, unclaimed: true }
-    const writes = await forgettingWrites(replica, id)
+    const writes = await forgettingWrites(replica, id, BEGINNING)
     await replica.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(meta).finish() }])
     replica.meta = meta
     replica.cuts++
+    replica.doubtsGone++
     return true
   })
 }
@@ -309,6 +298,7 @@ export function restateUnclaimed(replica: Replica): Promise<number> {
     writes.push({ key: keys.meta(), value: MetaRow.encode(meta).finish() })
     await replica.db.write(writes)
     replica.meta = meta
+    replica.doubtsGone++
     return count
   })
 }

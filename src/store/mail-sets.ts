@@ -13,8 +13,7 @@ import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transf
 import { stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
-import { doubtWrites } from './doubts.js'
-import { readDoubts } from './healing.js'
+import { doubtWrites, readDoubts } from './doubts.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -46,6 +45,8 @@ const MAX_GATHERED_BYTES = MAX_CASE_STATE_BYTES + 2 * MAX_PAYLOAD_BYTES
 interface Watch {
   cuts: number
   loose: number
+  /** When its target was noted as doubted: `Replica.doubtsGone` then. */
+  notedAt: number
   /** Parts that follow those which are in; the case that they hold is not whole yet. */
   pieces: Item[][]
 }
@@ -91,8 +92,12 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     if (whole === 'too-large') return { kind: 'useless' }
     if (!whole) return { kind: 'waits' }
     const writes: Write[] = []
-    if (part.index === 0) writes.push(...(await beginSet(replica, row, part, target)))
     const checks = new TargetChecks(replica.db, row.slot)
+    if (part.index === 0) writes.push(...(await beginSet(replica, row, part, target)))
+    // Content that comes after doubts were given up is doubted like what came before.
+    else if (watch.notedAt !== replica.doubtsGone)
+      writes.push(...(await doubtWrites(replica, targetOf(row), checks, await readDoubts(replica))))
+    watch.notedAt = replica.doubtsGone
     takeStretches(row, part, checks, writes)
     const drafts = await draftsOf(replica, whole, row)
     row.parts = part.index + 1
@@ -134,7 +139,7 @@ async function newSet(replica: Replica, seen: Watches): Promise<MailSetRow> {
 
 /** After a restart nothing is known of what happened since: then a scan decides. */
 function watchOf(replica: Replica, seen: Watches, set: string, isResumed: boolean): Watch {
-  const fresh = { cuts: replica.cuts, loose: isResumed ? -1 : replica.loose, pieces: [] }
+  const fresh = { cuts: replica.cuts, loose: isResumed ? -1 : replica.loose, notedAt: -1, pieces: [] }
   const watch = seen.bySet.get(set) ?? fresh
   seen.bySet.set(set, watch)
   return watch

@@ -71,6 +71,8 @@ export class Replica {
   storedMeta: MetaRow | undefined
   /** How many cuts were made since this start: a transfer that one overtakes concludes nothing. */
   cuts = 0
+  /** How often doubts were given up that nothing had confirmed: a transfer that goes on notes its own once more. */
+  doubtsGone = 0
   /** How often content beyond the frontier came outside a transfer. */
   loose = 0
   /** Some of what the last start had jotted down could not be read. */

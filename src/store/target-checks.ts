@@ -2,10 +2,12 @@
  * The checks of a transfer's target: on disk from when they come until the transfer ends, one row for each stretch.
  * Two slots, because a transfer that goes on with another sender holds the new list against the old one.
  */
+import { toHex } from '../protocol/bytes.js'
 import { CHECK_BYTES, CHECKS_PER_STRETCH } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { CheckStretch, TargetLog } from '../protocol/transfer.js'
-import { keys, targetRange } from './keyspace.js'
+import { keys, rangeOf, targetRange } from './keyspace.js'
+import { MailSetRow, TransferRow } from './records.gen.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
 export class TargetChecks {
@@ -58,4 +60,15 @@ export class TargetChecks {
       seq = end
     }
   }
+}
+
+/** What unfinished transfers target, direct ones and those by mail, and what lists its checks. */
+export async function storedTargets(db: SealedDb): Promise<{ target: TargetLog; checks: TargetChecks }[]> {
+  const direct = await db.get(keys.transfer())
+  const rows: { target: TransferRow['target']; slot: number }[] = direct ? [TransferRow.decode(direct)] : []
+  for await (const { value } of db.rows(rangeOf('y'), () => {})) rows.push(MailSetRow.decode(value))
+  return rows.flatMap(({ target, slot }) => {
+    const checks = new TargetChecks(db, slot)
+    return target.map((log) => ({ target: { ...log, log: toHex(log.log) }, checks }))
+  })
 }

@@ -14,8 +14,7 @@ import {
 } from '../protocol/transfer.js'
 import { adoptedLog, writeChecks } from './adopting.js'
 import type { CaseDraft } from './case-content.js'
-import { claimWrites, confirms, doubtWrites, type SaidClaims } from './doubts.js'
-import { readDoubts } from './healing.js'
+import { claimWrites, confirms, doubtWrites, readDoubts, type SaidClaims } from './doubts.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -60,7 +59,10 @@ export class IncomingTransfer {
   private readonly cuts: number
   private readonly loose: number
   /** What the sender offers; it becomes the target before the first case is taken. */
-  private offered: Offered | undefined
+  private readonly offered: Offered
+  private isSettled = false
+  /** When what is offered was noted as doubted: `Replica.doubtsGone` then. */
+  private notedAt = -1
   /** Some of it could not be taken, because the disk or what lies on it failed: the cursor stays, nothing is adopted. */
   private isBroken = false
 
@@ -101,7 +103,7 @@ export class IncomingTransfer {
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
       const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said)
-      await incoming.offered?.checks.clear()
+      await incoming.offered.checks.clear()
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
       await replica.db.write([transferWrite(transfer), metaRow])
@@ -118,7 +120,7 @@ export class IncomingTransfer {
   takeChecks(stretches: CheckStretch[]): Promise<void> {
     return this.replica.exclusive(async () => {
       const { offered } = this
-      if (!offered) return
+      if (this.isSettled) return
       const writes: Write[] = []
       for (const stretch of stretches) {
         const log = offered.logs.get(stretch.log)
@@ -135,13 +137,29 @@ export class IncomingTransfer {
 
   /**
    * [T2] All checks that will come are here: what is offered becomes the target, as far as an earlier attempt's
-   * allows. Until the frontier confirms them, claims that content is taken on are kept as doubts.
+   * allows. Until the frontier confirms them, claims that content is taken on are kept as doubts, also where a cut has
+   * overtaken this; and once more if doubts were given up since, for what is still to come.
    */
   private async settleTarget(): Promise<void> {
     const { replica, offered } = this
-    if (!offered) return
-    this.offered = undefined
-    if (this.isOvertaken) return
+    const writes: Write[] = []
+    const { doubtsGone } = replica
+    if (this.notedAt !== doubtsGone) {
+      const target = [...offered.logs.values()]
+      writes.push(...(await doubtWrites(replica, target, offered.checks, await readDoubts(replica))))
+    }
+    const settled = this.isSettled || this.isOvertaken ? undefined : await this.settled()
+    if (settled) writes.push(transferWrite(settled))
+    if (writes.length > 0) await replica.db.write(writes)
+    this.notedAt = doubtsGone
+    this.isSettled = true
+    if (!settled) return
+    await new TargetChecks(replica.db, this.transfer.slot).clear()
+    this.transfer = settled
+  }
+
+  private async settled(): Promise<Transfer> {
+    const { replica, offered } = this
     const complete = [...offered.logs.values()].filter(
       ({ log, from, seq }) => (offered.stretches.get(log) ?? 0) * CHECKS_PER_STRETCH >= seq - from,
     )
@@ -156,13 +174,7 @@ export class IncomingTransfer {
         if (isConfirmed(meeting, check) && low.seq > from) target.push({ ...low, from, fromCheck })
       }
     }
-    const transfer = { ...this.transfer, target, slot: offered.checks.slot }
-    await replica.db.write([
-      transferWrite(transfer),
-      ...(await doubtWrites(replica, [...offered.logs.values()], offered.checks, await readDoubts(replica))),
-    ])
-    this.transfer = transfer
-    await old.clear()
+    return { ...this.transfer, target, slot: offered.checks.slot }
   }
 
   /** [T1] Merges cases and moves the cursor in one batch. Early cases don't move it. */
@@ -214,9 +226,9 @@ export class IncomingTransfer {
   end(missing: Uint8Array[]): Promise<LogId[]> {
     return this.replica.exclusive(async () => {
       const { replica } = this
-      await this.settleTarget()
       // What came is marked as unclaimed; comparing again decides what is still to be had.
       if (this.isOvertaken || this.isBroken) return []
+      await this.settleTarget()
       for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
       const checks = new TargetChecks(replica.db, this.transfer.slot)
       const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)

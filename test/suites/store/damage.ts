@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/protocol/bytes.js'
+import { readDoubts } from '../../../src/store/doubts.js'
 import { fingerprints } from '../../../src/store/fingerprints.js'
-import { readDoubts } from '../../../src/store/healing.js'
 import { keys } from '../../../src/store/keyspace.js'
 import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'

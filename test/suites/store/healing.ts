@@ -4,12 +4,12 @@ import { type ForkPoint, forkSeqs } from '../../../src/protocol/fork.js'
 import type { LogClaim } from '../../../src/protocol/frontier.js'
 import { MAX_FORK_POINTS } from '../../../src/protocol/limits.js'
 import type { TargetLog } from '../../../src/protocol/transfer.js'
+import { readDoubts } from '../../../src/store/doubts.js'
 import {
   cutLog,
   forkPoints,
   learnCuts,
   narrowFork,
-  readDoubts,
   restateUnclaimed,
   settleDoubts,
   sweepDoubts,

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../../src/protocol/bytes.js'
 import type { Item } from '../../../src/protocol/sync.gen.js'
-import { readDoubts } from '../../../src/store/healing.js'
+import { readDoubts } from '../../../src/store/doubts.js'
 import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'
 import { casesFrom, readCases, readChanges, readItems } from '../../../src/store/reading.js'
