@@ -16,7 +16,8 @@ const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direc
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
 with real cases and cryptography; --direct and --mail are the smaller ones that preceded it. --jottings is --direct
 with letters that are only jotted down, kills, and folders copied while they run. --strain, of the whole one: what all
-worlds suffer most from: none, forks, forksByMail, states, losses, apart or handovers; without it each draws its own.
+worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
+handovers or doubted; without it each draws its own.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
 so many have noticed it (--enough, 2), at most N (100).`
 
@@ -70,7 +71,17 @@ if (values.help) {
 const from = number('from', 1)
 const workers = number('workers', availableParallelism())
 /** Those of test/simulation/draw.ts. */
-const STRAINS = ['none', 'forks', 'forksByMail', 'states', 'losses', 'copies', 'apart', 'handovers']
+const STRAINS = [
+  'none',
+  'forks',
+  'forksByMail',
+  'states',
+  'losses',
+  'copies',
+  'apart',
+  'handovers',
+  'doubted',
+]
 if (values.strain !== undefined && !STRAINS.includes(String(values.strain))) {
   console.error(`--strain takes one of ${STRAINS.join(', ')}.\n\n${USAGE}`)
   process.exit(2)

@@ -127,6 +127,14 @@ const BROKEN = {
     ],
     [`${STORE}/doubts.ts`, 'if (seq <= held) return []', 'return []'],
   ],
+  'a cut ends all doubts about its log': [
+    [`${STORE}/doubts.ts`, 'olds.filter(({ base }) => base >= cut.seq).map(', 'olds.map('],
+    [
+      `${STORE}/doubts.ts`,
+      'olds.filter(({ base }) => base < cut.seq)',
+      'olds.filter(({ base }) => base < 0)',
+    ],
+  ],
 
   // ---- content
   'refusing instead of parking': [

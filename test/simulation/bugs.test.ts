@@ -28,6 +28,7 @@ const QUICK: [name: string, strain?: Strain][] = [
   ['cuts are not told in words', 'forksByMail'],
   ['forks are not healed by the ladders of words', 'forksByMail'],
   ['wrong gap rule: what follows a gap is taken'],
+  ['a cut ends all doubts about its log', 'doubted'],
   ['refusing instead of parking'],
   ['a change without its base is dropped'],
   ['a parked change is never tried again'],

@@ -7,8 +7,18 @@ export type Ending = 'direct' | 'alone' | 'both'
 /**
  * What a world suffers most from. `apart`: two places that hear nothing of each other for long, with copies of one
  * device in both. `handovers`: whole states that flow while their giver goes on writing, and that are broken off.
+ * `doubted`: whole states that are broken off, of a branch that nobody holds afterwards, while the log is forked and cut.
  */
-export type Strain = 'none' | 'forks' | 'forksByMail' | 'states' | 'losses' | 'copies' | 'apart' | 'handovers'
+export type Strain =
+  | 'none'
+  | 'forks'
+  | 'forksByMail'
+  | 'states'
+  | 'losses'
+  | 'copies'
+  | 'apart'
+  | 'handovers'
+  | 'doubted'
 
 export interface Draw {
   strain: Strain
@@ -51,6 +61,16 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
     ending: 'direct',
   },
   handovers: { direct: true, dropping: true, relays: 0, ending: 'direct' },
+  // Never drawn either: a script, and little that happens after it.
+  doubted: {
+    devices: 3,
+    rollbacks: true,
+    twins: false,
+    deaths: false,
+    relays: 0,
+    direct: true,
+    ending: 'direct',
+  },
 }
 
 function plainDrawOf(seed: number): Omit<Draw, 'strain'> {

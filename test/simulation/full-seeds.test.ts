@@ -20,6 +20,10 @@ describe('everything at once, with abstract content', () => {
     expect(await run(70_000, 60, 'copies')).toEqual([])
   })
 
+  it('a branch of which only a broken transfer is left, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(71_000, 60, 'doubted')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -57,8 +57,7 @@ class FullSimulation extends MailSimulation {
     const { devices, relays, direct, rollbacks, deaths, evil } = draw
     super(seed, {
       ...MAIL_DEFAULTS,
-      // What heals one fork restates what another one would have hidden.
-      steps: draw.strain === 'apart' ? Math.ceil(fullOptions.steps / 4) : fullOptions.steps,
+      steps: SHORT.includes(draw.strain) ? Math.ceil(fullOptions.steps / 4) : fullOptions.steps,
       devices,
       relays,
       direct,
@@ -174,6 +173,7 @@ class FullSimulation extends MailSimulation {
     const { random } = this.world
     if (this.turn === 0 && this.draw.strain === 'apart') await this.partWays()
     if (this.turn === 0 && this.draw.strain === 'handovers') await this.letIn()
+    if (this.turn === 0 && this.draw.strain === 'doubted') await this.leaveInDoubt()
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
@@ -280,6 +280,54 @@ class FullSimulation extends MailSimulation {
     }
   }
 
+  /**
+   * Whole states are broken off, and their giver is put back: nobody else has what came. It goes on, is put back once
+   * more, and goes on another way, so that a third device cuts its log, and is gone then.
+   */
+  private async leaveInDoubt(): Promise<void> {
+    const { world } = this
+    const { random } = world
+    const [giver, taker, third] = world.devices as [MailDevice, SimDevice, SimDevice]
+    await this.write(giver, 1, 5)
+    const before = await this.folderOf(giver)
+    await this.write(giver, 2, 8)
+    await prune(giver.replica, [], 0)
+    const wire = world.connect(giver, taker)
+    // The first cases have come, and the rest never does.
+    for (let left = 99, more = random.int(1, 4); left > 0 && more > 0; left--) {
+      world.deliver(wire, random() < 0.4)
+      await world.settle(1)
+      if (taker.replica.meta.total > 0) more--
+    }
+    world.cut(wire)
+    await this.putBack(giver, before)
+    await this.write(giver, 1, 10)
+    const between = await this.folderOf(giver)
+    for (let at = 0; at < 2; at++) {
+      if (at > 0) await this.putBack(giver, between)
+      await this.write(giver, 1, 4)
+      const met = world.connect(giver, third)
+      await world.quiesce()
+      world.clock.pass(3_000)
+      await world.quiesce()
+      world.cut(met)
+    }
+    await this.die(giver)
+  }
+
+  /** A device's folder as a clean stop leaves it. */
+  private async folderOf(device: SimDevice): Promise<Rows> {
+    await this.stopAndCopy(device)
+    return this.snapshots.get(device)!
+  }
+
+  private async putBack(device: SimDevice, rows: Rows): Promise<void> {
+    this.snapshots.set(device, rows)
+    this.oracle.hasCopies = true
+    this.oracle.forget(device)
+    await super.rollBack(device)
+  }
+
   /** Everybody in one place is connected for long enough: what one of them has, all have. */
   private async gather(device: SimDevice): Promise<void> {
     this.note(`gather ${device.name}`)
@@ -296,7 +344,7 @@ class FullSimulation extends MailSimulation {
 
   /** Long texts, so that whole states are on their way for long. */
   protected override textOf(token: string): string {
-    return this.draw.strain === 'handovers' ? token.padEnd(200, '.') : token
+    return LONG.includes(this.draw.strain) ? token.padEnd(200, '.') : token
   }
 
   /** A giver of whole states goes on writing while they flow; the connection breaks in the midst, and another one goes on. */
@@ -619,6 +667,9 @@ const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.
 const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
 const LAST_CASE = CASES[CASES.length - 1]!
 const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
+/** What heals one fork restates what another one would have hidden. */
+const SHORT: Strain[] = ['apart', 'doubted']
+const LONG: Strain[] = ['handovers', 'doubted']
 const ROUNDS = 48
 const BUSTLE_STEPS = 18
 /** Ten times what any of some hundred seeds has needed. */
