@@ -72,8 +72,7 @@ export class Announcements {
     // Taken before the flush: what is written while it runs is not announced.
     const { open, closed, closedDigest } = replica.claims()
     const { total, deleted, unclaimed } = replica.meta
-    const doubts: LogClaim[] = await this.doubts()
-    const unfinished = (await readTransfer(replica)) !== undefined
+    const [doubts, transfer] = await Promise.all([this.doubts(), readTransfer(replica)])
     const stated = statements.digest()
     await replica.flush()
     return {
@@ -86,7 +85,7 @@ export class Announcements {
       doubts,
       statements: stated,
       cases: total + deleted,
-      complete: !unclaimed && replica.damaged.size === 0 && !unfinished,
+      complete: !unclaimed && replica.damaged.size === 0 && transfer === undefined,
       currentLog: replica.currentLog,
       retainedFrom: new Map([...open, ...closed].map((log) => [log.log, log.retainedFrom])),
     }

@@ -265,12 +265,15 @@ export class Libp2pHost implements Host {
   async handle(protocol: string, handler: ChannelHandler, options: HandleOptions = {}): Promise<void> {
     const take = (stream: Stream, connection: Connection): void => {
       const channel = this.#adopt(stream, connection, options)
-      try {
-        handler(channel, remotePeer(connection))
-      } catch (error) {
-        this.#log('warn', `the handler of ${protocol} failed: ${String(error)}`)
-        channel.abort(new Error('The conversation failed on this side.'))
-      }
+      // Behind what this turn has written: the other side waits for the word that its protocol is spoken here.
+      process.nextTick(() => {
+        try {
+          handler(channel, remotePeer(connection))
+        } catch (error) {
+          this.#log('warn', `the handler of ${protocol} failed: ${String(error)}`)
+          channel.abort(new Error('The conversation failed on this side.'))
+        }
+      })
     }
     await this.#node.handle(protocol, take, {
       maxInboundStreams: options.maxInboundStreams ?? MAX_INBOUND_STREAMS,

@@ -3,7 +3,7 @@ import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Socket } from 'node:net'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import type { Channel } from '../../src/node/frames.js'
-import { connect, rawStream, sleep, startHost, TCP, take, WS } from './host-helpers.js'
+import { connect, rawStream, sleep, startHost, TCP, take, until, WS } from './host-helpers.js'
 
 const KINDS = ['net.client.socket', 'net.server.socket']
 let sockets: Socket[] = []
@@ -101,6 +101,17 @@ test('a flush takes along what others have written to its connection in the same
   await Promise.all([take(to, 1), take(otherTo, 1)])
 })
 
+test('who opens a stream hears that it stands before its handler is at work', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  let waits: boolean | undefined
+  await b.handle('/test/handler', () => {
+    waits = sockets.some(({ writableCorked }) => writableCorked > 0)
+  })
+  await a.dial(b.addresses(), '/test/handler')
+  await until(() => waits !== undefined)
+  expect(waits).toBe(false)
+})
+
 test('messages of several turns leave without waiting for each other', async () => {
   const [from, to] = await quiet(TCP)
   for (let at = 0; at < 20; at++) {
@@ -120,7 +131,8 @@ test('a window is opened again after a part of it, not after each frame', async 
   })
   // 2 MiB are eight windows: without an answer they could not have been sent.
   expect(answered).toBeGreaterThan(7 * 30)
-  expect(answered).toBeLessThan(40 * 30)
+  // The rest is what the hosts tell each other after a second, on a busy machine.
+  expect(answered).toBeLessThan(100 * 30)
 })
 
 test('understands a peer that has libp2p as it comes', async () => {

@@ -16,6 +16,8 @@ interface Side {
   /** Each path that a session began with. */
   paths: string[]
   sessions: Set<PeerSession>
+  /** What was told of this side's addresses, whether the session was open then, and how long it had stood. */
+  told: { addresses: string[]; isOpen: boolean; afterMs: number }[]
   known: Map<string, KnownPeer>
   /** How often something was worth keeping. */
   changes: number
@@ -29,6 +31,7 @@ interface Side {
 async function side(host: Host, other: Host, addresses: string[] = []): Promise<Side> {
   const peer = toHex(other.publicKey)
   const sessions = new Set<PeerSession>()
+  const began = new Map<PeerSession, number>()
   const known = new Map<string, KnownPeer>([[peer, { addresses, lastSeen: null }]])
   const current: Side = {
     known,
@@ -39,6 +42,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
     looks: 0,
     others: [other.publicKey],
     paths: [],
+    told: [],
     sessions,
     send: () => {
       for (const { link } of sessions) link.send('live', text('x'))
@@ -60,6 +64,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
           for (const old of sessions) end(old)
           const session = { link, open: true } as unknown as PeerSession
           sessions.add(session)
+          began.set(session, performance.now())
           queueMicrotask(() => current.paths.push(current.peers.pathOf(peer)))
           return session
         },
@@ -68,7 +73,10 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
           return undefined
         },
         disconnect: (session: PeerSession) => end(session),
-        tellAddresses() {},
+        tellAddresses(session: PeerSession, addresses: string[]) {
+          const afterMs = performance.now() - began.get(session)!
+          current.told.push({ addresses, isOpen: session.open, afterMs })
+        },
       },
     }),
   }
@@ -95,6 +103,23 @@ const allAre =
   (path: string, ...sides: Side[]) =>
   () =>
     sides.every((each) => pathOf(each) === path)
+
+test('where a device can be reached it tells once a session has stood for a moment, and none that is over', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const [one, other] = await both(a, b, b.addresses())
+  await until(() => one.sessions.size === 1 && other.sessions.size === 1)
+  for (const { link } of one.sessions) link.close('stopped')
+  await until(() => other.told.length + one.told.length >= 2)
+  for (const { told, host } of [one, other]) {
+    expect(told.length).toBeGreaterThan(0)
+    for (const { addresses, isOpen, afterMs } of told) {
+      expect(addresses).toEqual(host.addresses())
+      expect(isOpen).toBe(true)
+      expect(afterMs).toBeGreaterThan(100)
+    }
+  }
+  stop(one, other)
+})
 
 describe('the path of a session', () => {
   test('is the LAN, at once, where an address leads there', async () => {

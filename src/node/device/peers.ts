@@ -64,6 +64,12 @@ export interface PeersOptions {
   changed: () => void
 }
 
+/**
+ * Each side tells where it can be reached once both know what the other holds: to gather that, and to keep it, takes
+ * as long as the whole comparison.
+ */
+const INTRODUCE_AFTER_MS = 200
+
 export class Peers {
   private readonly attached = new Map<string, Attached>()
   private readonly dialling = new Map<string, Dialling>()
@@ -338,10 +344,15 @@ export class Peers {
     if (this.isOther(remote.publicKey))
       this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
     this.wake()
-    driver.tellAddresses(session, host.addresses().filter(isPlainText))
+    setTimeout(() => this.introduce(session), INTRODUCE_AFTER_MS).unref()
     if (dialled && quality >= 2) this.keep(peer, [remote.address], false)
     if (old) setTimeout(() => this.options.host.closeIdle(remote.id), LINGER_MS).unref()
     void this.read(attached, peer)
+  }
+
+  private introduce(session: PeerSession): void {
+    const { driver, host } = this.options
+    if (session.open) driver.tellAddresses(session, host.addresses().filter(isPlainText))
   }
 
   /** A worse path is taken all the same when the better one is not just new: the other side may have lost it. */
