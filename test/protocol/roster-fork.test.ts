@@ -4,7 +4,7 @@ import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { xPublicKey } from '../../src/protocol/hpke.js'
 import { applyEntries, isMember, type Roster } from '../../src/protocol/roster.js'
-import { forkHeight, resolveFork } from '../../src/protocol/roster-fork.js'
+import { forkHeight, hasLost, resolveFork } from '../../src/protocol/roster-fork.js'
 import { reissue } from '../../src/protocol/roster-reissue.js'
 import {
   changeSettings,
@@ -183,6 +183,33 @@ describe('any two branches', () => {
       { numRuns: 60 },
     )
     expect(seen.size).toBeGreaterThanOrEqual(3)
+  })
+})
+
+describe('who belongs only in a chain that has lost is shown the one that stands', () => {
+  const [phone, other] = [makeDevice(random, 'Phone'), makeDevice(random, 'Other')]
+  const lost = enrol(random, enrol(random, base, b, other), c, phone)
+  const isShown = (standing: Roster, chain: Roster, device: TestDevice) =>
+    hasLost(natives, standing, chain.entries, device.ed)
+
+  test('where a member of mine has enrolled it', () => {
+    expect(isShown(rotate(base, a), lost, phone)).toBe(true)
+    const withoutB = remove(base, a, b)
+    expect([isShown(withoutB, lost, phone), isShown(withoutB, lost, other)]).toEqual([true, false])
+  })
+
+  test('not where the chain has not lost, or is none', () => {
+    expect(isShown(settings(base, a), lost, phone)).toBe(false)
+    expect(isShown(base, lost, phone)).toBe(false)
+    expect(hasLost(natives, rotate(base, a), lost.entries.slice(1), phone.ed)).toBe(false)
+  })
+
+  test('not who was removed there or here, belongs here, or is in neither', () => {
+    const standing = rotate(base, a)
+    expect(isShown(remove(base, a, b), remove(lost, c, phone), phone)).toBe(false)
+    expect(isShown(remove(base, a, b), lost, b)).toBe(false)
+    expect(isShown(standing, lost, b)).toBe(false)
+    expect(isShown(standing, lost, makeDevice(random, 'Stranger'))).toBe(false)
   })
 })
 

@@ -6,8 +6,22 @@ import { rosterSealKey, sealText } from '../../src/protocol/epoch-keys.js'
 import { xPublicKey } from '../../src/protocol/hpke.js'
 import { LABEL_SETTINGS } from '../../src/protocol/labels.js'
 import { portableNatives } from '../../src/protocol/portable.js'
-import { applyEntries, currentMembers, isMember, memberByEd, type Roster } from '../../src/protocol/roster.js'
-import { decodeEntry, type EntryBody, encodeUnsigned, signEntry } from '../../src/protocol/roster-format.js'
+import {
+  applyEntries,
+  currentMembers,
+  isMember,
+  MAX_ROSTER_ENTRIES,
+  memberByEd,
+  type Roster,
+} from '../../src/protocol/roster.js'
+import {
+  decodeEntry,
+  type EntryBody,
+  encodeUnsigned,
+  MAX_MEMBERS,
+  signEntry,
+  type UnsignedEntry,
+} from '../../src/protocol/roster-format.js'
 import { openRoster, textPlace } from '../../src/protocol/roster-open.js'
 import {
   addDevice,
@@ -191,8 +205,46 @@ describe('damage and attack', () => {
   })
 })
 
+describe('[R1] a first entry', () => {
+  const { practice, height, prev, author, body } = decodeEntry(natives, full.entries[0]!)!
+  const begin = (given: Partial<UnsignedEntry>) =>
+    apply([signEntry(natives, { practice, height, prev, author, body, ...given }, desk.edSecret)])
+
+  test('begins a practice only from nothing, whoever signed it', () => {
+    expect(begin({})).toHaveProperty('roster')
+    for (const wrong of [{ height: 1 }, { practice: random(32) }, { prev: random(32) }])
+      expect(begin(wrong)).toEqual({ error: 'malformed' })
+    expect(begin({ author: laptop.ed })).toEqual({ error: 'bad-signature' })
+    expect(begin({ author: hex(ED25519_TORSION_SUBGROUP[1]!) })).toEqual({ error: 'bad-key' })
+    expect(begin({ body: { ...bodyOf(full.entries[0]!, 'genesis'), x: new Uint8Array(32) } })).toEqual({
+      error: 'bad-key',
+    })
+  })
+
+  test('is the only one of its kind', () => {
+    const again = forge(full, desk, bodyOf(full.entries[0]!, 'genesis'))
+    expect(apply([again], full)).toEqual({ error: 'other-practice' })
+  })
+})
+
 describe('enrolment [R3]', () => {
   const small = genesis(random, desk)
+
+  test('no more devices belong at one time, and no more entries follow, than anybody needs', () => {
+    const crowd = (count: number): Roster => ({
+      ...small,
+      members: [
+        ...small.members,
+        ...Array.from({ length: count }, () => ({ ed: random(32), x: random(32), addedAt: 0 })),
+      ],
+    })
+    const entry = enrol(random, small, desk, laptop).entries[1]!
+    expect(apply([entry], crowd(MAX_MEMBERS - 2))).toHaveProperty('roster')
+    expect(apply([entry], crowd(MAX_MEMBERS - 1))).toEqual({ error: 'too-many' })
+    const long = (count: number) => ({ ...small, entries: Array<Uint8Array>(count).fill(entry) })
+    expect(apply([entry], long(MAX_ROSTER_ENTRIES - 1))).toHaveProperty('roster')
+    expect(apply([entry], long(MAX_ROSTER_ENTRIES))).toEqual({ error: 'too-many' })
+  })
 
   test('nobody is enrolled twice, and a removed device never comes back', () => {
     expect(addDevice(writing(random, full, desk), asking(full, laptop))).toEqual({
@@ -309,8 +361,16 @@ describe('epochs, removal, recovery', () => {
     expect(registerRecovery(context, { generation: 2, ...next, rs: desk.ed })).toEqual({
       error: 'bad-recovery',
     })
+    expect(registerRecovery(context, { generation: 2, ...next, rs: tablet.ed })).toEqual({
+      error: 'bad-recovery',
+    })
     expect(registerRecovery(context, { generation: 2, ...next, rk: new Uint8Array(32) })).toEqual({
       error: 'bad-key',
+    })
+    const torsion = hex(ED25519_TORSION_SUBGROUP[1]!)
+    expect(registerRecovery(context, { generation: 2, ...next, rs: torsion })).toEqual({ error: 'bad-key' })
+    expect(registerRecovery(writing(random, two, desk), { generation: 0, ...next })).toEqual({
+      error: 'bad-recovery',
     })
     const changed = must(registerRecovery(context, { generation: 2, ...next }))
     const old = { ...context, roster: changed.roster, epochKey: changed.epochKey }
