@@ -98,6 +98,7 @@ async function compose(
     dataKey: identity.dataKey,
     random,
     compact: (from, to) => folder.compact(from, to),
+    glance: (key) => folder.glance(key),
     onCorrupt: () => void watch?.rotten(),
   })
   if (folder.isInDoubt && !(await opensAnything(db)))

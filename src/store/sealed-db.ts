@@ -56,6 +56,8 @@ export interface SealedDbOptions {
   onCorrupt?: () => void
   /** Merges what the database has stored between two keys; undefined where it needs no such thing. */
   compact?: (from: Uint8Array, to: Uint8Array) => Promise<void>
+  /** Looks at a key, in vain or not; undefined where what was read is not held in memory anyway. */
+  glance?: (key: Uint8Array) => void
 }
 
 export class SealedDb {
@@ -159,6 +161,15 @@ export class SealedDb {
   private checkWritable(): void {
     if (this.newerVersion !== undefined) throw new ReadOnlyError(this.newerVersion)
     if (this.failure) throw this.failure
+  }
+
+  /**
+   * For who reads very much, one key after the other. LevelDB keeps the last 64 tables that it has read mapped into
+   * memory, each of them read to its end by then. One look somewhere else opens another table in the place of the
+   * oldest, and hardly anything of it is read.
+   */
+  glance(elsewhere: Uint8Array): void {
+    this.options.glance?.(elsewhere)
   }
 
   /** Gives the room of replaced values back, if that is more than `worthBytes`. */

@@ -8,6 +8,7 @@ import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
 import { learnCuts } from '../../src/store/healing.js'
+import { keys } from '../../src/store/keyspace.js'
 import { prune } from '../../src/store/pruning.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { NotepadDevice } from '../support/notepad.js'
@@ -19,6 +20,8 @@ class NotepadWorld extends World {
     return this.enrol(new NotepadDevice(this, name, secret, edPublicKey(secret)))
   }
 }
+
+const CASES = { gte: Uint8Array.of(0x63), lte: Uint8Array.of(0x64) }
 
 let world: World
 afterEach(() => world.stop())
@@ -70,6 +73,18 @@ it('reads no further whole states while what was read has not left', async () =>
   await left
   await world.quiesce()
   expect(await b.lines()).toEqual(await a.lines())
+})
+
+it('looks elsewhere after each piece of whole states, so that what was read can leave memory', async () => {
+  world = new World(24)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  await importCases(a, 30)
+  const glances: Uint8Array[] = []
+  a.replica.db.glance = (key) => void glances.push(key)
+  world.connect(a, b)
+  await world.quiesce()
+  const last = (await a.replica.db.keysIn(CASES)).at(-1)!
+  expect(glances).toEqual([keys.part(last.slice(1).reverse(), 0)])
 })
 
 it('an offer that is repeated before it is taken up holds up no healing', async () => {

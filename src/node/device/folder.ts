@@ -21,9 +21,10 @@ import {
 
 /**
  * LevelDB holds two such buffers, and maps its tables into memory: all that are open, and while it compacts what
- * four buffers became. So both are small, and of the tables the fewest are open that it allows, 64 beside other files.
+ * four buffers became, with what they are merged into. So both are small, and of the tables the fewest are open that
+ * it allows, 64 beside other files.
  */
-const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+const WRITE_BUFFER_BYTES = 4 * 1024 * 1024
 const TABLE_BYTES = 1024 * 1024
 const OPEN_FILES = 74
 const STORE = 'store'
@@ -49,6 +50,8 @@ export interface OpenFolder {
   endDoubt(): Promise<void>
   /** Merges what is stored between two keys. */
   compact(from: Uint8Array, to: Uint8Array): Promise<void>
+  /** Looks at a key, whatever is there. */
+  glance(key: Uint8Array): void
   close(): Promise<void>
 }
 
@@ -129,6 +132,7 @@ async function opened(
     doubtAtNextStart: () => markDoubt(folder, 'files'),
     endDoubt: () => endDoubt(folder),
     compact: (from, to) => (db as unknown as LevelDb).compactRange(from, to, { keyEncoding: 'view' }),
+    glance: (key) => void db.get(key).catch(() => {}),
     async close() {
       notepad.close()
       await rm(join(folder, HOLDER_FILE), { force: true })
