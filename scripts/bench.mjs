@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- [measures] [--n 1000,10000] [--runs N] [--json] [--compare] [--write FILE] [--profile DIR]`:
+ * `npm run bench -- [measures] [--n 1000,10000] [--runs N] [--json] [--compare] [--write FILE] [--profile DIR]
+ * [--keep DIR]`:
  * the numbers of docs/bench.md. Progress goes to standard error.
  */
 import { mkdirSync } from 'node:fs'
@@ -17,7 +18,7 @@ function usage(sentence) {
   process.stderr.write(
     `${sentence}\nUsage: npm run bench -- [${[...MEASURES, ...Object.keys(GROUPS)].join('|')}]… [--n 1000,10000] [--runs N]`,
   )
-  process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR]\n')
+  process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR] [--keep DIR]\n')
   process.exit(2)
 }
 
@@ -29,6 +30,7 @@ function read() {
     compare: { type: 'boolean', default: false },
     write: { type: 'string' },
     profile: { type: 'string' },
+    keep: { type: 'string' },
   }
   try {
     return parseArgs({ options, allowPositionals: true })
@@ -92,7 +94,7 @@ const ONCE = {
 }
 
 if (values.profile) mkdirSync(values.profile, { recursive: true })
-const bench = new Bench({ runs, profile: values.profile })
+const bench = new Bench({ runs, profile: values.profile, keep: values.keep })
 const rows = []
 
 /** A measure that fails is a row too: the others go on, with new devices. */

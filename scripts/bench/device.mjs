@@ -76,10 +76,10 @@ serve({
     for (const key of rest.reverse()) owner = owner[key]
     return owner[name](input)
   },
-  async importWorkload(count) {
+  async importWorkload(count, from = 0) {
     let lines = []
-    let line = 0
-    for (const text of caseLines(count)) {
+    let line = from
+    for (const text of caseLines(count, from)) {
       lines.push({ line: ++line, text })
       if (lines.length < IMPORT_LINES && line < count) continue
       const { errors } = await device.cases.import({ lines, preview: false })

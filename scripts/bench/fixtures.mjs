@@ -1,7 +1,18 @@
 /** What several measures share: the folder of a run, the merged updates of the workload, devices that are paired. */
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -13,6 +24,9 @@ import { caseLines, makeCase } from './workload.mjs'
 export const PIN = 'tulipan-7'
 /** Nothing more of a meeting is said after so long: statements wait for two quiet seconds. */
 export const SETTLED_MS = 2_500
+
+/** The length before each merged update. */
+const HEAD_BYTES = 4
 
 export const say = (text) => process.stderr.write(`${text}\n`)
 
@@ -50,8 +64,9 @@ class Device {
   id = ''
   addresses = []
 
-  constructor(folder, script) {
+  constructor(folder, script, isKept) {
     this.folder = folder
+    this.isKept = isKept
     this.script = script
     this.worker = new Worker(script)
   }
@@ -106,6 +121,8 @@ export class Bench {
     // Also of a run that is broken off.
     process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
     this.runs = options.runs
+    if (options.keep) mkdirSync(options.keep, { recursive: true })
+    this.keep = options.keep
     this.profile = options.profile
     // A profile tells more of files as they were written.
     this.script = options.profile ? 'device-process.mjs' : bundleDevice()
@@ -115,8 +132,9 @@ export class Bench {
     return join(this.#folder, `${name}-${++this.#folders}`)
   }
 
-  device(name) {
-    const device = new Device(this.newFolder(name), this.script)
+  /** `kept`: a folder that outlives this run. */
+  device(name, kept) {
+    const device = new Device(kept ?? this.newFolder(name), this.script, kept !== undefined)
     this.#devices.add(device)
     return device
   }
@@ -124,16 +142,22 @@ export class Bench {
   async endDevice(device) {
     this.#devices.delete(device)
     await device.end()
-    rmSync(device.folder, { recursive: true, force: true })
+    if (!device.isKept) rmSync(device.folder, { recursive: true, force: true })
   }
 
-  /** A practice of one device that holds `count` cases; the device is started anew after the import. */
+  /**
+   * A practice of one device that holds `count` cases; the device is started anew after the import. One that is kept
+   * is used again, with a device more for each newcomer that it let in; an import that was broken off goes on.
+   */
   async author(count) {
-    const author = await this.device('author').start()
-    await author.ask('practice.create', { name: 'Bench', device: 'Author', pin: PIN })
-    if (count > 0) {
-      say(`  importing ${count} cases …`)
-      await author.call('importWorkload', count)
+    const kept = this.keep && count > 0 ? join(this.keep, `author-${count}`) : undefined
+    const isNew = !kept || !existsSync(kept)
+    const author = await this.device('author', kept).start()
+    if (isNew) await author.ask('practice.create', { name: 'Bench', device: 'Author', pin: PIN })
+    const { total } = (await author.ask('status')).cases
+    if (total < count) {
+      say(`  importing ${count - total} cases …`)
+      await author.call('importWorkload', count, total)
     }
     await author.end()
     this.disks.set(count, [folderBytes(join(author.folder, 'store'))])
@@ -171,19 +195,22 @@ export class Bench {
     const { createUpdate } = await import('../../dist/src/cases/create.js')
     const { parseCase } = await import('../../dist/src/cases/interchange.js')
     const sha256 = (bytes) => Uint8Array.from(createHash('sha256').update(bytes).digest())
-    const file = this.newFolder('merged')
-    const fd = openSync(file, 'w')
-    let bytes = 0
-    for (const line of caseLines(count)) {
-      const parsed = parseCase(line)
-      const update = createUpdate(parsed.value, sha256)
-      const head = Buffer.alloc(4)
-      head.writeUInt32LE(update.length)
-      writeSync(fd, Buffer.concat([head, update]))
-      bytes += update.length
+    const kept = this.keep && join(this.keep, `merged-${count}`)
+    const file = kept ?? this.newFolder('merged')
+    if (!existsSync(file)) {
+      const part = `${file}.part`
+      const fd = openSync(part, 'w')
+      for (const line of caseLines(count)) {
+        const parsed = parseCase(line)
+        const update = createUpdate(parsed.value, sha256)
+        const head = Buffer.alloc(HEAD_BYTES)
+        head.writeUInt32LE(update.length)
+        writeSync(fd, Buffer.concat([head, update]))
+      }
+      closeSync(fd)
+      renameSync(part, file)
     }
-    closeSync(fd)
-    const merged = { file, bytes }
+    const merged = { file, bytes: statSync(file).size - count * HEAD_BYTES }
     this.#merged.set(count, merged)
     return merged
   }

@@ -34,14 +34,18 @@ export async function firstSync(bench, n) {
     if (profile) await writeProfiles(bench, `M1-${n}`, { a, b })
     const { cases } = await b.ask('status')
     if (cases.total !== n) throw new Error(`M1: ${cases.total} of ${n} cases arrived`)
+    const memory = [a, b].map(({ worker }) => peakMegabytes(worker.child.pid))
     runs.push({
       ms: end - connected(aSeen, bSeen),
       limitMs: limit.ms,
       bytes: aSeen.wire + bSeen.wire,
       cpuMs: cpuSince(aSeen) + cpuSince(bSeen),
-      rssMB: Math.max(peakMegabytes(a.worker.child.pid), peakMegabytes(b.worker.child.pid)),
+      rssMB: Math.max(...memory),
     })
-    say(`    ${Math.round(runs.at(-1).ms)} ms, the limit ${Math.round(limit.ms)} ms`)
+    const sides = `${Math.round(cpuSince(aSeen))} and ${Math.round(cpuSince(bSeen))} ms of CPU, ${memory.map(Math.round).join(' and ')} MB`
+    say(
+      `    ${Math.round(runs.at(-1).ms)} ms, the limit ${Math.round(limit.ms)} ms; sender and newcomer ${sides}`,
+    )
     if (last) await bench.keepPair(n, { a, b })
     else {
       await b.close()

@@ -115,8 +115,8 @@ export function makeCase(index, seed = 42) {
 }
 
 /** The cases' lines, one by one: 100,000 of them exceed the longest string. */
-export function* caseLines(count, seed = 42) {
-  for (let index = 0; index < count; index++) yield JSON.stringify(makeCase(index, seed))
+export function* caseLines(count, from = 0, seed = 42) {
+  for (let index = from; index < count; index++) yield JSON.stringify(makeCase(index, seed))
 }
 
 /** Typing, letter by letter, in bursts: mostly insertion at a moving caret. An operation is [at, erase, insert]. */
