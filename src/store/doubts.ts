@@ -64,11 +64,12 @@ export async function doubtWrites(
   doubts: Doubt[],
 ): Promise<Write[]> {
   const known = byLog(doubts)
+  const parted = await partedLogs(replica, target, checks)
   const writes: Write[] = []
   for (const log of target) {
     const end = await endOf(replica, log, checks)
     // The frontier may count this far already, but on another branch: nothing else would show what came on this one.
-    if (!(await isContradicted(replica, end))) {
+    if (!parted.has(log.log)) {
       // What others know more of my own log is found when they say so.
       if (log.log === replica.liveLog || end.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
     }
@@ -78,6 +79,27 @@ export async function doubtWrites(
     writes.push(...noted(end, await beginningOf(replica, log, same), same, olds))
   }
   return writes
+}
+
+/**
+ * Logs of a target of which another branch is held, as far as its list shows: what a case has of them is not what is
+ * held under the same numbers. The value is what it counts as at least, so that it lies behind where the doubt begins.
+ */
+export async function partedLogs(
+  replica: Replica,
+  target: Iterable<TargetLog>,
+  checks: TargetChecks,
+): Promise<Map<LogId, number>> {
+  const parted = new Map<LogId, number>()
+  for (const log of target) {
+    const at = Math.min(log.seq, replica.logs.get(log.log)?.seq ?? 0)
+    if (at === 0) continue
+    const its = at === log.from ? log.fromCheck : await checks.at(log, at)
+    if (!its || !(await isOther(replica, log.log, at, its))) continue
+    const isOtherBefore = await isOther(replica, log.log, log.from, log.fromCheck)
+    parted.set(log.log, isOtherBefore ? log.from + 1 : 0)
+  }
+  return parted
 }
 
 /** How far a target counts: of a log that was cut on its branch, up to the cut. */
@@ -152,8 +174,8 @@ function byLog(doubts: Doubt[]): Map<LogId, Doubt[]> {
   return known
 }
 
-/** Does what I hold of the log say something else where the target ends? What isn't known contradicts nothing. */
-async function isContradicted(replica: Replica, { log, seq, check }: LogClaim): Promise<boolean> {
-  const mine = await replica.logs.checkAt(log, seq)
+/** Is it another change that I hold there? What isn't known contradicts nothing. */
+async function isOther(replica: Replica, log: LogId, seq: number, check: Uint8Array): Promise<boolean> {
+  const mine = check.length > 0 ? await replica.logs.checkAt(log, seq) : undefined
   return mine !== undefined && !equalBytes(mine, check)
 }

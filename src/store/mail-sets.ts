@@ -13,7 +13,7 @@ import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transf
 import { stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
-import { doubtWrites, readDoubts } from './doubts.js'
+import { doubtWrites, partedLogs, readDoubts } from './doubts.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -197,9 +197,10 @@ function gatherPieces(seen: Watches, watch: Watch, part: States): Item[] | 'too-
 async function draftsOf(replica: Replica, items: Item[], row: MailSetRow): Promise<Map<string, CaseDraft>> {
   const reach = new Map(row.target.map(({ log, seq }) => [toHex(log), seq]))
   const drafts = new Map<string, CaseDraft>()
+  const parted = await partedLogs(replica, targetOf(row), new TargetChecks(replica.db, row.slot))
   await replica.cases.prefetch(items.map((item) => item.key))
   for (const item of items) {
-    const draft = await takeItem(replica, item)
+    const draft = await takeItem(replica, item, parted)
     if (!draft) continue
     drafts.set(draft.state.caseId, draft)
     for (const [log, seq] of draft.state.touched)

@@ -9,14 +9,26 @@ import {
   MAX_PAYLOAD_BYTES,
   MAX_STATE_BYTES,
 } from '../protocol/limits.js'
+import type { LogId } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
 import type { Replica } from './replica.js'
 
-/** Merges one case's whole state into what is held. Undefined if the item is malformed. */
-export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft | undefined> {
+const NONE: ReadonlyMap<LogId, number> = new Map()
+
+/**
+ * Merges one case's whole state into what is held.
+ *
+ * @param parted logs of which the giver holds another branch, and what it counts as at least.
+ * @returns undefined if the item is malformed.
+ */
+export async function takeItem(
+  replica: Replica,
+  item: Item,
+  parted: ReadonlyMap<LogId, number> = NONE,
+): Promise<CaseDraft | undefined> {
   const { caseId } = item
   if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
     return undefined
@@ -26,10 +38,13 @@ export async function takeItem(replica: Replica, item: Item): Promise<CaseDraft 
   const { cases } = replica
   const draft = cases.newDraft(item.key, caseId) ?? (await cases.draftOrFresh(item.key, caseId))
   const held = draft.state.touched
-  const touched = item.touched.map(({ log, seq }) => ({ log: toHex(log), seq }))
-  const known =
-    touched.length > 0 &&
-    touched.every(({ log, seq }) => seq <= (replica.logs.get(log)?.seq ?? 0) && seq <= (held.get(log) ?? 0))
+  const touched = item.touched.map(({ log: id, seq }) => {
+    const log = toHex(id)
+    return { log, seq: Math.max(seq, parted.get(log) ?? 0) }
+  })
+  const isHeld = ({ log, seq }: { log: LogId; seq: number }) =>
+    seq <= (replica.logs.get(log)?.seq ?? 0) && seq <= (held.get(log) ?? 0) && !parted.has(log)
+  const known = touched.length > 0 && touched.every(isHeld)
   const damaged = replica.damaged.size > 0 && replica.damaged.has(toHex(item.key))
   if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0

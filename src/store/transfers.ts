@@ -14,7 +14,7 @@ import {
 } from '../protocol/transfer.js'
 import { adoptedLog, writeChecks } from './adopting.js'
 import type { CaseDraft } from './case-content.js'
-import { claimWrites, confirms, doubtWrites, readDoubts, type SaidClaims } from './doubts.js'
+import { claimWrites, confirms, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -191,10 +191,12 @@ export class IncomingTransfer {
     return this.replica.exclusive(async () => {
       if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
+      const { logs, checks } = this.offered
+      const parted = await partedLogs(this.replica, logs.values(), checks)
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       for (const item of items) {
-        const draft = await takeItem(this.replica, item)
+        const draft = await takeItem(this.replica, item, parted)
         if (!draft) continue
         drafts.set(draft.state.caseId, draft)
         for (const [log, seq] of draft.state.touched) {

@@ -39,7 +39,9 @@ beforeEach(async () => {
   await bench.phone(a, 'one', 'lost 6')
   lost = await bench.stopDevice(a)
   await bench.restart(a, before)
-  await bench.create(a, 'four', 'five', 'six', 'seven', 'eight')
+  await bench.create(a, 'four', 'five')
+  await a.edit('two', (doc) => setFields(doc, [['patient.firstName', 'kept']]))
+  await bench.create(a, 'seven', 'eight')
   changes = await readChanges(a.replica, new Map([[log, 0]]), 1e9)
   await meet(a, c)
   await bench.restart(a, lost)
@@ -125,6 +127,22 @@ test('when all was restated that had come by mail, and more comes', async () => 
   b.driver.tookMail(false)
   await expectAll('lost 4', 'lost 5', 'lost 6')
 })
+
+test.each([0, 3, 4])(
+  'when mine has gone on further, and it came from somebody who believed that %i is held',
+  async (from) => {
+    const d = await bench.add('d')
+    await meet(a, d)
+    await d.edit('two', (doc) => setFields(doc, [['patient.lastName', 'of d']]))
+    await meet(a, d)
+    const ofD = await readChanges(d.replica, new Map([[d.replica.currentLog!, 0]]), 1e9)
+    for (const device of [b, c]) await device.replica.admit(ofD.openings, ofD.runs, d.ed)
+    await b.replica.admit(changes.openings, changes.runs, c.ed)
+    await takeUnended(await partsBehind(from))
+    b.driver.tookMail(false)
+    await expectAll('of d', 'kept', 'lost 4', 'lost 5', 'lost 6')
+  },
+)
 
 test('when it came from somebody who believed that more is held', async () => {
   const d = await bench.add('d')
