@@ -232,7 +232,10 @@ function syncMessages(context) {
     ['changes', { openings: [opening], runs: [wire.runToWire(log.run)] }],
     ['offer', { cases: 1 }],
     ['take', { transfer: 1, after: new Uint8Array(0), frontier: [] }],
-    ['begin', { transfer: 1, openings: [opening], target: [wire.targetToWire(target)], cases: 1 }],
+    [
+      'begin',
+      { transfer: 1, openings: [opening], target: [wire.targetToWire(target)], cases: 1, claims: [] },
+    ],
     ['items', { transfer: 1, early: false, items: [item], claims: [], openings: [] }],
     ['end', { transfer: 1, missing: [] }],
     ['ack', { claims: [claim], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 239 }],
@@ -332,7 +335,7 @@ function letterExamples(context) {
     syncMessages(context).find(({ kind }) => kind === 'items').bytes,
   ).value
   const set = new Uint8Array(16).fill(0x5e)
-  const part = { set, index: 0, last: false, target: [], openings: [], items: [], stretches: [] }
+  const part = { set, index: 0, last: false, target: [], openings: [], items: [], stretches: [], claims: [] }
   const target = {
     log: log.id,
     seq: 1,

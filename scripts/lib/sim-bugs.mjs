@@ -235,6 +235,10 @@ const BROKEN = {
     [`${STORE}/adopting.ts`, 'if (held.seq > 0 && (!its', 'if (held.seq > target.from && (!its'],
   ],
 
+  'what cases hold of another branch counts as claimed': [
+    [`${STORE}/foreign.ts`, 'foreign.add(log)', 'foreign.delete(log)'],
+  ],
+
   // ---- statements and pruning
   'presence-only statements: who names a log holds all of it': [
     [`${STORE}/pruning.ts`, 'frontier?.get(log.log) ?? 0', 'frontier?.has(log.log) ? log.seq : 0'],

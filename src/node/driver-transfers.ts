@@ -83,15 +83,10 @@ export class Transfers {
   }
 
   async begin(session: PeerSession, effect: Effect<'beginTransfer'>): Promise<void> {
-    const { target, openings, cases, bytes } = effect
+    const { target, openings, claims, cases, bytes } = effect
     const { replica } = this.options
-    session.incoming = await IncomingTransfer.begin(
-      replica,
-      target,
-      openings,
-      session.takeAfter,
-      session.said,
-    )
+    const { takeAfter, said } = session
+    session.incoming = await IncomingTransfer.begin(replica, target, openings, takeAfter, said, claims)
     this.announcements.noteDoubts()
     this.progress = { done: 0, of: cases, bytes }
     this.announcements.due(session, [], bytes)

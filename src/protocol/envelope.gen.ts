@@ -32,6 +32,8 @@ export interface States {
   items: Item[];
   /** The checks of the target, in order, before the first items. */
   stretches: Stretch[];
+  /** Of part 0 only: what the sender holds besides its target, and what it doubts. */
+  claims: Claim[];
 }
 
 /** A device's word: what it holds, what it couldn't use, what it has left at this relay, and how to heal. */
@@ -148,7 +150,16 @@ export const Letter: MessageFns<Letter> = {
 };
 
 function createBaseStates(): States {
-  return { set: NO_BYTES, index: 0, last: false, target: [], openings: [], items: [], stretches: [] };
+  return {
+    set: NO_BYTES,
+    index: 0,
+    last: false,
+    target: [],
+    openings: [],
+    items: [],
+    stretches: [],
+    claims: [],
+  };
 }
 
 export const States: MessageFns<States> = {
@@ -173,6 +184,9 @@ export const States: MessageFns<States> = {
     }
     for (const v of message.stretches) {
       Stretch.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.claims) {
+      Claim.encode(v!, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -244,6 +258,14 @@ export const States: MessageFns<States> = {
             }
 
             message.stretches.push(Stretch.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.claims.push(Claim.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -48,10 +48,11 @@ export class Receiver {
 
   onBegin(begin: Begin, bytes: number): void {
     const target = targetsFromWire(begin.target)
-    if (!target) return this.out.close('malformed')
+    const claims = claimsFromWire(begin.claims)
+    if (!target || !claims) return this.out.close('malformed')
     if (begin.transfer !== this.transfer) return
     const { openings, cases } = begin
-    this.out.put({ type: 'beginTransfer', target, openings, cases, bytes })
+    this.out.put({ type: 'beginTransfer', target, openings, claims, cases, bytes })
   }
 
   onChecks(checks: Checks, bytes: number): void {

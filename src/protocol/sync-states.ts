@@ -88,6 +88,7 @@ export class StatesSender {
       openings: opened.openings.map(openingToWire),
       target: opened.target.map(targetToWire),
       cases: opened.cases,
+      claims: opened.claims.map(claimToWire),
     }
     this.out.send('bulk', { $case: 'begin', value }, true)
     this.sending.checks = stretchesOf(opened.target)

@@ -52,7 +52,7 @@ export type SyncEvent =
   | { type: 'checksRead'; stretches: CheckStretch[] }
   | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean; missing?: Uint8Array[] }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
-  | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; cases: number }
+  | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; claims: LogClaim[]; cases: number }
   | {
       type: 'applied'
       advanced: LogId[]
@@ -89,7 +89,14 @@ export type SyncEffect =
   | { type: 'readItems'; after: Uint8Array; frontier: Map<LogId, number> }
   | { type: 'readCases'; keys: Uint8Array[] }
   | { type: 'wantTake' }
-  | { type: 'beginTransfer'; target: TargetLog[]; openings: LogOpening[]; cases: number; bytes: number }
+  | {
+      type: 'beginTransfer'
+      target: TargetLog[]
+      openings: LogOpening[]
+      claims: LogClaim[]
+      cases: number
+      bytes: number
+    }
   | { type: 'takeChecks'; stretches: CheckStretch[]; bytes: number }
   | {
       type: 'takeItems'

@@ -163,6 +163,8 @@ export interface Begin {
   openings: Opening[];
   target: Target[];
   cases: number;
+  /** What the sender holds besides its target, and what it doubts. */
+  claims: Claim[];
 }
 
 export interface Touched {
@@ -1812,7 +1814,7 @@ export const Checks: MessageFns<Checks> = {
 };
 
 function createBaseBegin(): Begin {
-  return { transfer: 0, openings: [], target: [], cases: 0 };
+  return { transfer: 0, openings: [], target: [], cases: 0, claims: [] };
 }
 
 export const Begin: MessageFns<Begin> = {
@@ -1828,6 +1830,9 @@ export const Begin: MessageFns<Begin> = {
     }
     if (message.cases !== 0) {
       writer.uint32(32).uint32(message.cases);
+    }
+    for (const v of message.claims) {
+      Claim.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1875,6 +1880,14 @@ export const Begin: MessageFns<Begin> = {
             }
 
             message.cases = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.claims.push(Claim.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -135,7 +135,7 @@ export function decodeCase(key: Uint8Array, value: Uint8Array): CaseState {
   }
 }
 
-/** Content whose change isn't known: it came as a part of a state. */
+/** Content whose change isn't known: it came as a part of a state, or is of another branch. Nobody ever holds this log. */
 export const UNKNOWN_LOG: LogId = '00'.repeat(16)
 
 /** A case being changed within one batch: the new state, and the parts' bytes that come and go with it. */

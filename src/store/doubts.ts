@@ -56,6 +56,21 @@ export async function claimWrites(replica: Replica, claims: LogClaim[], said: Sa
   })
 }
 
+/**
+ * The giver of whole cases claims more of these logs than I hold. Until the frontier confirms it, all that its cases hold
+ * of them may be of another branch, from the first change on.
+ */
+export function besideWrites(replica: Replica, claims: LogClaim[], doubts: Doubt[]): Write[] {
+  const known = byLog(doubts)
+  return claims.flatMap((claim) => {
+    const { log, seq, check } = claim
+    if (seq <= (replica.logs.get(log)?.seq ?? 0)) return []
+    const olds = known.get(log) ?? []
+    const same = olds.filter((old) => equalBytes(old.check, check))
+    return noted(claim, 0, same, olds)
+  })
+}
+
 /** Until the frontier confirms them, claims that content was taken on are kept: a fork there must be seen. */
 export async function doubtWrites(
   replica: Replica,

@@ -25,7 +25,14 @@ import {
 } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { LogCut } from '../protocol/wire.js'
-import { CaseDraft, type CaseState, decodeParts, MissingPartError, mergeThroughDoc } from './case-content.js'
+import {
+  CaseDraft,
+  type CaseState,
+  decodeParts,
+  MissingPartError,
+  mergeThroughDoc,
+  UNKNOWN_LOG,
+} from './case-content.js'
 import { type Doubt, doubtsAfterCut, readDoubts } from './doubts.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
@@ -109,6 +116,7 @@ async function restateBeyond(replica: Replica, id: LogId, seq: number): Promise<
     (state) => (state.touched.get(id) ?? 0) > seq,
     (state) => {
       if ((state.touched.get(id) ?? 0) > seq) state.touched.set(id, seq)
+      state.touched.delete(UNKNOWN_LOG)
     },
   )
 }
@@ -282,11 +290,14 @@ async function trimChecks(replica: Replica, log: StoredLog, seq: number): Promis
 export function restateUnclaimed(replica: Replica): Promise<number> {
   return replica.exclusive(async () => {
     if (!replica.meta.unclaimed) return 0
+    // What the frontier confirms by now is claimed.
+    await settleDoubts(replica)
     const doubts = await readDoubts(replica)
     const doubted = (state: CaseState) => doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
     const beyond = (state: CaseState) =>
       doubted(state) || [...state.touched].some(([log, seq]) => seq > (replica.logs.get(log)?.seq ?? 0))
     const count = await restateWhere(replica, beyond, (state) => {
+      state.touched.delete(UNKNOWN_LOG)
       for (const [log, seq] of state.touched) {
         const held = replica.logs.get(log)?.seq ?? 0
         if (seq > held) state.touched.set(log, held)

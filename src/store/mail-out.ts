@@ -8,7 +8,7 @@ import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
-import { openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
+import { claimToWire, openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
 import { openStates, readChecks } from './outgoing.js'
 import { casesFrom, readChanges, readItems } from './reading.js'
 import type { Replica } from './replica.js'
@@ -106,13 +106,23 @@ export class StatesWriter {
   /** The next part: the target, then its checks, then the cases. undefined: one of them is damaged here after all. */
   async next(index: number): Promise<States | undefined> {
     const { set, opened } = this
-    const part: States = { set, index, last: false, target: [], openings: [], items: [], stretches: [] }
+    const part: States = {
+      set,
+      index,
+      last: false,
+      target: [],
+      openings: [],
+      items: [],
+      stretches: [],
+      claims: [],
+    }
     if (!this.checks) {
       this.checks = [...stretchesOf(opened.target)]
       return {
         ...part,
         target: opened.target.map(targetToWire),
         openings: opened.openings.map(openingToWire),
+        claims: opened.claims.map(claimToWire),
       }
     }
     const ranges = this.checks.splice(0, STRETCHES_PER_PART).flat()

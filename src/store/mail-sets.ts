@@ -5,15 +5,17 @@
  */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { States } from '../protocol/envelope.gen.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import { contentBytes, ItemAssembly } from '../protocol/items.js'
 import { CHECKS_PER_STRETCH, MAX_CASE_STATE_BYTES, MAX_PAYLOAD_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transfer.js'
-import { stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
+import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
-import { doubtWrites, partedLogs, readDoubts } from './doubts.js'
+import { besideWrites, doubtWrites, partedLogs, readDoubts } from './doubts.js'
+import { beginnings, foreignLogs } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -93,10 +95,17 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     if (!whole) return { kind: 'waits' }
     const writes: Write[] = []
     const checks = new TargetChecks(replica.db, row.slot)
+    const doubts = await readDoubts(replica)
     if (part.index === 0) writes.push(...(await beginSet(replica, row, part, target)))
     // Content that comes after doubts were given up is doubted like what came before.
     else if (watch.notedAt !== replica.doubtsGone)
-      writes.push(...(await doubtWrites(replica, targetOf(row), checks, await readDoubts(replica))))
+      writes.push(...(await doubtWrites(replica, targetOf(row), checks, doubts)))
+    if (watch.notedAt !== replica.doubtsGone) {
+      const beside = besideWrites(replica, claimsOf(row), doubts)
+      writes.push(...beside)
+      // Nothing that is adopted confirms these.
+      row.beyond ||= beside.length > 0
+    }
     watch.notedAt = replica.doubtsGone
     takeStretches(row, part, checks, writes)
     const drafts = await draftsOf(replica, whole, row)
@@ -134,7 +143,7 @@ async function newSet(replica: Replica, seen: Watches): Promise<MailSetRow> {
   await new TargetChecks(replica.db, slot).clear()
   const number = (sets[sets.length - 1]?.row.number ?? 0) + 1
   const beyond = replica.meta.unclaimed
-  return { target: [], parts: 0, beyond, number, openings: [], slot, stretches: [] }
+  return { target: [], parts: 0, beyond, number, openings: [], slot, stretches: [], claims: [] }
 }
 
 /** After a restart nothing is known of what happened since: then a scan decides. */
@@ -157,6 +166,8 @@ async function beginSet(
   row.target = adoptable.map((log) => ({ ...log, log: fromHex(log.log) }))
   row.openings = part.openings
   row.stretches = adoptable.map(() => 0)
+  const claims = [...(claimsFromWire(part.claims) ?? []), ...beginnings(proven)]
+  row.claims = claims.map((claim) => ({ ...claim, log: fromHex(claim.log) }))
   // Of my own log, too: it may be of a time before my folder was restored.
   return doubtWrites(replica, proven, new TargetChecks(replica.db, row.slot), await readDoubts(replica))
 }
@@ -198,9 +209,10 @@ async function draftsOf(replica: Replica, items: Item[], row: MailSetRow): Promi
   const reach = new Map(row.target.map(({ log, seq }) => [toHex(log), seq]))
   const drafts = new Map<string, CaseDraft>()
   const parted = await partedLogs(replica, targetOf(row), new TargetChecks(replica.db, row.slot))
+  const foreign = await foreignLogs(replica, claimsOf(row))
   await replica.cases.prefetch(items.map((item) => item.key))
   for (const item of items) {
-    const draft = await takeItem(replica, item, parted)
+    const draft = await takeItem(replica, item, parted, foreign)
     if (!draft) continue
     drafts.set(draft.state.caseId, draft)
     for (const [log, seq] of draft.state.touched)
@@ -209,6 +221,8 @@ async function draftsOf(replica: Replica, items: Item[], row: MailSetRow): Promi
   return drafts
 }
 
+const claimsOf = (row: MailSetRow): LogClaim[] =>
+  row.claims.map((claim) => ({ ...claim, log: toHex(claim.log) }))
 const targetOf = (row: MailSetRow): TargetLog[] => row.target.map((log) => ({ ...log, log: toHex(log.log) }))
 
 async function adopt(replica: Replica, row: MailSetRow, isDisturbed: boolean): Promise<LogId[]> {

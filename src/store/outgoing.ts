@@ -1,25 +1,34 @@
 /** The serving half of a transfer of whole states: its target, fixed when it begins. */
+import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { CheckRange, CheckStretch, TargetLog } from '../protocol/transfer.js'
+import { readDoubts } from './doubts.js'
 import type { Replica } from './replica.js'
 
-/** Every log that reaches beyond the receiver's frontier, with its proof. Flush before it is told. */
+/**
+ * Every log that reaches beyond the receiver's frontier, with its proof; of the others, and of what is doubted, the bare
+ * claims, which show whether the receiver holds the same branch. Flush before it is told.
+ */
 export async function openStates(
   replica: Replica,
   frontier: Map<LogId, number>,
-): Promise<{ target: TargetLog[]; openings: LogOpening[]; cases: number }> {
+): Promise<{ target: TargetLog[]; openings: LogOpening[]; claims: LogClaim[]; cases: number }> {
   return replica.exclusive(async () => {
     const target: TargetLog[] = []
+    const claims: LogClaim[] = await readDoubts(replica)
     const openings: LogOpening[] = []
     for (const held of replica.logs.all()) {
       const from = frontier.get(held.log) ?? 0
-      if (held.seq <= from) continue
+      if (held.seq <= from) {
+        if (held.seq > 0) claims.push(held)
+        continue
+      }
       const { log, seq, check, head, signature } = held
       const fromCheck = (from > 0 && (await replica.logs.checkAt(log, from))) || new Uint8Array(0)
       target.push({ log, seq, check, head, signature, from, fromCheck })
       openings.push(held)
     }
-    return { target, openings, cases: replica.meta.total + replica.meta.deleted }
+    return { target, openings, claims, cases: replica.meta.total + replica.meta.deleted }
   })
 }
 

@@ -128,6 +128,8 @@ export interface MailSetRow {
   stretches: number[];
   /** How many of its parts are in: always the first ones. */
   parts: number;
+  /** What its sender holds besides the target, what it doubts, and where the target begins. */
+  claims: ClaimRow[];
 }
 
 export interface OpeningRow {
@@ -1350,7 +1352,7 @@ export const StatementRow: MessageFns<StatementRow> = {
 };
 
 function createBaseMailSetRow(): MailSetRow {
-  return { target: [], beyond: false, number: 0, openings: [], slot: 0, stretches: [], parts: 0 };
+  return { target: [], beyond: false, number: 0, openings: [], slot: 0, stretches: [], parts: 0, claims: [] };
 }
 
 export const MailSetRow: MessageFns<MailSetRow> = {
@@ -1379,6 +1381,9 @@ export const MailSetRow: MessageFns<MailSetRow> = {
     }
     if (message.parts !== 0) {
       writer.uint32(72).uint32(message.parts);
+    }
+    for (const v of message.claims) {
+      ClaimRow.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -1460,6 +1465,14 @@ export const MailSetRow: MessageFns<MailSetRow> = {
             }
 
             message.parts = reader.uint32();
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.claims.push(ClaimRow.decode(reader, reader.uint32()));
             continue;
           }
         }

@@ -14,6 +14,7 @@ import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
+import { NO_LOGS } from './foreign.js'
 import type { Replica } from './replica.js'
 
 const NONE: ReadonlyMap<LogId, number> = new Map()
@@ -21,13 +22,15 @@ const NONE: ReadonlyMap<LogId, number> = new Map()
 /**
  * Merges one case's whole state into what is held.
  *
- * @param parted logs of which the giver holds another branch, and what it counts as at least.
+ * @param parted logs of the target of which the giver holds another branch, and what it counts as at least.
+ * @param foreign other logs of which it does.
  * @returns undefined if the item is malformed.
  */
 export async function takeItem(
   replica: Replica,
   item: Item,
   parted: ReadonlyMap<LogId, number> = NONE,
+  foreign: ReadonlySet<LogId> = NO_LOGS,
 ): Promise<CaseDraft | undefined> {
   const { caseId } = item
   if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
@@ -42,9 +45,10 @@ export async function takeItem(
     const log = toHex(id)
     return { log, seq: Math.max(seq, parted.get(log) ?? 0) }
   })
+  const isForeign = touched.some(({ log, seq }) => seq > 0 && foreign.has(log))
   const isHeld = ({ log, seq }: { log: LogId; seq: number }) =>
     seq <= (replica.logs.get(log)?.seq ?? 0) && seq <= (held.get(log) ?? 0) && !parted.has(log)
-  const known = touched.length > 0 && touched.every(isHeld)
+  const known = touched.length > 0 && !isForeign && touched.every(isHeld)
   const damaged = replica.damaged.size > 0 && replica.damaged.has(toHex(item.key))
   if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
@@ -59,6 +63,7 @@ export async function takeItem(
     draft.retryParked()
   }
   for (const { log, seq } of touched) draft.touch(log, seq)
+  if (isForeign) draft.touch(UNKNOWN_LOG, 1)
   if (damaged) await heal(replica, draft, item)
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.

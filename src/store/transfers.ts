@@ -14,7 +14,16 @@ import {
 } from '../protocol/transfer.js'
 import { adoptedLog, writeChecks } from './adopting.js'
 import type { CaseDraft } from './case-content.js'
-import { claimWrites, confirms, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
+import {
+  besideWrites,
+  claimWrites,
+  confirms,
+  doubtWrites,
+  partedLogs,
+  readDoubts,
+  type SaidClaims,
+} from './doubts.js'
+import { beginnings, foreignLogs } from './foreign.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -74,6 +83,7 @@ export class IncomingTransfer {
     /** A cut since TAKE dropped what the cursor stood for: cases are skipped that nothing claims any more. */
     private readonly isStale: boolean,
     private readonly said: SaidClaims,
+    private readonly claims: LogClaim[],
   ) {
     this.beyond = this.isResumed || replica.meta.unclaimed
     this.cuts = replica.cuts
@@ -88,6 +98,7 @@ export class IncomingTransfer {
    *
    * @param after the cursor that TAKE named.
    * @param said what this session's early cases came on; cases outside a transfer belong to it, too.
+   * @param claims what the giver holds besides, and what it doubts.
    */
   static begin(
     replica: Replica,
@@ -95,14 +106,16 @@ export class IncomingTransfer {
     openings: LogOpening[],
     after?: Uint8Array,
     said: SaidClaims = new Map(),
+    claims: LogClaim[] = [],
   ): Promise<IncomingTransfer> {
     return replica.exclusive(async () => {
       const fresh = replica.freshLogs(openings)
       const proven = boundedTarget(offered.filter((log) => isAdoptable(replica, fresh, log)))
+      const beside = [...claims, ...beginnings(proven)]
       const stored = await readTransfer(replica)
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
-      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said)
+      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said, beside)
       await incoming.offered.checks.clear()
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
@@ -146,7 +159,12 @@ export class IncomingTransfer {
     const { doubtsGone } = replica
     if (this.notedAt !== doubtsGone) {
       const target = [...offered.logs.values()]
-      writes.push(...(await doubtWrites(replica, target, offered.checks, await readDoubts(replica))))
+      const doubts = await readDoubts(replica)
+      writes.push(...(await doubtWrites(replica, target, offered.checks, doubts)))
+      const beside = besideWrites(replica, this.claims, doubts)
+      writes.push(...beside)
+      // Nothing that is adopted confirms these.
+      this.beyond ||= beside.length > 0
     }
     const settled = this.isSettled || this.isOvertaken ? undefined : await this.settled()
     if (settled) writes.push(transferWrite(settled))
@@ -194,9 +212,10 @@ export class IncomingTransfer {
       const { logs, checks } = this.offered
       const parted = await partedLogs(this.replica, logs.values(), checks)
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
+      const foreign = await foreignLogs(this.replica, early ? claims : this.claims)
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       for (const item of items) {
-        const draft = await takeItem(this.replica, item, parted)
+        const draft = await takeItem(this.replica, item, parted, foreign)
         if (!draft) continue
         drafts.set(draft.state.caseId, draft)
         for (const [log, seq] of draft.state.touched) {
@@ -288,8 +307,9 @@ export function takeLoose(
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
+    const foreign = await foreignLogs(replica, claims)
     for (const item of items) {
-      const draft = await takeItem(replica, item)
+      const draft = await takeItem(replica, item, undefined, foreign)
       if (!draft) continue
       drafts.push(draft)
       for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true

@@ -102,7 +102,7 @@ test('the beginning of a transfer fits into small messages, however many changes
   const logs: TestLog[] = []
   for (let each = 0; each < 7; each++) logs.push(await longLog(a, 500_000))
   const { target, openings } = await openStates(a.replica, new Map())
-  const value = { transfer: 1, openings, target: target.map(targetToWire), cases: 0 }
+  const value = { transfer: 1, openings, target: target.map(targetToWire), claims: [], cases: 0 }
   expect(encodeFrame({ $case: 'begin', value }).length).toBeLessThan(10_000)
   const incoming = await IncomingTransfer.begin(b.replica, target, openings)
   for (const ranges of stretchesOf(target)) {

@@ -22,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: '792a45aae491f3bfdba2e9101a49c46a' },
+    pinned: { version: 1, hash: 'f3b6b02f85b8f4c0d92fa6f11429c6c6' },
   },
   {
     schema: 'src/protocol/pair.proto',
@@ -43,14 +43,14 @@ const PINS: Pin[] = [
     constant: 'ENVELOPE_VERSION',
     where: 'src/protocol/envelope.ts',
     version: ENVELOPE_VERSION,
-    pinned: { version: 1, hash: 'adf981a001c782183e7a8f1644d30886' },
+    pinned: { version: 1, hash: '64e71a360e043d09044f393ded9d9e24' },
   },
   {
     schema: 'src/store/records.proto',
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: 'b20a53814744255b925cd2a247afef1d' },
+    pinned: { version: 1, hash: '642fae5711afcc42caa1e778a3b1ec5c' },
   },
 ]
 

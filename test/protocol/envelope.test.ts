@@ -57,6 +57,7 @@ const bodies: Record<EnvelopeKind, LetterBody> = {
       index: 3,
       last: true,
       target: [targetToWire(log.target())],
+      claims: [claimToWire(log.claim())],
       openings: [opening],
       items: [
         {
@@ -136,6 +137,7 @@ const small: [EnvelopeKind, LetterBody][] = [
         index: 0,
         last: false,
         target: [],
+        claims: [],
         openings: [],
         items: [],
         stretches: [],

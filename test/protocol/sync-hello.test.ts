@@ -480,6 +480,7 @@ describe('malformed frames end the session', () => {
               fromCheck: none,
             },
           ],
+          claims: [],
           cases: 0,
         },
       },

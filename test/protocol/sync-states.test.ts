@@ -12,6 +12,7 @@ const random = seeded(51)
 const log = new TestLog(PRACTICE, makeKeys(random), random).add(
   ...Array.from({ length: 6 }, (_, at) => change({ at })),
 )
+const other = new TestLog(PRACTICE, makeKeys(random), random).add(change())
 const none = new Uint8Array(0)
 const mine = summaryOf([heldLog(log)], { cases: 3 })
 const empty = summaryOf([])
@@ -32,7 +33,13 @@ function item(at: number, bytes = 40): Item {
 }
 
 const take: FrameKind = { $case: 'take', value: { transfer: 9, after: none, frontier: [] } }
-const opened: SyncEvent = { type: 'statesOpened', target: [log.target()], openings: [log.opening], cases: 3 }
+const opened: SyncEvent = {
+  type: 'statesOpened',
+  target: [log.target()],
+  openings: [log.opening],
+  claims: [other.claim()],
+  cases: 3,
+}
 const checks: SyncEvent = { type: 'checksRead', stretches: [log.stretch(log.target())] }
 /** A session that sends whole states: its first read is under way. */
 const serving = () => new Machine().greet(mine, empty).receive(take).step(opened).step(checks)
@@ -96,7 +103,13 @@ describe('sending whole states', () => {
     expect(machine.last).toEqual([{ type: 'openStates', frontier: new Map() }])
     machine.step(opened)
     expect(machine.sent('begin')).toEqual([
-      { transfer: 9, openings: [log.opening], target: [targetToWire(log.target())], cases: 3 },
+      {
+        transfer: 9,
+        openings: [log.opening],
+        target: [targetToWire(log.target())],
+        claims: [claimToWire(other.claim())],
+        cases: 3,
+      },
     ])
     expect(machine.effects('readChecks')).toEqual([
       { type: 'readChecks', ranges: [{ log: log.id, from: 0, to: 6 }] },
@@ -189,7 +202,7 @@ describe('[X5] the window bounds whole states', () => {
   test('checks are bounded too, however long the logs are, and fill it like cases', () => {
     const machine = new Machine().greet(mine, empty).receive(take)
     const target = { ...log.target(), seq: 4_000_000 }
-    machine.step({ type: 'statesOpened', target: [target], openings: [log.opening], cases: 3 })
+    machine.step({ type: 'statesOpened', target: [target], openings: [log.opening], claims: [], cases: 3 })
     let sent = machine.effects('send')[0]!.bytes.length
     while (machine.effects('readChecks').length > 0) {
       const [{ ranges }] = machine.effects('readChecks') as [Effect<'readChecks'>]
@@ -285,7 +298,13 @@ describe('receiving whole states', () => {
       .step({ type: 'takeReady', transfer: 9, after: none, claims: [] })
   const begin = (transfer: number): FrameKind => ({
     $case: 'begin',
-    value: { transfer, openings: [log.opening], target: [targetToWire(log.target())], cases: 3 },
+    value: {
+      transfer,
+      openings: [log.opening],
+      target: [targetToWire(log.target())],
+      claims: [claimToWire(other.claim())],
+      cases: 3,
+    },
   })
   const checked = (transfer: number): FrameKind => ({
     $case: 'checks',
@@ -299,7 +318,14 @@ describe('receiving whole states', () => {
   test('BEGIN, ITEMS and END of the transfer that I asked for are passed to the store in order', () => {
     const machine = receiving().receive(begin(9), 700)
     expect(machine.last).toEqual([
-      { type: 'beginTransfer', target: [log.target()], openings: [log.opening], cases: 3, bytes: 700 },
+      {
+        type: 'beginTransfer',
+        target: [log.target()],
+        openings: [log.opening],
+        claims: [other.claim()],
+        cases: 3,
+        bytes: 700,
+      },
     ])
     machine.receive(checked(9), 200)
     expect(machine.last).toEqual([{ type: 'takeChecks', stretches: [log.stretch(log.target())], bytes: 200 }])

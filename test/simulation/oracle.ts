@@ -3,7 +3,7 @@
  * device has against it, on content, at any moment. The numbers are of this list.
  *
  *  [I1] every change up to a device's frontier is in its case, or parked, erased, void;
- *  [I4] what a case contains lies within its touched vector;
+ *  [I4] what a case contains lies within its touched vector, and is of the branch that is held, or beyond, or doubted;
  *  [I6] cuts only fall, tombstones never go, generations only rise;
  *  [I7] a log has one writer: no two changes with one number, unless a folder was copied;
  *  [I8] what is announced is durable;
@@ -25,6 +25,7 @@ import { decodePayload } from '../../src/protocol/payload.js'
 import { Ack, type Claim, Claims, Hello, Statements, Take } from '../../src/protocol/sync.gen.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
 import type { CaseState } from '../../src/store/case-content.js'
+import { readDoubts } from '../../src/store/doubts.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
 import type { Growth } from '../../src/store/replica.js'
@@ -70,7 +71,8 @@ export class Oracle {
   /** token → the generation of its case that it was written in. */
   readonly generations = new Map<string, { caseId: string; generation: number }>()
   private readonly changes = new Map<LogId, Known[][]>()
-  private readonly byToken = new Map<string, { log: LogId; seq: number }[]>()
+  /** Where each token was written; the check of the change where it is known, else undefined. */
+  private readonly byToken = new Map<string, { log: LogId; seq: number; check: Uint8Array | undefined }[]>()
   private readonly shown = new Map<SimDevice, Shown>()
   private readonly since = new Map<SimDevice, number>()
   /** What was left at relays, by who left it where and under which number. */
@@ -103,6 +105,7 @@ export class Oracle {
     for (const { run } of growth.runs) {
       const known = this.changes.get(run.log) ?? []
       this.changes.set(run.log, known)
+      const held = device.replica.logs.get(run.log)
       for (const [at, change] of run.changes.entries()) {
         const { caseId, generation, kind, payload } = change
         const seq = run.from + at + 1
@@ -119,7 +122,7 @@ export class Oracle {
           if (!this.generations.has(token)) this.generations.set(token, { caseId, generation })
           const places = this.byToken.get(token) ?? []
           this.byToken.set(token, places)
-          places.push({ log: run.log, seq })
+          places.push({ log: run.log, seq, check: held?.seq === seq ? held.check : undefined })
         }
       }
     }
@@ -179,6 +182,7 @@ export class Oracle {
       const seen = await this.see(device)
       this.coverage(device, seen)
       this.within(device, seen)
+      await this.onItsBranch(device, seen)
       this.onlyForward(device, seen)
       this.dropped(device)
     })
@@ -221,6 +225,26 @@ export class Oracle {
         const places = this.byToken.get(token) ?? []
         if (!places.some(({ log, seq }) => (state.touched.get(log) ?? 0) >= seq))
           this.broken(device, 'I4', `${caseId} contains ${token} beyond its touched vector`)
+      }
+    }
+  }
+
+  /** [I4] What no log of this device holds on its branch must be known to be unclaimed: else it is told to nobody. */
+  private async onItsBranch(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): Promise<void> {
+    const { logs, meta } = device.replica
+    const doubts = await readDoubts(device.replica)
+    for (const [caseId, { state, line }] of seen) {
+      const isBeyond = [...state.touched].some(([log, seq]) => seq > (logs.get(log)?.seq ?? 0))
+      const isDoubted = doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
+      if ((isBeyond || isDoubted) && (meta.unclaimed || doubts.length > 0)) continue
+      for (const token of new Set(line.match(TOKEN) ?? [])) {
+        const places = this.byToken.get(token) ?? []
+        let isHeld = false
+        for (const { log, seq, check } of places) {
+          const mine = check && (await logs.checkAt(log, seq))
+          if (!check || (mine && equalBytes(mine, check))) isHeld = true
+        }
+        if (!isHeld) this.broken(device, 'I4', `${caseId} contains ${token} of a branch that is not held`)
       }
     }
   }

@@ -49,6 +49,8 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   [1206, 'forks', 'a log was closed between HELLO and comparing, and both waited for claims'],
   [51606, 'forksByMail', 'a cut of a branch that nobody held any more was refused, and healing never ended'],
   [52228, 'none', 'whole states that the cut of who took them contradicts were given and taken without end'],
+  [20073, 'forks', 'cases of a branch that the receiver does not hold came for the sake of another log'],
+  [20163, 'forksByMail', 'words by mail name no claim of a log of which their teller knows only the cut'],
   [7052, 'handovers', 'what a neighbour didn’t give was given instead in one message every two seconds'],
   [3, 'doubted', 'a cut ended the doubt about a branch that nobody else held'],
   [5, 'doubted', 'the same, of a doubt that reached beyond the cut'],
