@@ -122,10 +122,11 @@ const BROKEN = {
   'doubts are not kept': [
     [
       `${STORE}/doubts.ts`,
-      'const known = byLog(doubts)\n',
-      'const known = byLog(doubts)\n  if (known.size >= 0) return []\n',
+      'const parted = await partedLogs(replica, target, checks)\n',
+      'const parted = await partedLogs(replica, target, checks)\n  if (parted.size >= 0) return []\n',
     ],
     [`${STORE}/doubts.ts`, 'if (seq <= held) return []', 'return []'],
+    [`${STORE}/doubts.ts`, 'if (seq <= (replica.logs.get(log)?.seq ?? 0)) return []', 'return []'],
   ],
   'a cut ends all doubts about its log': [
     [`${STORE}/doubts.ts`, 'olds.filter(({ base }) => base >= cut.seq).map(', 'olds.map('],
