@@ -1,4 +1,5 @@
 /** A new device asks relays which devices of a practice wait for one: found by the practice code, reached by circuit. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { decodeMeetFrame, encodeMeetFrame } from '../../protocol/mailbox-wire.js'
 import { Refused } from '../api.js'
 import type { Host } from '../host.js'
@@ -10,6 +11,7 @@ export const MEET_PROTOCOL = '/kartoteka/meet/1'
 const MEET_MS = 4_000
 /** The relay has just answered: what is still under way takes no longer. */
 const CONNECT_MS = 2_000
+const AGAIN_MS = 1_000
 /** The code without its check characters. */
 const CODE_CHARACTERS = 16
 const MAX_FOUND = 64
@@ -40,11 +42,19 @@ export async function meetAt(
         `"${relay}" isn't the address of a relay. It ends with /p2p/ and the relay's identity.`,
       )
   }
-  const answers = await Promise.all(relays.map((relay) => ask(host, relay, code, signal)))
-  const failed = answers.find((answer): answer is Refused => answer instanceof Refused)
-  const found = answers.flatMap((answer) => (answer instanceof Refused ? [] : answer))
+  const first = await askAll(host, relays, code, signal)
+  // A window that was opened just now may be on its way to the relay.
+  const isEarly = first.found.length === 0 && !first.failed && !isOptional
+  if (isEarly) await delay(AGAIN_MS, undefined, { signal }).catch(() => {})
+  const { found, failed } = isEarly && !signal.aborted ? await askAll(host, relays, code, signal) : first
   if (found.length === 0 && failed && !isOptional) throw failed
   return [...new Set(found)]
+}
+
+async function askAll(host: Host, relays: string[], code: string, signal: AbortSignal) {
+  const answers = await Promise.all(relays.map((relay) => ask(host, relay, code, signal)))
+  const failed = answers.find((answer): answer is Refused => answer instanceof Refused)
+  return { failed, found: answers.flatMap((answer) => (answer instanceof Refused ? [] : answer)) }
 }
 
 /** A relay is connected, so that circuits can be opened; or one can't be reached in that time. */
