@@ -24,7 +24,7 @@ import {
  * four buffers became, with what they are merged into. So both are small, and of the tables the fewest are open that
  * it allows, 64 beside other files.
  */
-const WRITE_BUFFER_BYTES = 8 * 1024 * 1024
+const WRITE_BUFFER_BYTES = 5 * 1024 * 1024
 const TABLE_BYTES = 1024 * 1024
 const OPEN_FILES = 74
 const STORE = 'store'
