@@ -76,7 +76,8 @@ const watches = new WeakMap<Replica, Watches>()
 /** Takes one part in. */
 export function takeStates(replica: Replica, part: States): Promise<TakenStates> {
   const target = targetsFromWire(part.target)
-  if (!target || part.set.length !== SET_ID_BYTES || part.index >= MAX_PARTS)
+  const claims = claimsFromWire(part.claims)
+  if (!target || !claims || part.set.length !== SET_ID_BYTES || part.index >= MAX_PARTS)
     return Promise.resolve({ kind: 'useless' })
   return replica.exclusive(async () => {
     const set = toHex(part.set)
@@ -95,23 +96,23 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     if (!whole) return { kind: 'waits' }
     const writes: Write[] = []
     const checks = new TargetChecks(replica.db, row.slot)
-    const doubts = await readDoubts(replica)
-    if (part.index === 0) writes.push(...(await beginSet(replica, row, part, target)))
+    const isFirst = part.index === 0
+    const given = isFirst ? beginSet(replica, row, part, target, claims) : targetOf(row)
+    const { doubtsGone } = replica
     // Content that comes after doubts were given up is doubted like what came before.
-    else if (watch.notedAt !== replica.doubtsGone)
-      writes.push(...(await doubtWrites(replica, targetOf(row), checks, doubts)))
-    if (watch.notedAt !== replica.doubtsGone) {
+    if (isFirst || watch.notedAt !== doubtsGone) {
+      const doubts = await readDoubts(replica)
       const beside = besideWrites(replica, claimsOf(row), doubts)
-      writes.push(...beside)
+      writes.push(...(await doubtWrites(replica, given, checks, doubts)), ...beside)
       // Nothing that is adopted confirms these.
       row.beyond ||= beside.length > 0
     }
-    watch.notedAt = replica.doubtsGone
     takeStretches(row, part, checks, writes)
     const drafts = await draftsOf(replica, whole, row)
     row.parts = part.index + 1
     writes.push({ key, value: part.last ? undefined : MailSetRow.encode(row).finish() })
     await replica.commitCases(drafts.values(), writes, { ...replica.meta, unclaimed: true })
+    watch.notedAt = doubtsGone
     watch.pieces = []
     if (!part.last) {
       // A transfer that ends meanwhile must not call this content claimed.
@@ -154,22 +155,22 @@ function watchOf(replica: Replica, seen: Watches, set: string, isResumed: boolea
   return watch
 }
 
-async function beginSet(
+/** What is doubted with it: of my own log, too, for it may be of a time before my folder was restored. */
+function beginSet(
   replica: Replica,
   row: MailSetRow,
   part: States,
   offered: TargetLog[],
-): Promise<Write[]> {
+  claims: LogClaim[],
+): TargetLog[] {
   const fresh = freshLogs(replica, part.openings)
   const proven = boundedTarget(offered.filter((log) => isProven(replica, fresh, log)))
   const adoptable = proven.filter(({ log }) => log !== replica.liveLog)
   row.target = adoptable.map((log) => ({ ...log, log: fromHex(log.log) }))
   row.openings = part.openings
   row.stretches = adoptable.map(() => 0)
-  const claims = [...(claimsFromWire(part.claims) ?? []), ...beginnings(proven)]
-  row.claims = claims.map((claim) => ({ ...claim, log: fromHex(claim.log) }))
-  // Of my own log, too: it may be of a time before my folder was restored.
-  return doubtWrites(replica, proven, new TargetChecks(replica.db, row.slot), await readDoubts(replica))
+  row.claims = [...claims, ...beginnings(proven)].map((claim) => ({ ...claim, log: fromHex(claim.log) }))
+  return proven
 }
 
 /** What fits no target, or doesn't follow what is here, is passed over, and its log drops out. */

@@ -8,7 +8,6 @@ import { toHex } from '../../src/protocol/bytes.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
-import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
 import { openStates, readChecks } from '../../src/store/outgoing.js'
 import { readChanges, readItems } from '../../src/store/reading.js'
@@ -43,28 +42,15 @@ beforeEach(async () => {
   await a.edit('two', (doc) => setFields(doc, [['patient.firstName', 'kept']]))
   await bench.create(a, 'seven', 'eight')
   changes = await readChanges(a.replica, new Map([[log, 0]]), 1e9)
-  await meet(a, c)
+  await bench.meet(a, c)
   await bench.restart(a, lost)
 })
 afterEach(() => bench.stop())
 
-async function meet(one: MailDevice, other: MailDevice): Promise<void> {
-  const wire = bench.connect(one, other)
-  for (let at = 0; at < 4; at++) {
-    await bench.quiesce()
-    bench.clock.pass(3_000)
-  }
-  await bench.quiesce()
-  bench.cut(wire)
-}
-
 /** What a would leave for whoever holds its log as far as `from`. */
 async function partsBehind(from: number): Promise<[...States[], States]> {
   await bench.forget(a)
-  const writer = (await StatesWriter.open(a.replica, bench.random.bytes(16), new Map([[log, from]])))!
-  const parts: States[] = []
-  while (!parts.at(-1)?.last) parts.push((await writer.next(parts.length))!)
-  return parts as [...States[], States]
+  return bench.statesFrom(a, new Map([[log, from]]))
 }
 
 /** What came of a transfer before its sender was gone: all cases, but no end. */
@@ -93,8 +79,8 @@ async function beginFrom(giver: MailDevice) {
 }
 
 async function expectAll(...texts: string[]): Promise<void> {
-  await meet(b, c)
-  await meet(b, c)
+  await bench.meet(b, c)
+  await bench.meet(b, c)
   const lines = await c.lines()
   expect(lines).toEqual(await b.lines())
   for (const text of texts) expect(lines.join()).toContain(text)
@@ -121,7 +107,7 @@ test('when all was restated that had come by mail, and more comes', async () => 
   const [first, ...rest] = last.items
   await takeUnended([...parts, { ...last, items: [first!] }])
   expect(await restateUnclaimed(b.replica)).toBe(1)
-  await meet(b, c)
+  await bench.meet(b, c)
   expect(b.replica.logs.get(log)).toMatchObject({ seq: 8 })
   await takeUnended([{ ...last, index: last.index + 1, target: [], stretches: [], items: rest }])
   b.driver.tookMail(false)
@@ -132,9 +118,9 @@ test.each([0, 3, 4])(
   'when mine has gone on further, and it came from somebody who believed that %i is held',
   async (from) => {
     const d = await bench.add('d')
-    await meet(a, d)
+    await bench.meet(a, d)
     await d.edit('two', (doc) => setFields(doc, [['patient.lastName', 'of d']]))
-    await meet(a, d)
+    await bench.meet(a, d)
     const ofD = await readChanges(d.replica, new Map([[d.replica.currentLog!, 0]]), 1e9)
     for (const device of [b, c]) await device.replica.admit(ofD.openings, ofD.runs, d.ed)
     await b.replica.admit(changes.openings, changes.runs, c.ed)
@@ -146,9 +132,9 @@ test.each([0, 3, 4])(
 
 test('when it came from somebody who believed that more is held', async () => {
   const d = await bench.add('d')
-  await meet(a, d)
+  await bench.meet(a, d)
   await d.edit('two', (doc) => setFields(doc, [['patient.firstName', 'of d']]))
-  await meet(a, d)
+  await bench.meet(a, d)
   // Whoever has what d wrote has nothing of what it wrote it to.
   const ofD = await readChanges(d.replica, new Map([[d.replica.currentLog!, 0]]), 1e9)
   await c.replica.admit(ofD.openings, ofD.runs, d.ed)

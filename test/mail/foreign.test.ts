@@ -3,11 +3,10 @@
  * what they hold of that branch is told to everybody, though its numbers are such as all have. And nothing else is
  * restated for it.
  */
-import { afterEach, describe, expect, test } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
-import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
 import { openStates, readChecks } from '../../src/store/outgoing.js'
 import { readCases, readChanges, readItems } from '../../src/store/reading.js'
@@ -37,7 +36,7 @@ async function begin(lost: number, after: string[]): Promise<void> {
   await a.boot()
   await bench.phone(a, 'two', 'lost 4')
   for (let at = 1; at < lost; at++) await bench.phone(a, 'three', `lost ${4 + at}`)
-  await meet(a, b)
+  await bench.meet(a, b)
   await name(b, 'two')
   await name(b, 'three')
   await give(b.replica.currentLog!, b, c)
@@ -50,27 +49,9 @@ const name = (device: MailDevice, id: string) =>
 
 const seqOf = (device: MailDevice, id = log) => device.replica.logs.get(id)?.seq ?? 0
 
-async function meet(one: MailDevice, other: MailDevice): Promise<void> {
-  const wire = bench.connect(one, other)
-  for (let at = 0; at < 4; at++) {
-    await bench.quiesce()
-    bench.clock.pass(3_000)
-  }
-  await bench.quiesce()
-  bench.cut(wire)
-}
-
 async function give(id: string, from: MailDevice, to: MailDevice): Promise<void> {
   const read = await readChanges(from.replica, new Map([[id, seqOf(to, id)]]), 1e9)
   await to.replica.admit(read.openings, read.runs, from.ed)
-}
-
-/** What the giver leaves by mail for whoever holds so much. */
-async function partsFrom(giver: MailDevice, base: Map<string, number>): Promise<States[]> {
-  const writer = (await StatesWriter.open(giver.replica, bench.random.bytes(16), base))!
-  const parts: States[] = []
-  while (!parts.at(-1)?.last) parts.push((await writer.next(parts.length))!)
-  return parts
 }
 
 async function take(device: MailDevice, parts: States[]): Promise<void> {
@@ -90,8 +71,8 @@ const frontierOf = ({ replica }: MailDevice) =>
   new Map([...replica.logs.all()].map(({ log, seq }) => [log, seq]))
 
 async function expectAll(): Promise<void> {
-  await meet(a, c)
-  await meet(a, c)
+  await bench.meet(a, c)
+  await bench.meet(a, c)
   expect(await c.lines()).toEqual(await a.lines())
   expect((await c.lines()).join()).toContain('lost 4')
 }
@@ -101,8 +82,19 @@ describe('a receiver that holds as much of another branch', () => {
 
   test('by mail', async () => {
     await begin(1, ['four', 'five'])
-    await take(a, await partsFrom(b, base()))
+    await take(a, await bench.statesFrom(b, base()))
     expect(seqOf(a, b.replica.currentLog!)).toBe(2)
+    await expectAll()
+  })
+
+  test('by mail, where the first part can’t be stored at once', async () => {
+    await begin(1, ['four', 'five'])
+    const parts = await bench.statesFrom(b, base())
+    vi.spyOn(c.replica, 'commitCases').mockRejectedValueOnce(new Error('the disk'))
+    await expect(takeStates(c.replica, parts[0])).rejects.toThrow('the disk')
+    await take(c, parts)
+    await give(log, a, c)
+    await restateUnclaimed(c.replica)
     await expectAll()
   })
 
@@ -123,7 +115,7 @@ describe('a receiver that holds as much of another branch', () => {
 
   test('what it restates is what came, and only once', async () => {
     await begin(1, ['four', 'five'])
-    await take(a, await partsFrom(b, base()))
+    await take(a, await bench.statesFrom(b, base()))
     expect(await restateUnclaimed(a.replica)).toBe(2)
     expect(a.replica.meta.unclaimed).toBe(false)
     expect(await restateUnclaimed(a.replica)).toBe(0)
@@ -135,7 +127,7 @@ describe('a receiver that holds as much of another branch', () => {
       await begin(4, ['four', 'five', 'six'].slice(0, own))
       a.replica.leaveLog()
       await give(log, a, c)
-      await take(a, await partsFrom(b, base()))
+      await take(a, await bench.statesFrom(b, base()))
       await restateUnclaimed(a.replica)
       await expectAll()
     },
@@ -144,7 +136,7 @@ describe('a receiver that holds as much of another branch', () => {
   test('a log of the target is the one that it goes on in', async () => {
     await begin(4, ['four', 'five'])
     await give(log, a, c)
-    await take(a, await partsFrom(b, base()))
+    await take(a, await bench.statesFrom(b, base()))
     await bench.create(a, 'six', 'seven')
     await restateUnclaimed(a.replica)
     await expectAll()
@@ -154,7 +146,7 @@ describe('a receiver that holds as much of another branch', () => {
 describe('a receiver that holds nothing of the log yet', () => {
   test.each([true, false])('which comes on another branch: after the cases %s', async (after) => {
     await begin(1, ['four', 'five'])
-    const [first, ...parts] = await partsFrom(b, new Map([[log, 5]]))
+    const [first, ...parts] = await bench.statesFrom(b, new Map([[log, 5]]))
     await takeStates(c.replica, first!)
     if (!after) await give(log, a, c)
     await take(c, parts)
@@ -178,9 +170,9 @@ describe('a receiver that holds nothing of the log yet', () => {
 describe('nothing is restated', () => {
   test('of whoever holds the same branch, or less of it', async () => {
     await begin(1, ['four', 'five'])
-    await meet(a, c)
+    await bench.meet(a, c)
     await name(c, 'one')
-    await take(a, await partsFrom(c, new Map([[log, 5]])))
+    await take(a, await bench.statesFrom(c, new Map([[log, 5]])))
     expect(a.replica.meta.unclaimed).toBe(false)
   })
 
@@ -188,13 +180,13 @@ describe('nothing is restated', () => {
     await begin(0, [])
     const ids = Array.from({ length: MANY }, (_, at) => `case ${at}`)
     await bench.create(a, ...ids)
-    await meet(a, c)
+    await bench.meet(a, c)
     const d = await bench.add('d')
-    await meet(a, d)
+    await bench.meet(a, d)
     await bench.create(a, 'one more')
     await give(log, a, d)
     for (const id of ids) await name(d, id)
-    await take(c, await partsFrom(d, new Map([[log, seqOf(d)]])))
+    await take(c, await bench.statesFrom(d, new Map([[log, seqOf(d)]])))
     await give(log, a, c)
     await settleDoubts(c.replica)
     expect(await restateUnclaimed(c.replica)).toBe(0)
@@ -203,8 +195,8 @@ describe('nothing is restated', () => {
   test('where the giver is itself in the midst of a transfer', async () => {
     await begin(0, [])
     const d = await bench.add('d')
-    await meet(a, c)
-    await meet(a, d)
+    await bench.meet(a, c)
+    await bench.meet(a, d)
     await bench.create(d, 'of d')
     await bench.create(a, ...Array.from({ length: MANY }, (_, at) => `case ${at}`))
     await transfer(a, d, frontierOf(d), false)

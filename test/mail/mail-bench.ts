@@ -4,7 +4,9 @@ import { createUpdate } from '../../src/cases/create.js'
 import { setFields } from '../../src/cases/edit.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { equalBytes } from '../../src/protocol/bytes.js'
+import type { States } from '../../src/protocol/envelope.gen.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
+import { StatesWriter } from '../../src/store/mail-out.js'
 import { prune } from '../../src/store/pruning.js'
 import type { Rows } from '../support/disk.js'
 import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
@@ -32,6 +34,25 @@ export class MailBench extends MailWorld {
       const update = createUpdate({ id, patient: { lastName: id } }, nodeNatives.sha256)
       await device.replica.append([{ caseId: id, kind: KIND_UPDATE, update }])
     }
+  }
+
+  /** They are connected until neither has more to say. */
+  async meet(one: MailDevice, other: MailDevice): Promise<void> {
+    const wire = this.connect(one, other)
+    for (let at = 0; at < 4; at++) {
+      await this.quiesce()
+      this.clock.pass(3_000)
+    }
+    await this.quiesce()
+    this.cut(wire)
+  }
+
+  /** The parts of what the giver leaves by mail for whoever holds so much. */
+  async statesFrom({ replica }: MailDevice, base: Map<string, number>): Promise<[...States[], States]> {
+    const writer = (await StatesWriter.open(replica, this.random.bytes(16), base))!
+    const parts: States[] = []
+    while (!parts.at(-1)?.last) parts.push((await writer.next(parts.length))!)
+    return parts as [...States[], States]
   }
 
   phone(device: MailDevice, id: string, text: string): Promise<unknown> {
