@@ -125,7 +125,7 @@ export function openEnvelope(
   const nonce = envelope.subarray(HEADER_BYTES, HEADER_BYTES + NONCE_BYTES)
   const sealed = envelope.subarray(HEADER_BYTES + NONCE_BYTES)
   const plaintext = natives.open(keys.sealKey, nonce, sealed, sealedFor(practice, header))
-  if (!plaintext || plaintext.length < MIN_PLAINTEXT_BYTES) return undefined
+  if (!plaintext) return undefined
   const end = 4 + readU32(plaintext)
   if (end + SIGNATURE_BYTES > plaintext.length || !isZero(plaintext.subarray(end + SIGNATURE_BYTES)))
     return undefined

@@ -214,14 +214,18 @@ function plaintextOf(envelope: Uint8Array): Uint8Array {
   return natives.open(keys.sealKey, envelope.subarray(34, 58), envelope.subarray(58), aad)!
 }
 
-/** The same with a letter in any coded form, signed as it stands. */
-function sealCoded(kind: EnvelopeKind, coded: Uint8Array): Uint8Array {
+/** The same with a letter in any coded form, signed as it stands; of another version, or padded to another size. */
+function sealCoded(
+  kind: EnvelopeKind,
+  coded: Uint8Array,
+  { version = 1, keyId = keys.keyId, size = padmeBytes(4 + coded.length + 64) } = {},
+): Uint8Array {
   const code = { changes: 1, states: 2, word: 3 }[kind]
-  const header = concat([Uint8Array.of(1, code), keys.keyId, new Uint8Array(16)])
+  const header = concat([Uint8Array.of(version, code), keyId, new Uint8Array(16)])
   const label = new TextEncoder().encode('kartoteka/1 letter')
   const signature = natives.sign(secret, concat([label, practice, header, natives.sha256(coded)]))
   const plaintext = concat([u32(coded.length), coded, signature])
-  return sealRaw(header, concat([plaintext, new Uint8Array(padmeBytes(plaintext.length) - plaintext.length)]))
+  return sealRaw(header, concat([plaintext, new Uint8Array(size - plaintext.length)]))
 }
 const asIs = (letter: Uint8Array) => concat([Uint8Array.of(0), letter])
 const deflated = (letter: Uint8Array) => concat([Uint8Array.of(1), natives.deflate(letter)])
@@ -263,6 +267,48 @@ describe('a device that holds the key', () => {
     expect(openIt(sealRaw(header, plaintextOf(envelope)))).toBeUndefined()
     const empty = Letter.encode({ sender: sender.ed, rosterHead, body: undefined }).finish()
     expect(openIt(sealCoded('changes', asIs(empty)))).toBeUndefined()
+  })
+
+  test('[V2] is not believed with a key of another length, whatever the signature is held to be', () => {
+    const credulous = { ...natives, verify: () => true }
+    for (const [length, isOpened] of [
+      [31, false],
+      [32, true],
+      [33, false],
+    ] as const) {
+      const envelope = seal({ sender: { ed: new Uint8Array(length).fill(3), secret } })
+      expect(openEnvelope(credulous, practice, keys, envelope) !== undefined).toBe(isOpened)
+    }
+  })
+
+  test('[V2] is not believed where its letter leaves no room for the signature', () => {
+    const credulous = { ...natives, verify: () => true }
+    const letter = Letter.encode({ sender: sender.ed, rosterHead, body: small[0]![1] }).finish()
+    /** A field that is passed over fills what is left. */
+    const filled = (size: number) => {
+      const length = size - letter.length - 4
+      return asIs(
+        concat([letter, Uint8Array.of(0xfa, 1, (length & 127) | 128, length >> 7), new Uint8Array(length)]),
+      )
+    }
+    const opens = (room: number) => {
+      const coded = filled(MIN_PLAINTEXT_BYTES - 4 - room - 1)
+      const plaintext = concat([u32(coded.length), coded, new Uint8Array(room)])
+      return openEnvelope(credulous, practice, keys, sealRaw(seal().subarray(0, 34), plaintext)) !== undefined
+    }
+    expect([64, 63, 0].map(opens)).toEqual([true, false, false])
+  })
+
+  test('[V1] is refused in another version, for another key, or smaller than any, though all is signed and sealed', () => {
+    const letter = Letter.encode({ sender: sender.ed, rosterHead, body: bodies.word }).finish()
+    const tiny = Letter.encode({ sender: sender.ed, rosterHead, body: small[0]![1] }).finish()
+    expect(openIt(sealCoded('word', asIs(letter)))).toBeDefined()
+    for (const version of [0, 2, 255])
+      expect(openIt(sealCoded('word', asIs(letter), { version }))).toBeUndefined()
+    expect(openIt(sealCoded('word', asIs(letter), { keyId: random.bytes(16) }))).toBeUndefined()
+    const sized = (size: number) => openIt(sealCoded('changes', asIs(tiny), { size }))
+    expect(sized(MIN_PLAINTEXT_BYTES)).toBeDefined()
+    expect(sized(MIN_PLAINTEXT_BYTES - 1)).toBeUndefined()
   })
 
   test('[V2] is refused with lengths that lead nowhere and bytes that are no letter', () => {

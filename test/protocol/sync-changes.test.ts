@@ -79,6 +79,11 @@ describe('planning', () => {
   test('[S4] a peer that knows more of my own log makes me leave it', () => {
     expect(planned(4, 6).effects('leaveLog')).toEqual([{ type: 'leaveLog' }])
     expect(planned(6, 4).effects('leaveLog')).toEqual([])
+    const mine = summaryOf([heldLog(log, 4), heldLog(other)], { currentLog: other.id })
+    const ahead = new Machine().greet(mine, summaryOf([heldLog(log, 6), heldLog(other)]))
+    ahead.step({ type: 'judged', verdicts: [{ claim: log.claim(6), verdict: 'ahead' }] })
+    expect(ahead.effects('leaveLog')).toEqual([])
+    expect(ahead.effects('round')).toMatchObject([{ peerHasMore: true }])
   })
 
   test('several runs of one log, read together, are sent together', () => {
@@ -142,6 +147,17 @@ describe('forks', () => {
       .step(read([other.run()]))
       .step({ type: 'grown', runs: [grown(log.branch(10).add(change()), 10)], caseKeys: [], from: undefined })
     expect(sentRuns(machine)).toEqual([])
+  })
+
+  test('what the peer acknowledged of a forked log meanwhile counts for nothing, what it did of others stands', () => {
+    const machine = planned(10, 10).receive(helloOf(summaryOf([heldLog(log, 6)])))
+    machine.receive(ack(0, [log.claim(8), other.claim(2)]))
+    machine.step({ type: 'summary', summary })
+    machine.step({ type: 'judged', verdicts: [{ claim: log.claim(6), verdict: 'fork' }] })
+    expect(machine.effects('peerHolds')).toEqual([
+      { type: 'peerHolds', claims: [other.claim(2)], all: false },
+    ])
+    expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[other.id, 2]]) }])
   })
 
   test('the peer’s checks are compared with mine', () => {

@@ -362,10 +362,17 @@ describe('strangers', () => {
   test('a device that is refused shows its roster once; refused again, it goes', () => {
     const machine = new Machine().start().step({ type: 'summary', summary: held })
     machine.receive({ $case: 'refuse', value: { code: 'refused' } })
-    expect(machine.effects('sendRoster')).toHaveLength(1)
+    expect(machine.last).toEqual([{ type: 'sendRoster' }, { type: 'arm', name: 'stranger', ms: STRANGER_MS }])
     expect(machine.closed).toBeUndefined()
     machine.receive({ $case: 'refuse', value: { code: 'refused' } })
     expect(machine.closed).toBe('refused')
+  })
+
+  test('a device that is refused waits as long for its HELLO as a stranger has to show its roster', () => {
+    const refused = () => new Machine().start().receive({ $case: 'refuse', value: { code: 'refused' } })
+    const stranger: SyncEvent = { type: 'timer', name: 'stranger' }
+    expect(refused().step(stranger).closed).toBe('refused')
+    expect(refused().receive(helloOf(held)).step(stranger).closed).toBeUndefined()
   })
 
   test('a stranger that is let in and the device that was refused end with the same first round', () => {
@@ -598,6 +605,10 @@ describe('what members tell each other besides', () => {
     expect(machine().receive({ $case: 'fingerprints', value: print }).effects('fingerprints')).toHaveLength(1)
   })
 
+  test('a peer that is my own twin says so', () => {
+    expect(machine().receive({ $case: 'twin', value: {} }).last).toEqual([{ type: 'twin' }])
+  })
+
   test('no more addresses are looked at than a device can have', () => {
     const addresses = Array.from({ length: 1000 }, (_, at) => `/ip4/10.0.0.1/tcp/${at + 1}`)
     const [heard] = machine().receive({ $case: 'addresses', value: { addresses } }).effects('addresses')
@@ -611,8 +622,14 @@ describe('what members tell each other besides', () => {
   })
 
   test('statements wait until both words are compared', () => {
-    const early = new Machine().start().step({ type: 'statements', statements: [statement] })
-    expect(early.kinds).toEqual([])
+    const statements: SyncEvent = { type: 'statements', statements: [statement] }
+    expect(new Machine().start().step(statements).kinds).toEqual([])
+    const again = machine()
+      .receive(helloOf(held, { round: 2 }))
+      .step(statements)
+    expect(again.kinds).toEqual([])
+    again.step({ type: 'summary', summary: held }).step(statements)
+    expect(again.kinds).toEqual(['statements'])
   })
 
   test('a roster that both know by now is compared anew', () => {

@@ -62,6 +62,13 @@ describe('an offer of whole states', () => {
     expect(behind(4).effects('readChanges')).toHaveLength(1)
   })
 
+  test('goes where one of several logs reaches back no further, for all of them', () => {
+    const both = summaryOf([heldLog(log), heldLog(other)], { cases: 3, retainedFrom: new Map([[log.id, 4]]) })
+    const machine = new Machine().greet(both, summaryOf([heldLog(log, 3)]))
+    machine.step({ type: 'judged', verdicts: [{ claim: log.claim(3), verdict: 'behind' }] })
+    expect([machine.kinds, machine.effects('readChanges')]).toEqual([['offer'], []])
+  })
+
   test('that was not taken is void when both words are compared anew: what is lacking then goes', () => {
     const machine = new Machine().greet(mine, empty).receive(helloOf(mine, { round: 0 }))
     machine.step({ type: 'summary', summary: mine })
