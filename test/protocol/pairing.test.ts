@@ -534,4 +534,7 @@ test('every error has its own number and a sentence', () => {
     "The PIN doesn't match, or that isn't your device. 3 tries left.",
   )
   expect(pairingSentence('wrong-pin', 1)).toMatch(/1 try left\.$/)
+  // Tries are told of where a PIN was wrong, and known.
+  expect(pairingSentence('wrong-pin')).toMatch(/isn't your device\.$/)
+  expect(pairingSentence('busy', 3)).toBe(pairingSentence('busy'))
 })
