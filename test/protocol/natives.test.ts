@@ -166,6 +166,8 @@ describe('both natives agree', () => {
     }
     expect(isEnrollableKey(key)).toBe(true)
     expect(isEnrollableKey(key.slice(1))).toBe(false)
+    // No point of the curve has these.
+    for (const y of [2n, 7n, 8n, 11n]) expect(isEnrollableKey(scalarBytes(y))).toBe(false)
   })
 
   test('a mixed-order key whose cofactorless equation holds by chance gets the same answer', () => {

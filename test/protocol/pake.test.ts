@@ -34,6 +34,7 @@ test('prepend_len, from the draft', () => {
   expect(toHex(prependLength(utf8('1234')))).toBe('0431323334')
   expect(toHex(prependLength(new Uint8Array(127))).slice(0, 4)).toBe('7f00')
   expect(toHex(prependLength(new Uint8Array(128))).slice(0, 6)).toBe('800100')
+  expect(toHex(prependLength(new Uint8Array(300))).slice(0, 6)).toBe('ac0200')
 })
 
 test('generator, from the draft', () => {

@@ -15,6 +15,11 @@ test.each([
   ['109876', 'run'],
   ['abcdef', 'run'],
   ['FeDcBa', 'run'],
+  ['987654321', 'run'],
+  // Only digits go round.
+  ['fghija', undefined],
+  ['678/01', undefined],
+  ['xy'.repeat(64), undefined],
   ['praxis grün', 'practice-name'],
   ['PRAXIS GRÜN', 'practice-name'],
   [' Praxis gru\u0308n', 'practice-name'],
@@ -39,6 +44,16 @@ test('a PIN has the same bytes however it is composed', () => {
   expect(pinToBytes('gru\u0308n12')).toEqual(pinToBytes('gr\u00fcn12'))
   expect(pinToBytes('４８２９１３')).toEqual(pinToBytes('482913'))
   expect(pinToBytes('482913 ')).not.toEqual(pinToBytes('482913'))
+})
+
+test('a name with spaces around it is the practice name too', () => {
+  expect(pinFault('praxis grün', ' Praxis Grün ')).toBe('practice-name')
+})
+
+test('every digit of a proposed PIN is as likely as any other: bytes that would favour some are passed over', () => {
+  const bytes = [250, 251, 252, 253, 254, 255, 4, 18, 72, 249, 111, 253, 3, 235, 96]
+  const taken = () => Uint8Array.of(bytes.shift()!)
+  expect(proposePin(taken, 'Praxis')).toBe('48291356')
 })
 
 test('proposed PINs pass the rules', () => {

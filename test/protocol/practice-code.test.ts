@@ -65,9 +65,12 @@ test('an invitation comes back, a bare code is one', () => {
   expect(parseInvitation(`  ${text}\n`)).toEqual({ code, addresses, relays })
   expect(parseInvitation(text.replace('kartoteka', 'KARTOTEKA'))).toEqual({ code, addresses, relays })
   const bare = { code, addresses: [], relays: [] }
+  expect(formatInvitation(bare)).toBe(`kartoteka:${code}`)
   expect(parseInvitation(formatInvitation(bare))).toEqual(bare)
   expect(parseInvitation(code.toLowerCase())).toEqual(bare)
   expect(parseInvitation(`kartoteka:${code}?`)).toEqual(bare)
+  const most = { ...bare, addresses: Array.from({ length: 16 }, () => `/${'a'.repeat(299)}`) }
+  expect(parseInvitation(formatInvitation(most))).toEqual(most)
 })
 
 test('hostile invitations are refused', () => {
@@ -77,6 +80,8 @@ test('hostile invitations are refused', () => {
     ['https://example.org', 'not-a-code'],
     [`${code}?at=relay.example`, 'bad-address'],
     [`${code}?relay=relay.example`, 'bad-address'],
+    [`${code}?at=relay.example/tcp/1`, 'bad-address'],
+    [`${code}?other=/ip4/192.0.2.7`, 'bad-address'],
     [`${code}?at=/ip4/%0a`, 'bad-address'],
     [`${code}?at=/ip4/%zz`, 'bad-address'],
     [`${code}?at=/${'a'.repeat(300)}`, 'bad-address'],

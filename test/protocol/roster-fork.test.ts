@@ -265,6 +265,18 @@ describe('writing again on the winner', () => {
     expect(second.entries).toHaveLength(1)
   })
 
+  test('what stands in both branches is not written again: an older name would come back', () => {
+    const named = (roster: Roster, practiceName: string, by: TestDevice) =>
+      must(changeSettings(writing(random, roster, by), { practiceName })).roster
+    const shared = named(base, 'Old', c)
+    const winner = rotate(named(shared, 'New', a), a)
+    const loser = enrol(random, shared, c, makeDevice(random, 'Phone'))
+    const again = reissue(writing(random, winner, c), loser, open(loser, c))
+    expect(again).toMatchObject({ dropped: [] })
+    expect(again.entries).toHaveLength(1)
+    expect(open(again.roster, a).practiceName).toBe('New')
+  })
+
   test('what I can’t read any more of my own is dropped, not guessed', () => {
     const loser = settings(base, c)
     const unread = { ...open(loser, c), epochKeys: new Map<number, Uint8Array>() }

@@ -439,6 +439,15 @@ describe('opening', () => {
     expect(open(later, desk).missing).toEqual([])
   })
 
+  test('a name that was sealed badly is missing, and nothing else is', () => {
+    const { body, ...place } = decodeEntry(natives, genesis(random, desk).entries[0]!)!
+    const unnamed = { ...body, sealedName: random(80), sealedPracticeName: random(80) } as EntryBody
+    const entry = signEntry(natives, { ...place, body: unnamed }, desk.edSecret)
+    const opened = open(must(apply([entry])).roster, desk)
+    expect(opened).toMatchObject({ missing: [], practiceName: '' })
+    expect(opened.deviceNames.size).toBe(0)
+  })
+
   describe('settings', () => {
     const two = enrol(random, genesis(random, desk), desk, laptop)
     const known = [...open(two, desk).deviceNames.values()]
