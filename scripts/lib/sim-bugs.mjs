@@ -89,8 +89,9 @@ const BROKEN = {
   'a cut without a restatement': [
     [
       `${STORE}/healing.ts`,
-      'changes = await restatement(replica, key)',
-      "changes = String(match).includes('touched.get(id)') ? [] : await restatement(replica, key)",
+      'const { changes, parts } = restated',
+      'const { parts } = restated\n' +
+        "    const changes = String(match).includes('touched.get(id)') ? [] : restated.changes",
     ],
   ],
   'cuts may rise again': [
@@ -170,8 +171,8 @@ const BROKEN = {
   'a restatement leaves out what is parked': [
     [
       `${STORE}/healing.ts`,
-      'for (const { payload } of state.parked) {',
-      'for (const { payload } of state.parked.slice(state.parked.length)) {',
+      'for (const { payload } of state.parked) add(payload)',
+      'for (const { payload } of state.parked.slice(state.parked.length)) add(payload)',
     ],
   ],
   'a restatement leaves out the tombstone': [

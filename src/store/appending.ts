@@ -33,7 +33,7 @@ export async function appendChanges(
   for (const change of changes) {
     const limit = change.kind === KIND_STATE ? MAX_STATE_BYTES : MAX_CHANGE_BYTES
     if (change.update.length > limit) return { ok: false, code: 'too-large', caseId: change.caseId }
-    const payload = encodePayload(replica.natives, change.update)
+    const payload = change.payload ?? encodePayload(replica.natives, change.update)
     if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
     const state = await replica.caseState(replica.keyOf(change.caseId))
     const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0

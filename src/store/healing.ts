@@ -15,14 +15,7 @@ import {
   MAX_FORK_POINTS,
   MAX_STATE_BYTES,
 } from '../protocol/limits.js'
-import {
-  KIND_STATE,
-  KIND_TOMBSTONE,
-  KIND_UPDATE,
-  type LogId,
-  type LogOpening,
-  logIdOf,
-} from '../protocol/log.js'
+import { KIND_STATE, KIND_TOMBSTONE, type LogId, type LogOpening, logIdOf } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { LogCut } from '../protocol/wire.js'
 import {
@@ -320,56 +313,66 @@ async function restateWhere(
   match: (state: CaseState) => boolean,
   lower: (state: CaseState) => void,
 ): Promise<number> {
-  const found: Uint8Array[] = []
-  for await (const state of casesFrom(replica, new Uint8Array(0))) if (match(state)) found.push(state.key)
-  for (const key of found) {
-    let changes: LocalChange[]
+  const found: Pick<CaseState, 'key' | 'caseId'>[] = []
+  for await (const state of casesFrom(replica, new Uint8Array(0)))
+    if (match(state)) found.push({ key: state.key, caseId: state.caseId })
+  for (const { key, caseId } of found) {
+    let restated: Restatement
     try {
-      changes = await restatement(replica, key)
+      restated = await restatement(replica, await replica.cases.draft(key, caseId))
     } catch (error) {
       if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
       // What is damaged here is not served and not restated: another holder does, and gives it back.
       replica.cases.noteDamaged(key)
       continue
     }
-    const before = new Set((await replica.caseState(key))?.parts.map(({ number }) => number))
+    const { changes, parts } = restated
     const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }
-    if (!outcome.ok) continue
+    // Nothing in it is larger than what was taken in before. Were it so, nobody may come to take it for told.
+    if (!outcome.ok) throw new Error('a restatement was refused')
     const state = await replica.caseState(key)
     if (!state) continue
     const draft = new CaseDraft(state, replica.natives)
     lower(draft.state)
     // What was restated is held twice now, unless it was compacted meanwhile.
-    const states = changes.filter(({ kind }) => kind === KIND_STATE).length
-    const fresh = state.parts.filter(({ number }) => !before.has(number)).length
-    if (states > 0 && fresh === states) draft.dropParts(before)
+    const fresh = state.parts.filter(({ number }) => !parts.old.has(number)).length
+    if (parts.restated > 0 && fresh === parts.restated) draft.dropParts(parts.old)
     draft.rowGiven = true
     await replica.commitCases([draft], [], replica.meta)
   }
   return found.length
 }
 
-/** The changes that carry a case's whole content: its tombstone, its state, and what waits in it. */
-async function restatement(replica: Replica, key: Uint8Array): Promise<LocalChange[]> {
-  const state = await replica.caseState(key)
-  if (!state) return []
-  const changes: LocalChange[] = []
+/** A case's whole content as changes, and which of its parts they stand for. */
+interface Restatement {
+  changes: LocalChange[]
+  parts: { old: Set<number>; restated: number }
+}
+
+/**
+ * The changes that carry a case's whole content: its tombstone, its state, and what waits in it. That is restated as
+ * states, too: it may have come as a part of one, and be more than a change may be.
+ */
+async function restatement(replica: Replica, draft: CaseDraft): Promise<Restatement> {
+  const { state } = draft
   const { caseId } = state
+  const changes: LocalChange[] = []
+  const add = (payload: Uint8Array) => {
+    const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)
+    if (update) changes.push({ caseId, kind: KIND_STATE, update, payload })
+  }
   if (state.erased > 0 && state.parts.length === 0) {
     changes.push({ caseId, kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: state.erased - 1 })
   }
+  const before = changes.length
   if (state.parts.length > 0) {
-    const parts = await replica.db.getMany(state.parts.map(({ number }) => keys.part(key, number)))
-    if (parts.some((part) => part === undefined)) throw new MissingPartError(key)
-    const updates = decodeParts(replica.natives, parts as Uint8Array[], state.unchecked)
-    const merged = mergeThroughDoc(updates)
+    const parts = await draft.parts(replica.db)
+    const update = mergeThroughDoc(decodeParts(replica.natives, parts))
+    if (update.length <= MAX_CHANGE_BYTES) changes.push({ caseId, kind: KIND_STATE, update })
     // What would outgrow one change goes as several states: each part was taken in one.
-    for (const update of merged.length > MAX_CHANGE_BYTES ? updates : [merged])
-      changes.push({ caseId, kind: KIND_STATE, update })
+    else for (const part of parts) add(part)
   }
-  for (const { payload } of state.parked) {
-    const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)
-    if (update) changes.push({ caseId, kind: KIND_UPDATE, update })
-  }
-  return changes
+  const restated = changes.length - before
+  for (const { payload } of state.parked) add(payload)
+  return { changes, parts: { old: new Set(state.parts.map(({ number }) => number)), restated } }
 }

@@ -34,6 +34,8 @@ export interface LocalChange {
   caseId: string
   kind: number
   update: Uint8Array
+  /** The update as it came coded. Coded here, it might be longer than a payload may be. */
+  payload?: Uint8Array
   /** Of a tombstone; otherwise the case's own. */
   generation?: number
   /** The open document that the update came from: it holds it already. */
