@@ -89,7 +89,7 @@ function introduction() {
   return `# Changes of the core that tests notice
 
 Stryker changes the core in small ways, one at a time (a comparison turned round, a line left out), and runs the tests
-that reach the place: test/protocol, test/mail and test/attack, not the simulator. A change that no test notices is
-either without effect or a gap. Written by \`npm run mutation -- FILE … --write\`; goal: 80 % noticed.
+that reach the place: test/protocol, test/mail, test/attack and those of the relay's core, not the simulator. A change
+that no test notices is either without effect or a gap. Written by \`npm run mutation -- FILE … --write\`; goal: 80 % noticed.
 `
 }

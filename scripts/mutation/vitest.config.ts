@@ -6,7 +6,8 @@ import LikelyFirst from './order.js'
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {
-    include: ['test/{protocol,mail,attack}/**/*.test.ts'],
+    // The relay's core has the shipping sessions in it: it is what their rules are tested by.
+    include: ['test/{protocol,mail,attack}/**/*.test.ts', 'test/relay/core.test.ts'],
     // It lasts for minutes, and asks for time and memory, which a mutant seldom changes.
     exclude: ['test/attack/bounds.test.ts'],
     setupFiles: [fileURLToPath(new URL('setup.ts', import.meta.url))],
