@@ -16,7 +16,7 @@ export function betterRoster(
   entries: readonly Uint8Array[],
 ): Roster | undefined {
   const bytes = entries.reduce((sum, entry) => sum + entry.length, 0)
-  if (entries.length === 0 || bytes > MAX_CHAIN_BYTES) return undefined
+  if (bytes > MAX_CHAIN_BYTES) return undefined
   const grown = applyEntries(natives, held, entries)
   if ('roster' in grown) {
     const { roster } = grown

@@ -80,7 +80,8 @@ export class MailboxSession {
   private readingAfter: number | undefined
   private mailCame = false
   private hasLeft = false
-  private deadline: number | undefined
+  /** None once it is clear that the device belongs. */
+  private deadline: number
   private lastHeard: number
 
   constructor(private readonly options: MailboxSessionOptions) {
@@ -183,7 +184,7 @@ export class MailboxSession {
 
   private enter(): MailboxEffect[] {
     this.state = 'member'
-    this.deadline = undefined
+    this.deadline = Number.POSITIVE_INFINITY
     return [{ kind: 'join' }]
   }
 
@@ -208,7 +209,7 @@ export class MailboxSession {
   }
 
   private onAdopted(outcome: AdoptOutcome): MailboxEffect[] {
-    const entries = this.adopting ?? []
+    const entries = this.adopting!
     this.adopting = undefined
     if (outcome === 'conflict') {
       // Somebody was faster: what is held now has come, and decides anew.
@@ -235,7 +236,7 @@ export class MailboxSession {
   }
 
   private head(): MailboxEffect {
-    return live({ $case: 'head', value: { head: this.roster?.head ?? EMPTY } })
+    return live({ $case: 'head', value: { head: this.roster!.head } })
   }
 
   private onRequest(frame: MailFrameKind): MailboxEffect[] {
@@ -343,7 +344,7 @@ export class MailboxSession {
 
   /** [B12] */
   private onTick(now: number): MailboxEffect[] {
-    if (this.deadline !== undefined && now >= this.deadline) return this.refuse('refused')
+    if (now >= this.deadline) return this.refuse('refused')
     return now - this.lastHeard >= SILENCE_TIMEOUT_MS ? this.refuse('silent') : []
   }
 

@@ -1,7 +1,17 @@
 /** A relay's session without a store: what it refuses, and what it asks of its surroundings. */
 import { describe, expect, test } from 'vitest'
 import { MailboxSession } from '../../src/protocol/mailbox.js'
-import { MAX_IDS, MAX_NOTICE_BYTES, MAX_RECIPIENTS, MAX_REPLACES } from '../../src/protocol/mailbox-limits.js'
+import {
+  GREET_TIMEOUT_MS,
+  MAX_CHAIN_BYTES,
+  MAX_ENVELOPE_BYTES,
+  MAX_IDS,
+  MAX_NOTICE_BYTES,
+  MAX_RECIPIENTS,
+  MAX_REPLACES,
+  MAX_UNANSWERED,
+  MAX_UNANSWERED_BYTES,
+} from '../../src/protocol/mailbox-limits.js'
 import { betterRoster } from '../../src/protocol/mailbox-roster.js'
 import type { MailboxEffect, MailboxEvent } from '../../src/protocol/mailbox-types.js'
 import type { MailFrameKind } from '../../src/protocol/mailbox-wire.js'
@@ -31,6 +41,10 @@ class Machine {
 
   step(event: MailboxEvent): MailboxEffect[] {
     return this.session.step(event)
+  }
+
+  tick(now: number): MailboxEffect[] {
+    return this.step({ kind: 'tick', now })
   }
 
   say<K extends MailFrameKind['$case']>($case: K, value: Value<K>): MailboxEffect[] {
@@ -105,6 +119,16 @@ describe('before the greeting', () => {
     expect(new Machine().say('alive', { number: 1, answer: true })).toEqual([])
   })
 
+  test('[B1] who isn’t known has its ten seconds from the greeting on, whenever that came; a member has no end', () => {
+    const late = new Machine(stranger)
+    expect(late.tick(GREET_TIMEOUT_MS - 1)).toEqual([])
+    late.now = GREET_TIMEOUT_MS - 1
+    late.known()
+    expect(late.tick(late.now + GREET_TIMEOUT_MS - 1)).toEqual([])
+    expect(refusal(late.tick(late.now + GREET_TIMEOUT_MS))).toEqual(['refused'])
+    expect(new Machine().known().tick(2 * GREET_TIMEOUT_MS)).toEqual([])
+  })
+
   test('mail and rosters of a practice that nobody has shown to be of are not told', () => {
     const machine = new Machine(stranger).known()
     expect(machine.session.isMember).toBe(false)
@@ -119,7 +143,7 @@ describe('requests of a member', () => {
     ['DEPOSIT with a short id', { $case: 'deposit', value: { ...sound, id: random(15) } }, 'malformed'],
     [
       'DEPOSIT that replaces a short id',
-      { $case: 'deposit', value: { ...sound, replaces: [random(15)] } },
+      { $case: 'deposit', value: { ...sound, replaces: [id, random(15)] } },
       'malformed',
     ],
     [
@@ -142,7 +166,7 @@ describe('requests of a member', () => {
     ],
     [
       'DEPOSIT for a short key',
-      { $case: 'deposit', value: { ...sound, recipients: [random(31)] } },
+      { $case: 'deposit', value: { ...sound, recipients: [laptop!.ed, random(31)] } },
       'malformed',
     ],
     ['DEPOSIT for nobody', { $case: 'deposit', value: { ...sound, recipients: [] } }, 'malformed'],
@@ -163,7 +187,7 @@ describe('requests of a member', () => {
     ],
     [
       'ACK of a short id',
-      { $case: 'ack', value: { number: 1, ids: [random(17)], notice: new Uint8Array(0) } },
+      { $case: 'ack', value: { number: 1, ids: [id, random(17)], notice: new Uint8Array(0) } },
       'malformed',
     ],
     [
@@ -189,7 +213,7 @@ describe('requests of a member', () => {
     ],
     [
       'CHECK of a short id',
-      { $case: 'check', value: { number: 1, recipient: laptop!.ed, ids: [random(15)] } },
+      { $case: 'check', value: { number: 1, recipient: laptop!.ed, ids: [id, random(15)] } },
     ],
     [
       'a second GREET',
@@ -209,9 +233,13 @@ describe('requests of a member', () => {
     expect(machine.say('check', { number: 2, recipient: laptop!.ed, ids: many(MAX_IDS) })).toMatchObject([
       { kind: 'check' },
     ])
-    expect(machine.say('deposit', { ...sound, replaces: many(MAX_REPLACES) })).toMatchObject([
-      { kind: 'deposit' },
-    ])
+    const longest = {
+      ...sound,
+      recipients: Array.from({ length: MAX_RECIPIENTS }, () => laptop!.ed),
+      replaces: many(MAX_REPLACES),
+      envelope: new Uint8Array(MAX_ENVELOPE_BYTES),
+    }
+    expect(machine.say('deposit', longest)).toMatchObject([{ kind: 'deposit' }])
   })
 
   test('[B3] a recipient that is named twice is one; the depositor may be among them', () => {
@@ -271,11 +299,39 @@ describe('requests of a member', () => {
     ])
   })
 
+  test('[B5] a COLLECT from elsewhere while a batch is read: that batch is passed over, and it is read from there', () => {
+    const machine = new Machine().known()
+    const mail = { id, sequence: 8, depositor: laptop!.ed, envelope: random(9) } as never
+    machine.say('collect', { after: 7 })
+    expect(machine.say('collect', { after: 0 })).toEqual([])
+    expect(machine.step({ kind: 'batch', mails: [mail], end: true })).toEqual([{ kind: 'collect', after: 0 }])
+    expect(machine.step({ kind: 'batch', mails: [mail], end: true })).toMatchObject([
+      { frame: { value: { mails: [mail], end: true } } },
+    ])
+  })
+
+  test('what the store says to CHECK and ASK goes back, ahead of mail', () => {
+    const machine = new Machine().known()
+    machine.say('check', { number: 4, recipient: laptop!.ed, ids: [id] })
+    expect(machine.step({ kind: 'missing', number: 4, ids: [id] })).toEqual([
+      { kind: 'send', lane: 'live', frame: { $case: 'missing', value: { number: 4, ids: [id] } } },
+    ])
+    machine.say('ask', { number: 5 })
+    const waiting = [{ recipient: laptop!.ed, count: 1, bytes: 2, oldest: 3 }]
+    expect(machine.step({ kind: 'inventory', number: 5, waiting, bytes: 2, quota: 9 })).toEqual([
+      {
+        kind: 'send',
+        lane: 'live',
+        frame: { $case: 'inventory', value: { number: 5, waiting, bytes: 2, quota: 9 } },
+      },
+    ])
+  })
+
   test('[B12] no more than a bounded number is taken before the store has answered', () => {
     const machine = new Machine().known()
     let taken = 0
     while (machine.session.ready && taken < 10_000) machine.say('ask', { number: ++taken })
-    expect(taken).toBeLessThan(10_000)
+    expect(taken).toBe(MAX_UNANSWERED)
     machine.step({ kind: 'inventory', number: 1, waiting: [], bytes: 0, quota: 1 })
     expect(machine.session.ready).toBe(true)
     machine.say('ask', { number: ++taken })
@@ -287,10 +343,10 @@ describe('requests of a member', () => {
   test('[B12] nor more than a bounded number of bytes', () => {
     const machine = new Machine().known()
     let number = 0
-    const envelope = new Uint8Array(1_000_000)
+    const envelope = new Uint8Array(MAX_UNANSWERED_BYTES / 4)
     while (machine.session.ready && number < 10_000)
       machine.say('deposit', { ...sound, number: ++number, envelope })
-    expect(number).toBeLessThan(200)
+    expect(number).toBe(4)
     const answer = { kind: 'done', number: 1, error: '', sequence: 1, bytes: envelope.length } as const
     expect(machine.step(answer)).toMatchObject([
       { frame: { $case: 'done', value: { number: 1, sequence: 1 } } },
@@ -352,8 +408,11 @@ describe('[B8] rosters', () => {
     expect(machine.step({ kind: 'adopted', outcome: 'conflict' })).toMatchObject([
       { kind: 'adopt', expected: both.head, roster: { head: better.head } },
     ])
-    machine.step({ kind: 'roster', roster: better })
-    expect(answers(machine.step({ kind: 'adopted', outcome: 'ok' }))).toEqual(['head'])
+    // Whoever brought it hears its head, and no more.
+    expect(machine.step({ kind: 'roster', roster: better })).toEqual([])
+    expect(machine.step({ kind: 'adopted', outcome: 'ok' })).toMatchObject([
+      { frame: { $case: 'head', value: { head: better.head } } },
+    ])
   })
 
   test.each(['refused', 'busy', 'failed'] as const)(
@@ -368,6 +427,11 @@ describe('[B8] rosters', () => {
   test('a stranger whose chain stands without naming it is refused', () => {
     const machine = new Machine(stranger).unknown()
     expect(refusal(machine.say('chain', { entries: [...both.entries] }))).toEqual(['refused'])
+  })
+
+  test('so is whoever shows what is no chain, for a practice that is known and for one that isn’t', () => {
+    for (const machine of [new Machine(stranger).known(), new Machine(stranger).unknown()])
+      expect(answers(machine.say('chain', { entries: [random(200)] }))).toEqual(['refuse', 'close'])
   })
 
   test('a practice that is gone, or that removed the device, ends its session', () => {
@@ -391,7 +455,6 @@ describe('[B8] rosters', () => {
   test('only a better chain of the same practice counts', () => {
     const { practiceId } = both
     expect(betterRoster(natives, practiceId, both, [])).toBeUndefined()
-    expect(betterRoster(natives, practiceId, both, [new Uint8Array(20_000_000)])).toBeUndefined()
     expect(betterRoster(natives, practiceId, undefined, other.entries)).toBeUndefined()
     expect(betterRoster(natives, practiceId, both, other.entries)).toBeUndefined()
     expect(betterRoster(natives, practiceId, both, both.entries)).toBeUndefined()
@@ -402,7 +465,21 @@ describe('[B8] rosters', () => {
     const loses = betterRoster(natives, practiceId, two, one.entries)
     expect([wins?.head, loses?.head].filter((head) => head)).toHaveLength(1)
     // A fork of which the rest of the chain is broken.
-    const broken = [...two.entries.slice(0, -1), Uint8Array.from(two.entries.at(-1)!, (byte) => byte ^ 1)]
-    expect(betterRoster(natives, practiceId, one, broken)).toBeUndefined()
+    for (const [held, { entries }] of [
+      [one, two],
+      [two, one],
+    ] as const)
+      expect(betterRoster(natives, practiceId, held, [...entries, random(200)])).toBeUndefined()
+  })
+
+  test('[B12] nothing of a chain that is too long is looked at', () => {
+    const unused = new Proxy(natives, {
+      get: () => {
+        throw new Error('it is looked at')
+      },
+    })
+    const padded = (bytes: number) => [...both.entries, new Uint8Array(bytes)]
+    expect(betterRoster(unused, both.practiceId, both, padded(MAX_CHAIN_BYTES))).toBeUndefined()
+    expect(() => betterRoster(unused, both.practiceId, both, padded(9))).toThrow('it is looked at')
   })
 })

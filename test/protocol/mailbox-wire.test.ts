@@ -62,6 +62,8 @@ describe('messages of the mailbox', () => {
     for (const decode of [decodeMailFrame, decodeMeetFrame]) {
       expect(decode(new Uint8Array(0))).toBeUndefined()
       expect(decode(Uint8Array.of(0xa2, 0x7f, 0x00))).toBeUndefined()
+      // Field 0, which there is not.
+      expect(decode(Uint8Array.of(0x00, 0x00))).toBeUndefined()
     }
     expect(decodeMailFrame(MailFrame.encode({ kind: undefined }).finish())).toBeUndefined()
     expect(decodeMeetFrame(MeetFrame.encode({ kind: undefined }).finish())).toBeUndefined()
@@ -91,8 +93,12 @@ describe('messages of the mailbox', () => {
     const deposit = MailFrame.encode({
       kind: { $case: 'deposit', value: { number: 1, id, recipients: many, replaces: [], envelope: id } },
     }).finish()
+    const found = MeetFrame.encode({
+      kind: { $case: 'found', value: { devices: many.slice(0, 100_000) } },
+    }).finish()
     const began = performance.now()
     for (const bytes of [chain, deposit]) expect(decodeMailFrame(bytes)).toBeUndefined()
+    expect(decodeMeetFrame(found)).toBeUndefined()
     expect(performance.now() - began).toBeLessThan(1000)
     // One large envelope is no crowd.
     const large = { number: 1, id, recipients: [key], replaces: [], envelope: new Uint8Array(5_000_000) }
