@@ -1,6 +1,6 @@
 /** What a new device believes of who answers it, one rule at a time; whole pairings are in pairing.test.ts. */
 import { describe, expect, test } from 'vitest'
-import { toHex } from '../../src/protocol/bytes.js'
+import { concat, lv, toHex, utf8 } from '../../src/protocol/bytes.js'
 import { Joining } from '../../src/protocol/pairing-join.js'
 import {
   ANSWER_DEADLINE_MS,
@@ -166,14 +166,12 @@ describe('a device that joins', () => {
       error: 'wrong-pin',
       triesLeft: MAX_TRIES,
     })
-    expect(ends(refusal('busy', 2))).toEqual({ kind: 'failed', error: 'busy' })
+    expect(ends(refusal('busy', 2))).toStrictEqual({ kind: 'failed', error: 'busy' })
   })
 
   test('starts once, says why it goes but not to a line that is lost, and then is deaf', () => {
     const attempt = joiner()
-    attempt.step({ kind: 'start' })
-    expect(attempt.out.map((frame) => frame.$case)).toEqual(['hello'])
-    attempt.step({ kind: 'stored' })
+    for (const kind of ['start', 'stored'] as const) expect(attempt.joining.step({ kind })).toEqual([])
     expect(attempt.joining.ended).toBe(false)
     attempt.step({ kind: 'lost' })
     expect([attempt.out.length, attempt.find('failed')?.error]).toEqual([1, 'lost'])
@@ -250,6 +248,13 @@ describe('[N2] a welcome from a device that knows the PIN', () => {
       expect(welcomed(enrolled, joiner(), addresses).failed).toBe('malformed')
   })
 
+  test('is refused with a tag of another length, before anything is made of it', () => {
+    const attempt = joiner()
+    const value = { tag: random(31), rosterHead: random(32), entries: [], addresses: [] }
+    hears(attempt, readyOf(), { $case: 'answer', value: { share: pakeShareOf() } })
+    expect(hears(attempt, { $case: 'welcome', value }).failed).toBe('malformed')
+  })
+
   test('[N3] that can’t be stored is told, and lets nobody in', () => {
     const attempt = joiner()
     welcomed(enrolled, attempt)
@@ -260,6 +265,21 @@ describe('[N2] a welcome from a device that knows the PIN', () => {
     ])
     attempt.step({ kind: 'stored' })
     expect(attempt.find('joined')).toBeUndefined()
+  })
+})
+
+test('what both sides compute with the PIN is bound to both nonces, the practice, both devices and their roles', () => {
+  const run = {
+    ...{ pin: random(6), practice: random(32), newDevice: laptop.ed, existing: desk.ed },
+    ...{ newNonce: random(32), existingNonce: random(32) },
+  }
+  expect(pairInputs(natives, run)).toEqual({
+    password: run.pin,
+    session: natives.sha256(concat([utf8('kartoteka/1 pairing session'), run.newNonce, run.existingNonce])),
+    channel: lv([
+      ...[utf8('kartoteka/1 pairing channel'), run.practice],
+      ...[utf8('new device'), laptop.ed, utf8('existing device'), desk.ed],
+    ]),
   })
 })
 

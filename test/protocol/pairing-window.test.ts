@@ -163,6 +163,13 @@ describe('[E1] who knocks', () => {
 
   test('with a nonce or a key of another length is refused', () => {
     const existing = new Existing(random, desk, roster)
+    const before = existing.log.length
+    existing.frame(30, laptop.ed, hello())
+    expect(since(existing, before)).toEqual([
+      'ready',
+      { kind: 'arm', session: 30, afterMs: STEP_DEADLINE_MS },
+    ])
+    existing.event({ kind: 'lost', session: 30 })
     for (const [session, length] of [31, 33, 0].entries()) {
       existing.frame(session, laptop.ed, hello(random(length)))
       existing.frame(session + 10, random(length), hello())
@@ -183,6 +190,39 @@ describe('[E1] who knocks', () => {
     existing.event({ kind: 'store-failed', session: 2 })
     expect(since(existing, before)).toEqual([])
     expect(existing.window.pairingWith).toBe(1)
+  })
+
+  test('at a step hears what belongs to it, and nothing else: no try is counted, and the window stays open', () => {
+    const share: FrameKind = {
+      $case: 'share',
+      value: {
+        ...{ share: random(32), ed: laptop.ed, x: laptop.x, selfSignature: random(64) },
+        ...{ name: 'Laptop', addresses: [] },
+      },
+    }
+    const confirm: FrameKind = { $case: 'confirm', value: { tag: random(32) } }
+    const done: FrameKind = { $case: 'done', value: {} }
+    const early: [FrameKind['$case'], (FrameKind | undefined)[]][] = [
+      ['share', [confirm, done, hello(), undefined]],
+      ['confirm', [share, done, hello(), undefined]],
+      ['waiting', [share, confirm, done, hello(), undefined]],
+    ]
+    for (const [step, frames] of early)
+      for (const frame of frames) {
+        const { existing } = upTo(step)
+        existing.frame(1, laptop.ed, frame)
+        expect([step, frame?.$case, refusals(existing, 1)]).toEqual([
+          step,
+          frame?.$case,
+          [['malformed', MAX_TRIES]],
+        ])
+        expect([existing.has('closed'), existing.window.pairingWith]).toEqual([0, undefined])
+      }
+    for (const frame of [share, confirm, undefined]) {
+      const { existing } = upTo('done', 'add')
+      existing.frame(1, laptop.ed, frame)
+      expect([refusals(existing, 1), existing.has('closed')]).toEqual([[['malformed', MAX_TRIES]], 0])
+    }
   })
 
   test('[E3] an answer before anybody was asked adds nobody', () => {
@@ -228,7 +268,8 @@ describe('what a new device says of itself', () => {
     for (const change of changes) expect(answerTo(() => change)).toBe('malformed')
     // Nothing but an unusable share is wrong with this one.
     expect(answerTo(() => ({ share: new Uint8Array(32) }))).toBe('malformed')
-    expect(answerTo(() => ({}))).toBeUndefined()
+    const addresses = Array.from({ length: 16 }, (_, at) => `/ip4/192.0.2.1/tcp/${at}`)
+    expect([answerTo(() => ({})), answerTo(() => ({ addresses }))]).toEqual([undefined, 'wrong-pin'])
   })
 
   test('[R3] a member comes back with the key that it was enrolled with, not with another', () => {
@@ -256,6 +297,7 @@ describe('[E2] tries', () => {
     existing.frame(1, laptop.ed, held)
     existing.event({ kind: 'store-failed', session: 1 })
     expect(refusals(existing, 1)).toEqual([['failed', MAX_TRIES - 1]])
+    expect(existing.log).toContainEqual({ kind: 'failed', error: 'failed', triesLeft: MAX_TRIES - 1 })
     existing.settle()
     expect([existing.has('ask'), existing.has('refund-try')]).toEqual([0, 0])
   })
