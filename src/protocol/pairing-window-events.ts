@@ -36,7 +36,7 @@ export type WindowEffect =
   /** The question is void: the device went away, or time ran out. */
   | { kind: 'withdraw'; session: PairSession }
   /** `addDevice` on the newest roster, durably; `enrolled` or `store-failed` must follow. */
-  | { kind: 'enrol'; session: PairSession; device: NewDevice; addresses: string[] }
+  | { kind: 'enrol'; session: PairSession; device: NewDevice }
   /** The device is in the roster; it may not know yet. */
   | { kind: 'paired'; ed: Uint8Array; name: string; addresses: string[] }
   | { kind: 'failed'; error: PairingError; triesLeft: number }

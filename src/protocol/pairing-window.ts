@@ -256,10 +256,9 @@ export class PairingWindow {
   /** [E3] */
   private answered(session: Session, add: boolean): WindowEffect[] {
     if (!add) return [...this.drop('not-mine'), ...this.close('not-mine')]
-    const { ed, x, selfSignature, name, addresses } = session.transcript!
+    const { ed, x, selfSignature, name } = session.transcript!
     session.phase = 'enrolling'
-    const device = { ed, x, selfSignature, name }
-    return [{ kind: 'enrol', session: session.id, device, addresses: [...addresses] }]
+    return [{ kind: 'enrol', session: session.id, device: { ed, x, selfSignature, name } }]
   }
 
   /** [E4] The confirmation of E, with the roster that holds N. */

@@ -67,7 +67,7 @@ const LENGTH_EXTRA = [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3
 const DISTANCE_EXTRA = Array.from({ length: 30 }, (_, symbol) => Math.max(0, (symbol >> 1) - 1))
 
 /** Symbols 0 to 12 of the code of lengths have four bits, the others five: complete. */
-const CODE_LENGTHS = Array.from({ length: 19 }, (_, symbol) => (symbol < 13 ? 4 : 5))
+const CODE_LENGTHS: number[] = Array.from({ length: 19 }, (_, symbol) => (symbol < 13 ? 4 : 5))
 const ORDER = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15]
 
 /** A block's own codes, from lengths or pairs of a repeating symbol and its extra bits. */

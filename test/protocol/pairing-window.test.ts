@@ -398,6 +398,28 @@ describe('[E4] after the welcome', () => {
     expect(since(lost, mark)).toEqual([{ kind: 'hang-up', session: 1 }])
   })
 
+  test('who left while it was enrolled is in all the same; back again, it is welcomed without being new', () => {
+    const { existing } = upTo('welcome')
+    existing.event({ kind: 'answered', session: 1, add: true })
+    const before = existing.log.length
+    existing.event({ kind: 'lost', session: 1 })
+    expect(since(existing, before)).toEqual([])
+    existing.settle()
+    expect(since(existing, before)).toEqual([
+      { kind: 'paired', ed: laptop.ed, name: 'Laptop', addresses: ['/ip4/192.0.2.9/tcp/9'] },
+      { kind: 'hang-up', session: 1 },
+    ])
+    const later = new Existing(random, desk, existing.roster)
+    run(later, new Attempt(random, laptop, desk, 2), (frame) => (frame.$case === 'done' ? undefined : frame))
+    const { id } = later.window
+    expect(since(later, later.log.length - 4)).toEqual([
+      { kind: 'arm', session: 2, afterMs: STORE_DEADLINE_MS },
+      { kind: 'refund-try', window: id, used: 0 },
+      'welcome',
+      { kind: 'arm', session: 2, afterMs: STORE_DEADLINE_MS },
+    ])
+  })
+
   test('a lost line tells nobody why; what the device said on leaving is kept', () => {
     const { existing } = upTo('confirm')
     existing.event({ kind: 'lost', session: 1 })

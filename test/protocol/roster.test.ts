@@ -19,6 +19,7 @@ import {
   type EntryBody,
   encodeUnsigned,
   MAX_MEMBERS,
+  MAX_SEALED_SETTINGS_BYTES,
   signEntry,
   type UnsignedEntry,
 } from '../../src/protocol/roster-format.js'
@@ -292,7 +293,15 @@ describe('enrolment [R3]', () => {
   })
 
   test('names are there, visible and short', () => {
-    for (const name of ['', ' x', 'a\nb', 'x'.repeat(129)]) {
+    for (const name of ['x', 'a b', 'x'.repeat(128), 'ß'.repeat(64)])
+      expect(addDevice(writing(random, small, desk), { ...asking(small, laptop), name })).toHaveProperty(
+        'roster',
+      )
+    const bad = ['', ' x', 'x ', 'a\nb', 'a\u007fb', 'a\u0085b', 'x'.repeat(129), 'ß'.repeat(65)]
+    for (const name of bad) {
+      expect(createGenesis({ natives, random, device: { ...desk, name }, practiceName: 'P' })).toEqual({
+        error: 'bad-name',
+      })
       expect(addDevice(writing(random, small, desk), { ...asking(small, laptop), name })).toEqual({
         error: 'bad-name',
       })
@@ -513,7 +522,10 @@ describe('opening', () => {
       expect(changeSettings(context, { deviceNames: { [toHex(desk.ed)]: '' } })).toEqual({
         error: 'bad-name',
       })
-      expect(changeSettings(context, { big: 'x'.repeat(40_000) })).toEqual({ error: 'too-large' })
+      // As text it takes 10 more, and sealed at most 512.
+      const big = (length: number) => changeSettings(context, { big: 'x'.repeat(length - 10) })
+      expect(big(MAX_SEALED_SETTINGS_BYTES - 512)).toHaveProperty('roster')
+      expect(big(MAX_SEALED_SETTINGS_BYTES - 511)).toEqual({ error: 'too-large' })
       const renamed = must(changeSettings(context, { practiceName: 'New name' })).roster
       expect(open(renamed, laptop).practiceName).toBe('New name')
     })
