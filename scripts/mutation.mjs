@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * `npm run mutation -- [FILE …] [--write]`: changes src/protocol in small ways, one at a time, and tells which changes
- * no test of the core notices (Stryker, which is installed for it on first use: nothing else needs it). A file takes
- * minutes, the whole core some hours; --write keeps the figures of these files in docs/mutation.json and its table in
+ * `npm run mutation -- [FILE …] [--tests GLOB] [--write]`: changes src/protocol in small ways, one at a time, and tells
+ * which changes no test of the core notices (Stryker, which is installed for it on first use: nothing else needs it). A
+ * file takes minutes, the whole core some hours; with the tests beside a file alone (--tests) it is a fraction, and
+ * more seem unnoticed. --write keeps the figures of these files in docs/mutation.json and its table in
  * docs/mutation.md. Every surviving change is in mutation/report.json.
  */
 import { spawnSync } from 'node:child_process'
@@ -17,7 +18,11 @@ const FIGURES = join(root, 'docs/mutation.json')
 
 ensureInstalled()
 const { values, positionals } = parseArgs({
-  options: { write: { type: 'boolean', default: false }, concurrency: { type: 'string', default: '1' } },
+  options: {
+    write: { type: 'boolean', default: false },
+    concurrency: { type: 'string', default: '1' },
+    tests: { type: 'string' },
+  },
   allowPositionals: true,
 })
 const missing = positionals.filter((file) => !existsSync(join(root, file)))
@@ -42,10 +47,11 @@ const args = [
   values.concurrency,
   ...chosen,
 ]
-const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' })
+const env = values.tests === undefined ? process.env : { ...process.env, MUTATION_TESTS: values.tests }
+const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env })
 if (status !== 0) process.exit(status ?? 1)
 
-/** @typedef {{ killed: number, timedOut: number, survived: number, uncovered: number }} Figures */
+/** @typedef {{ killed: number, timedOut: number, survived: number, uncovered: number, beside?: true }} Figures */
 /** @type {Record<string, Figures>} */
 const figures = existsSync(FIGURES) ? JSON.parse(readFileSync(FIGURES, 'utf8')) : {}
 const report = JSON.parse(readFileSync(join(root, 'mutation/report.json'), 'utf8'))
@@ -58,6 +64,7 @@ for (const [file, { mutants }] of Object.entries(report.files)) {
     timedOut: count('Timeout'),
     survived: count('Survived'),
     uncovered: count('NoCoverage'),
+    ...(values.tests === undefined ? {} : { beside: true }),
   }
 }
 const table = tableOf(figures)
@@ -73,9 +80,16 @@ function tableOf(all) {
   const rows = Object.entries(all).sort(([a], [b]) => (a < b ? -1 : 1))
   /** @type {Figures} */
   const sum = { killed: 0, timedOut: 0, survived: 0, uncovered: 0 }
-  for (const [, one] of rows)
-    for (const key of /** @type {(keyof Figures)[]} */ (Object.keys(sum))) sum[key] += one[key]
-  const line = (/** @type {[string, Figures]} */ [name, { killed, timedOut, survived, uncovered }]) => {
+  for (const [, { killed, timedOut, survived, uncovered }] of rows) {
+    sum.killed += killed
+    sum.timedOut += timedOut
+    sum.survived += survived
+    sum.uncovered += uncovered
+  }
+  const line = (
+    /** @type {[string, Figures]} */ [file, { killed, timedOut, survived, uncovered, beside }],
+  ) => {
+    const name = beside ? `${file} *` : file
     const noticed = killed + timedOut
     const share = (100 * noticed) / Math.max(1, noticed + survived + uncovered)
     return `| ${name} | ${killed} | ${timedOut} | ${survived} | ${uncovered} | ${share.toFixed(1)} % |`
@@ -90,6 +104,7 @@ function introduction() {
 
 Stryker changes the core in small ways, one at a time (a comparison turned round, a line left out), and runs the tests
 that reach the place: test/protocol, test/mail, test/attack and those of the relay's core, not the simulator. A change
-that no test notices is either without effect or a gap. Written by \`npm run mutation -- FILE … --write\`; goal: 80 % noticed.
+that no test notices is either without effect or a gap. Where a file has a *, only the tests beside it were run
+(\`--tests\`), which notice less than all. Written by \`npm run mutation -- FILE … --write\`; goal: 80 % noticed.
 `
 }
