@@ -64,8 +64,7 @@ describe('an entry', () => {
   test('of every kind comes back as it went', () => {
     for (const body of bodies) {
       const entry = decodeEntry(natives, encoded(body))!
-      expect(entry).toMatchObject({ ...place, body, signature: new Uint8Array(64) })
-      expect(entry.body).toEqual(body)
+      expect(entry).toEqual({ ...place, body, signature: new Uint8Array(64), hash: entry.hash })
     }
   })
 
