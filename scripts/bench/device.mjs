@@ -124,7 +124,7 @@ serve({
     await new Promise((resolve) => {
       void (async () => {
         for await (const { update } of device.doc.open(
-          { id },
+          { id, window: 'bench' },
           AbortSignal.any([stopped.signal, closed.signal]),
         )) {
           Y.applyUpdate(doc, Buffer.from(update, 'base64'), 'device')
@@ -148,7 +148,7 @@ serve({
       if (erase > 0) text.delete(at, erase)
       if (insert !== '') text.insert(at, insert)
     })
-    await device.doc.update({ id, update: Buffer.from(update).toString('base64') })
+    await device.doc.update({ id, update: Buffer.from(update).toString('base64'), window: 'bench' })
     return { struck, bytes: update.length }
   },
   closeWindow(id) {

@@ -158,6 +158,9 @@ const piece = z.string().max(8 * 1024 * 1024)
 /** A Yjs V1 update in base64. */
 const update = z.string().max(64 * 1024 * 1024)
 
+/** A window's own name, made up by it. */
+const window = z.string().min(1).max(64).optional()
+
 export const contract = {
   status: oc.output(status),
   events: oc.output(eventIterator(event)),
@@ -278,10 +281,13 @@ export const contract = {
   search: oc
     .input(z.object({ text: z.string() }))
     .output(z.array(z.object({ id, in: z.string(), snippet: z.string() }))),
-  /** One case open for editing: first its whole state, then every change. */
+  /**
+   * One case open for editing: first its whole state, then every change. Under a name that nobody else has, a window
+   * is spared those that it makes itself.
+   */
   doc: {
-    open: oc.input(z.object({ id })).output(eventIterator(z.object({ update }))),
-    update: oc.input(z.object({ id, update })).output(done),
+    open: oc.input(z.object({ id, window })).output(eventIterator(z.object({ update }))),
+    update: oc.input(z.object({ id, update, window })).output(done),
   },
   sync: oc.output(z.object({ sent: z.number(), received: z.number() })),
   /** Waits on the device's side; `met` is false on timeout. */

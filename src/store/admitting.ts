@@ -49,7 +49,9 @@ async function admitRuns(
   { fresh, drafts, accepted, tips }: Taken,
 ): Promise<AdmitOutcome> {
   const outcome: AdmitOutcome = { advanced: [], gaps: [], forks: [], refused: [] }
-  for (const [id, log] of freshLogs(replica, openings)) if (!fresh.has(id)) fresh.set(id, log)
+  // An opening comes with every change; to check it takes two hashes, and of a held log nothing is asked of it.
+  if (runs.some(({ log }) => !replica.logs.get(log)))
+    for (const [id, log] of freshLogs(replica, openings)) if (!fresh.has(id)) fresh.set(id, log)
   for (const given of runs) {
     const log = tips.get(given.log) ?? replica.logs.get(given.log) ?? fresh.get(given.log)
     if (!log) {

@@ -87,6 +87,10 @@ export async function commitCases(
     rowCounts(counts, draft.state.row, +1)
     writes.push(...draft.writes())
   }
+  // To seal all of it and hand it to the database takes longer than to pass it on to a window.
+  const { whenShown } = replica.options
+  if (whenShown && list.some((draft) => draft.isOthers && replica.docs.isWatched(draft.state.caseId)))
+    await whenShown()
   const rowsUnproven = meta.rowsUnproven || list.some((draft) => draft.state.rowUnproven)
   const next = { ...meta, ...counts, rowsUnproven, running: meta.running || replica.mustLeaveLog }
   const isMarked = (draft: CaseDraft) => cases.damaged.size > 0 && cases.damaged.has(toHex(draft.state.key))

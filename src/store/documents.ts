@@ -83,6 +83,11 @@ export class Documents {
     return this.docs.has(caseId)
   }
 
+  /** Somebody has the case's document open just now. */
+  isWatched(caseId: string): boolean {
+    return (this.docs.get(caseId)?.users ?? 0) > 0
+  }
+
   /** Is this the document that follows the case? One that was closed may have been opened anew. */
   isCurrent(caseId: string, doc: Y.Doc): boolean {
     return this.docs.get(caseId)?.doc === doc
@@ -115,13 +120,14 @@ export class Documents {
   async edit<T>(
     caseId: string,
     change: (doc: Y.Doc) => T,
+    origin?: string,
   ): Promise<{ result: T; outcome: AppendOutcome; changed: boolean }> {
     const entry = await this.hold(caseId)
     const { doc } = entry
     try {
       if (doc.isDestroyed) throw new Error('the document was closed under an edit')
       this.lastEdit = undefined
-      const result = doc.transact(() => change(doc))
+      const result = doc.transact(() => change(doc), origin)
       const written = this.lastEdit as Promise<AppendOutcome> | undefined
       return { result, outcome: written ? await written : { ok: true }, changed: written !== undefined }
     } finally {
@@ -129,16 +135,21 @@ export class Documents {
     }
   }
 
-  /** An update typed in the window. */
-  async applyEdit(caseId: string, update: Uint8Array): Promise<AppendOutcome | { ok: false; code: 'unfit' }> {
+  /** An update typed in a window, whose name becomes the origin of the document's update. */
+  async applyEdit(
+    caseId: string,
+    update: Uint8Array,
+    window?: string,
+  ): Promise<AppendOutcome | { ok: false; code: 'unfit' }> {
     // Looked at before it touches the document: a broken update could leave a part of itself behind.
     const contents = inspectUpdate(update)
     if ('error' in contents) return { ok: false, code: 'unfit' }
-    const { result, outcome } = await this.edit(caseId, (doc) => {
+    const apply = (doc: Y.Doc): boolean => {
       if (!fits(contents, clocksIn(doc, contents))) return false
-      Y.applyUpdate(doc, update, 'window')
+      Y.applyUpdate(doc, update)
       return true
-    })
+    }
+    const { result, outcome } = await this.edit(caseId, apply, window)
     return result ? outcome : { ok: false, code: 'unfit' }
   }
 

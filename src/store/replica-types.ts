@@ -25,6 +25,8 @@ export interface ReplicaOptions {
   notepad?: Notepad | undefined
   /** With others in the practice: is anybody connected who could take a change now? Without it, always. */
   isAwaited?: () => boolean
+  /** Resolves when windows have been given what has just reached their documents; without it, storing goes first. */
+  whenShown?: () => Promise<void>
   /** Machine, path and inode of the folder; another one means a copy, and a new log. */
   binding: string
 }

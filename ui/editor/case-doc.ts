@@ -25,6 +25,8 @@ export class CaseDoc {
   readonly doc = new Y.Doc()
   readonly state = createStore<CaseDocState>({ loaded: false, unsaved: false, problem: null })
   readonly #id: string
+  /** What is typed here doesn't come back under this name. */
+  readonly #window = crypto.randomUUID()
   readonly #link: DeviceLink
   readonly #stopFollowing: () => void
   #listening: AbortController | null = null
@@ -54,7 +56,10 @@ export class CaseDoc {
     const listening = new AbortController()
     this.#listening = listening
     try {
-      const updates = await client.doc.open({ id: this.#id }, { signal: listening.signal })
+      const updates = await client.doc.open(
+        { id: this.#id, window: this.#window },
+        { signal: listening.signal },
+      )
       for await (const { update } of updates) {
         if (listening.signal.aborted) break
         Y.applyUpdate(this.doc, fromBase64(update), fromDevice)
@@ -80,7 +85,7 @@ export class CaseDoc {
     const update = this.#queue.length === 1 ? this.#queue[0]! : Y.mergeUpdates(this.#queue)
     this.#queue = []
     this.#sending = true
-    client.doc.update({ id: this.#id, update: toBase64(update) }).then(
+    client.doc.update({ id: this.#id, update: toBase64(update), window: this.#window }).then(
       () => {
         this.#saved()
         this.#sent(null)

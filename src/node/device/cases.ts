@@ -196,11 +196,11 @@ export function casesApi(context: CasesContext): CasesApi {
       return found.map(({ row }) => ({ id: row.id, in: 'name', snippet: row.name }))
     },
     doc: {
-      open: ({ id }, signal) => followDocument(context, find, id, signal),
-      async update({ id, update }) {
+      open: ({ id, window }, signal) => followDocument(context, find, { id, window }, signal),
+      async update({ id, update, window }) {
         await find(id)
         const bytes = new Uint8Array(Buffer.from(update, 'base64'))
-        const outcome = await guarded(() => context.replica().docs.applyEdit(id, bytes))
+        const outcome = await guarded(() => context.replica().docs.applyEdit(id, bytes, window))
         if (!outcome.ok && outcome.code === 'unfit') {
           throw new Refused('not-accepted', 'That change does not fit this case. Nothing was stored.')
         }
@@ -348,11 +348,11 @@ async function importLines(
   return report
 }
 
-/** First the whole state, then every update, until the window lets go. */
+/** First the whole state, then every update but the window's own, until it lets go. */
 async function* followDocument(
   context: CasesContext,
   find: (id: string) => Promise<CaseState>,
-  id: string,
+  { id, window }: { id: string; window?: string | undefined },
   signal: AbortSignal | undefined,
 ): AsyncGenerator<{ update: string }> {
   await find(id)
@@ -361,7 +361,8 @@ async function* followDocument(
   const queue: Uint8Array[] = [Y.encodeStateAsUpdate(doc)]
   let ended = false
   let wake = () => {}
-  const onUpdate = (update: Uint8Array) => {
+  const onUpdate = (update: Uint8Array, origin: unknown) => {
+    if (window !== undefined && origin === window) return
     queue.push(update)
     wake()
   }

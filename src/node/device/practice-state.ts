@@ -2,6 +2,7 @@
  * What runs while a device runs: its host from the start; replica, driver and peers as soon as it belongs to a
  * practice.
  */
+import { setImmediate } from 'node:timers/promises'
 import { toHex } from '../../protocol/bytes.js'
 import type { Natives } from '../../protocol/natives.js'
 import { RUN_BYTES } from '../../protocol/runs.js'
@@ -151,6 +152,7 @@ export class Practice {
       isMember: (ed) => keeper.isMember(ed),
       hasOthers: () => keeper.others().length > 0,
       notepad,
+      whenShown: () => setImmediate(),
       isAwaited: () => Boolean(this.driver?.sessions.size || this.mail?.sessions.size),
       binding,
     })

@@ -1,0 +1,83 @@
+/** Windows that have a case open: what they are given, and when. */
+import { MemoryLevel } from 'memory-level'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import * as Y from 'yjs'
+import { casesApi } from '../../src/node/device/cases.js'
+import type { Database } from '../../src/store/sealed-db.js'
+import { Bench, type Device } from '../suites/store/bench.js'
+
+let bench: Bench
+let a: Device
+beforeEach(async () => {
+  bench = new Bench(() => new MemoryLevel({ storeEncoding: 'view' }) as unknown as Database, 3)
+  a = await bench.device()
+  await a.create('one')
+})
+afterEach(() => bench.stop())
+
+/** A window's document that follows the case, with a count of what came after the first whole state. */
+async function openWindow(api: ReturnType<typeof casesApi>, window: string | undefined) {
+  const doc = new Y.Doc()
+  const closed = new AbortController()
+  const updates = (await api.doc.open({ id: 'one', window }, closed.signal))[Symbol.asyncIterator]()
+  const seen = { doc, came: 0, close: () => closed.abort() }
+  const take = async () => {
+    const { value, done } = await updates.next()
+    if (!done) Y.applyUpdate(doc, Buffer.from(value.update, 'base64'), 'device')
+    return !done
+  }
+  await take()
+  void (async () => {
+    while (await take()) seen.came++
+  })()
+  const type = async (text: string) => {
+    let update: Uint8Array = new Uint8Array()
+    doc.once('update', (bytes: Uint8Array) => {
+      update = bytes
+    })
+    doc.getText('t').insert(0, text)
+    await api.doc.update({ id: 'one', update: Buffer.from(update).toString('base64'), window })
+  }
+  return { seen, type, text: () => doc.getText('t').toString() }
+}
+
+it('a window is given all changes but its own', async () => {
+  const api = casesApi({ replica: () => a.replica, newId: () => 'new', heldBy: () => [] })
+  const [one, other, nameless] = [
+    await openWindow(api, 'one'),
+    await openWindow(api, 'other'),
+    await openWindow(api, undefined),
+  ]
+  await one.type('typed ')
+  await nameless.type('here ')
+  await other.type('too ')
+  await a.type('one', 'and without a window ')
+  const all = 'and without a window too here typed '
+  await expect.poll(() => [one.text(), other.text(), nameless.text()]).toEqual([all, all, all])
+  expect([one.seen.came, other.seen.came, nameless.seen.came]).toEqual([3, 3, 4])
+  for (const { seen } of [one, other, nameless]) seen.close()
+})
+
+it('what comes from others is shown where the case is open, then stored', async () => {
+  const shown: { text: string; parts: number }[] = []
+  let open: Y.Doc | undefined
+  const parts = async (device: Device) =>
+    (await device.replica.caseState(device.key('one')))?.parts.length ?? 0
+  const b: Device = await bench.device({
+    whenShown: async () => {
+      shown.push({ text: open!.getText('t').toString(), parts: await parts(b) })
+    },
+  })
+  await a.giveTo(b)
+  expect(shown).toEqual([])
+  open = await b.replica.openDoc('one')
+  await a.type('one', 'new')
+  await a.giveTo(b)
+  expect(shown).toEqual([{ text: 'new', parts: 1 }])
+  expect(await parts(b)).toBe(2)
+  await b.type('one', 'mine ')
+  b.replica.docs.release('one')
+  await a.type('one', 'more ')
+  await a.giveTo(b)
+  expect(shown).toHaveLength(1)
+})
