@@ -63,7 +63,7 @@ export async function distrust(
   if (hasOthers) {
     for (const letter of OF_CLAIMS)
       gone.push(...(await db.keysIn(allOf(letter))).map((key) => Uint8Array.from(key)))
-    for await (const { value } of db.rows(rangeOf('f')))
+    for await (const { value } of db.rows(rangeOf('f'), () => {}))
       await db.write(unclaimed(natives, LogRow.decode(value)))
   }
   await drop(db, gone)
