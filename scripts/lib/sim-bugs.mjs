@@ -89,9 +89,9 @@ const BROKEN = {
   'a cut without a restatement': [
     [
       `${STORE}/healing.ts`,
-      'const { changes, parts } = restated',
-      'const { parts } = restated\n' +
-        "    const changes = String(match).includes('touched.get(id)') ? [] : restated.changes",
+      'const { changes, parts } = await restatementOf(replica, key, caseId)',
+      'const { changes: all, parts } = await restatementOf(replica, key, caseId)\n' +
+        "    const changes = String(match).includes('touched.get(id)') ? [] : all",
     ],
   ],
   'cuts may rise again': [

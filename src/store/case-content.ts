@@ -151,6 +151,8 @@ export class CaseDraft {
   rowBefore: string
   /** The row is as it should be, or came with the content: it need not be projected now. */
   rowGiven = false
+  /** Numbers of parts that can't be read. */
+  gaps: ReadonlySet<number> = new Set()
   /** It brings a damaged case back whole. */
   heals = false
   /** Others changed it, and will often go on: the document that its row is projected from may be of use again. */
@@ -173,12 +175,18 @@ export class CaseDraft {
     }
   }
 
-  /** Parts with these numbers lie there from a damaged copy: they go, and new ones are numbered behind them. */
+  /** Parts with these numbers are what is damaged: they go, and new ones are numbered behind them. */
   replaceParts(numbers: number[]): void {
     for (const number of numbers) {
       this.removed.push(number)
       this.state.nextPart = Math.max(this.state.nextPart, number + 1)
     }
+  }
+
+  /** Parts that can't be read stay named: without them the case is not whole, and opens nowhere as if it were. */
+  noteGaps(gaps: Part[]): void {
+    this.gaps = new Set(gaps.map(({ number }) => number))
+    this.state.parts.push(...gaps)
   }
 
   touch(log: LogId, seq: number): void {
@@ -329,18 +337,26 @@ export class CaseDraft {
     if (this.state.unchecked && kept.length > 0) return
     const all = decodeParts(this.natives, await this.parts(db), this.state.unchecked)
     const updates = all.slice(kept.length)
-    const merged = kept.length === 0 ? mergeThroughDoc(updates) : Y.mergeUpdates(updates)
+    this.mergeBehind(kept, kept.length === 0 ? mergeThroughDoc(updates) : Y.mergeUpdates(updates))
+  }
+
+  /** One part in the place of all, where that is not too large: what is in several of them is held once. */
+  async unite(db: SealedDb): Promise<void> {
+    this.mergeBehind([], mergeThroughDoc(await this.updates(db)))
+  }
+
+  private mergeBehind(kept: Part[], merged: Uint8Array): void {
     // One part must stay readable by everybody; what would outgrow that stays in several.
     if (merged.length > MAX_STATE_BYTES) return
     const payload = encodePayload(this.natives, merged)
     if (payload.length > MAX_PAYLOAD_BYTES) return
-    for (const { number } of parts.slice(kept.length)) this.dropPart(number)
+    for (const { number } of this.state.parts.slice(kept.length)) this.dropPart(number)
     this.state.parts = kept
     this.addPart(payload)
   }
 
-  /** Drops parts whose whole content is in others, too. */
-  dropParts(numbers: Set<number>): void {
+  /** Drops parts whose whole content is in others, too, or can't be read. */
+  dropParts(numbers: ReadonlySet<number>): void {
     for (const { number } of this.state.parts) if (numbers.has(number)) this.dropPart(number)
     this.state.parts = this.state.parts.filter(({ number }) => !numbers.has(number))
   }

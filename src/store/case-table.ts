@@ -5,7 +5,15 @@
 import { compareBytes, concat, readU32, toHex } from '../protocol/bytes.js'
 import { CASE_KEY_BYTES } from '../protocol/limits.js'
 import type { Natives } from '../protocol/natives.js'
-import { CaseDraft, type CaseState, decodeCase, emptyCase, MissingPartError } from './case-content.js'
+import {
+  CaseDraft,
+  type CaseState,
+  decodeCase,
+  emptyCase,
+  MissingPartError,
+  type Part,
+  UNKNOWN_LOG,
+} from './case-content.js'
 import { keys, partRange } from './keyspace.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
@@ -123,8 +131,8 @@ export class CaseTable {
     return this.isInGap(key) ? new CaseDraft(emptyCase(key, caseId), this.natives) : undefined
   }
 
-  /** As `draft`, unchecked; a case whose stored bytes are damaged starts from nothing. */
-  async draftOrFresh(key: Uint8Array, caseId: string): Promise<CaseDraft> {
+  /** As `draft`, unchecked; of a case whose stored bytes are damaged, what can be read, and where the rest was. */
+  async draftOrRest(key: Uint8Array, caseId: string): Promise<CaseDraft> {
     if (this.damaged.size === 0 || !this.damaged.has(toHex(key))) {
       try {
         return await this.uncheckedDraft(key, caseId)
@@ -133,22 +141,49 @@ export class CaseTable {
       }
     }
     this.recent.delete(toHex(key))
-    const draft = new CaseDraft(emptyCase(key, caseId), this.natives)
-    // What is left of the damaged copy goes with it.
-    draft.replaceParts((await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4)))
+    const numbers = (await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4))
+    let state: CaseState | undefined
+    try {
+      state = await this.state(key)
+    } catch (error) {
+      if (!(error instanceof DamagedError)) throw error
+      // What it held that nobody claims isn't known: what comes in its place is told to everybody.
+      state = { ...emptyCase(key, caseId), touched: new Map([[UNKNOWN_LOG, 1]]) }
+    }
+    const whole = state ?? emptyCase(key, caseId)
+    const parts: Part[] = []
+    const gaps: Part[] = []
+    for (const part of whole.parts)
+      ((await this.canRead(keys.part(key, part.number))) ? parts : gaps).push(part)
+    if (gaps.length === 0 && parts.length === numbers.length) return new CaseDraft(whole, this.natives)
+    const draft = new CaseDraft({ ...whole, parts, unchecked: true }, this.natives)
+    // What is left of the damaged copy goes.
+    draft.replaceParts(numbers.filter((number) => !parts.some((part) => part.number === number)))
+    await draft.check(this.db)
+    draft.noteGaps(gaps)
     return draft
   }
 
-  /** As `draft`, for changes of others: a case that turns out to be damaged starts from nothing. */
+  private async canRead(key: Uint8Array): Promise<boolean> {
+    return this.db.get(key).then(
+      (value) => value !== undefined,
+      (error: unknown) => {
+        if (error instanceof DamagedError) return false
+        throw error
+      },
+    )
+  }
+
+  /** As `draft`, for changes of others: of a case that turns out to be damaged, what can be read. */
   async receivingDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
-    const draft = await this.draftOrFresh(key, caseId)
+    const draft = await this.draftOrRest(key, caseId)
     try {
       await draft.check(this.db)
       return draft
     } catch (error) {
       if (!isDamage(error)) throw error
       this.noteDamaged(key)
-      return this.draftOrFresh(key, caseId)
+      return this.draftOrRest(key, caseId)
     }
   }
 

@@ -5,7 +5,7 @@
  *  [H2] restate(case): the case's whole state, appended to my own log;
  *  [H3] what a case holds beyond my frontier is restated before "in sync" is reported.
  */
-import { equalBytes } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
 import { compareFork, type ForkPoint, forkSeqs } from '../protocol/fork.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import {
@@ -18,21 +18,15 @@ import {
 import { KIND_STATE, KIND_TOMBSTONE, type LogId, type LogOpening, logIdOf } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { LogCut } from '../protocol/wire.js'
-import {
-  CaseDraft,
-  type CaseState,
-  decodeParts,
-  MissingPartError,
-  mergeThroughDoc,
-  UNKNOWN_LOG,
-} from './case-content.js'
+import { CaseDraft, type CaseState, decodeParts, mergeThroughDoc, UNKNOWN_LOG } from './case-content.js'
+import { isDamage } from './case-table.js'
 import { type Doubt, doubtsAfterCut, readDoubts } from './doubts.js'
 import { CHECKS_PER_BLOCK, keys, rangeOf } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { casesFrom } from './reading.js'
 import { MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
-import { DamagedError, type Write } from './sealed-db.js'
+import type { Write } from './sealed-db.js'
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
 export async function settleDoubts(replica: Replica, doubts?: Doubt[]): Promise<Doubt[]> {
@@ -314,19 +308,15 @@ async function restateWhere(
   lower: (state: CaseState) => void,
 ): Promise<number> {
   const found: Pick<CaseState, 'key' | 'caseId'>[] = []
-  for await (const state of casesFrom(replica, new Uint8Array(0)))
-    if (match(state)) found.push({ key: state.key, caseId: state.caseId })
+  for await (const state of casesFrom(replica, new Uint8Array(0))) {
+    // What could be read of a damaged one is restated once, and all of it when the rest has come back.
+    const isMarked = replica.damaged.size > 0 && replica.damaged.has(toHex(state.key))
+    const claimed = () => new Map([...state.touched].filter(([log]) => log !== UNKNOWN_LOG))
+    if (match(isMarked ? { ...state, touched: claimed() } : state))
+      found.push({ key: state.key, caseId: state.caseId })
+  }
   for (const { key, caseId } of found) {
-    let restated: Restatement
-    try {
-      restated = await restatement(replica, await replica.cases.draft(key, caseId))
-    } catch (error) {
-      if (!(error instanceof MissingPartError || error instanceof DamagedError)) throw error
-      // What is damaged here is not served and not restated: another holder does, and gives it back.
-      replica.cases.noteDamaged(key)
-      continue
-    }
-    const { changes, parts } = restated
+    const { changes, parts } = await restatementOf(replica, key, caseId)
     const outcome = changes.length > 0 ? await replica.appendNow(changes) : { ok: true }
     // Nothing in it is larger than what was taken in before. Were it so, nobody may come to take it for told.
     if (!outcome.ok) throw new Error('a restatement was refused')
@@ -334,6 +324,7 @@ async function restateWhere(
     if (!state) continue
     const draft = new CaseDraft(state, replica.natives)
     lower(draft.state)
+    if (replica.damaged.has(toHex(key))) draft.touch(UNKNOWN_LOG, 1)
     // What was restated is held twice now, unless it was compacted meanwhile.
     const fresh = state.parts.filter(({ number }) => !parts.old.has(number)).length
     if (parts.restated > 0 && fresh === parts.restated) draft.dropParts(parts.old)
@@ -341,6 +332,22 @@ async function restateWhere(
     await replica.commitCases([draft], [], replica.meta)
   }
   return found.length
+}
+
+/** The restatement of a case as stored; of one that turns out to be damaged, of what can be read, which is kept. */
+async function restatementOf(replica: Replica, key: Uint8Array, caseId: string): Promise<Restatement> {
+  const { cases } = replica
+  try {
+    return await restatement(replica, await cases.draft(key, caseId))
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    cases.noteDamaged(key)
+    const rest = await cases.draftOrRest(key, caseId)
+    await replica.commitCases([rest], [], replica.meta)
+    const readable = await cases.draftOrRest(key, caseId)
+    readable.dropParts(readable.gaps)
+    return restatement(replica, readable)
+  }
 }
 
 /** A case's whole content as changes, and which of its parts they stand for. */

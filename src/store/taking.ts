@@ -37,9 +37,9 @@ export async function takeItem(
     return undefined
   if (!equalBytes(replica.keyOf(caseId), item.key)) return undefined
   if (item.touched.some(({ log }) => log.length !== LOG_ID_BYTES)) return undefined
-  // A case whose stored bytes are damaged here starts again from what a peer holds.
+  // Of a case whose stored bytes are damaged here, what can be read goes on.
   const { cases } = replica
-  const draft = cases.newDraft(item.key, caseId) ?? (await cases.draftOrFresh(item.key, caseId))
+  const draft = cases.newDraft(item.key, caseId) ?? (await cases.draftOrRest(item.key, caseId))
   const held = draft.state.touched
   const touched = item.touched.map(({ log: id, seq }) => {
     const log = toHex(id)
@@ -53,7 +53,8 @@ export async function takeItem(
   if (known && !damaged && item.erased <= draft.state.erased) return draft
   const wasEmpty = draft.state.parts.length === 0 && draft.state.parked.length === 0
   draft.erase(item.erased)
-  if (draft.enterGeneration(item.generation)) {
+  const isCurrent = draft.enterGeneration(item.generation)
+  if (isCurrent) {
     if (wasEmpty && !replica.docs.isOpen(caseId)) takeWhole(draft, item)
     else {
       await draft.check(replica.db)
@@ -64,7 +65,7 @@ export async function takeItem(
   }
   for (const { log, seq } of touched) draft.touch(log, seq)
   if (isForeign) draft.touch(UNKNOWN_LOG, 1)
-  if (damaged) await heal(replica, draft, item)
+  if (damaged && isCurrent) await heal(replica, draft, item)
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.
   if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && row) {
@@ -75,19 +76,23 @@ export async function takeItem(
   return draft
 }
 
-/** What only this device's logs hold of the case is put on top of the copy that replaces the damaged one. */
+/**
+ * What this device's logs hold of the case is put on top of what is left of the damaged copy and of the one that came:
+ * also what that one says it holds, for its giver's may be another branch.
+ */
 async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
   draft.heals = true
-  draft.rowBefore = draft.rowBefore || (fromUtf8(item.row) ?? '')
-  const given = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
+  draft.dropParts(draft.gaps)
+  // A row that could not be read was counted; most likely it was as this one.
+  if (draft.base.touched.has(UNKNOWN_LOG)) draft.rowBefore ||= fromUtf8(item.row) ?? ''
   for (const log of [...replica.logs.all()]) {
-    const from = Math.max(log.retainedFrom, given.get(log.log) ?? 0)
-    for await (const { seq, row } of replica.logs.readable(log.log, from, log.seq)) {
+    for await (const { seq, row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {
       if (row.caseId !== item.caseId) continue
       await draft.check(replica.db)
       draft.apply(log.log, seq, row)
     }
   }
+  if (draft.base.parts.length > 0) await draft.unite(replica.db)
 }
 
 /** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */

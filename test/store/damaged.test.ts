@@ -1,0 +1,148 @@
+/**
+ * Cases whose stored bytes are damaged, while they hold what nobody claims: what can be read of them is told to
+ * everybody, and so is what comes in the place of the rest.
+ */
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { nodeNatives } from '../../src/node/natives.js'
+import { toHex } from '../../src/protocol/bytes.js'
+import { encodePayload } from '../../src/protocol/payload.js'
+import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
+import { keys } from '../../src/store/keyspace.js'
+import { openStates } from '../../src/store/outgoing.js'
+import { readCases, readChanges, readItems } from '../../src/store/reading.js'
+import { takeLoose } from '../../src/store/transfers.js'
+import { Bench, type Device, keystrokes } from '../suites/store/bench.js'
+import { memoryDb } from '../support/databases.js'
+import { change, TestLog } from '../support/logs.js'
+
+let bench: Bench
+/** Wrote the case. */
+let a: Device
+/** Has it as two parts of a state, of no log that it holds: what a has typed, and a letter that a hasn't. */
+let b: Device
+beforeEach(async () => {
+  bench = new Bench(memoryDb, 43)
+  a = await bench.device()
+  b = await bench.device()
+  await a.type('one', 'theirs ')
+  const [item] = await readCases(a.replica, [a.key('one')])
+  const letter = encodePayload(nodeNatives, keystrokes(7, 'm')[0]!)
+  for (const parts of [item!.parts, [letter]]) await takeLoose(b.replica, [{ ...item!, parts }])
+  expect(await partsOf(b)).toHaveLength(2)
+})
+afterEach(() => bench.stop())
+
+async function partsOf(device: Device): Promise<Uint8Array[]> {
+  const all = await device.rawKeys('p')
+  return all.filter((key) => toHex(key.subarray(1, 17)) === toHex(device.key('one')))
+}
+
+/** What whoever hears of nothing but b's own log holds of the case. */
+async function told(): Promise<string> {
+  const d = await bench.device()
+  const { openings, runs } = await readChanges(b.replica, new Map([[b.log, 0]]), 1e9)
+  await d.replica.admit(openings, runs, b.keys.ed)
+  const { one } = (await d.contents()) as { one?: { text: string } }
+  return one?.text ?? ''
+}
+
+/** What a session does: ask another device, and take what it has. */
+const heal = async () =>
+  takeLoose(b.replica, await readCases(a.replica, [...b.replica.damaged.values()]), [
+    a.replica.logs.get(a.log)!,
+  ])
+
+const first = async () => (await partsOf(b))[0]!
+
+test('what can be read of it is told, and once', async () => {
+  await b.damage(await first())
+  expect(await restateUnclaimed(b.replica)).toBe(1)
+  expect(await told()).toBe('m')
+  b.replica.meta = { ...b.replica.meta, unclaimed: true }
+  expect(await restateUnclaimed(b.replica)).toBe(0)
+  expect(b.replica.damaged.size).toBe(1)
+})
+
+test.each([
+  ['restated', () => restateUnclaimed(b.replica)],
+  ['cut', () => cutLog(b.replica, a.log, 0, new Uint8Array(8), a.replica.logs.get(a.log))],
+])('what comes back of it is told once it has come, though it was %s before', async (_, lower) => {
+  await b.damage(await first())
+  await lower()
+  await restateUnclaimed(b.replica)
+  // By then all that its numbers say is claimed.
+  await a.giveTo(b)
+  await b.reopen()
+  await heal()
+  expect(b.replica.damaged.size).toBe(0)
+  expect(await restateUnclaimed(b.replica)).toBe(1)
+  expect(await restateUnclaimed(b.replica)).toBe(0)
+  expect(await told()).toMatch(/^(mtheirs |theirs m)$/)
+})
+
+test('it opens nowhere as if it were whole, whatever was restated and came since', async () => {
+  await b.damage(await first())
+  await restateUnclaimed(b.replica)
+  await expect(b.replica.openDoc('one')).rejects.toThrow()
+  await a.giveTo(b)
+  await expect(b.replica.openDoc('one')).rejects.toThrow()
+  expect(await readCases(b.replica, [b.key('one')])).toEqual([])
+  expect(b.replica.meta.total).toBe(1)
+  await heal()
+  expect(b.replica.meta.total).toBe(1)
+  expect((await b.replica.openDoc('one')).getText('t').toString()).toContain('theirs ')
+})
+
+test('a copy of an older generation does not make it whole', async () => {
+  const [item] = await readCases(a.replica, [a.key('one')])
+  await takeLoose(b.replica, [{ ...item!, generation: 2 }])
+  await b.damage(await first())
+  await readItems(b.replica, new Uint8Array(0), new Map(), 1e9)
+  await heal()
+  expect(b.replica.damaged.size).toBe(1)
+  await takeLoose(b.replica, [{ ...item!, generation: 2 }])
+  expect(b.replica.damaged.size).toBe(0)
+  expect(await b.contents()).toMatchObject({ one: { text: 'theirs ', generation: 2 } })
+})
+
+test('a case that never came is counted when it does', async () => {
+  const d = await bench.device()
+  const incoming = await a.begin(d, await openStates(a.replica, new Map()))
+  await incoming.take([], false)
+  await incoming.end([a.key('one')])
+  await takeLoose(d.replica, await readCases(a.replica, [...d.replica.damaged.values()]))
+  expect(d.replica.meta.total).toBe(1)
+})
+
+test('a case whose row can’t be read is told when it has come back', async () => {
+  await b.damage(keys.case(b.key('one')))
+  await restateUnclaimed(b.replica)
+  await a.giveTo(b)
+  expect(b.replica.meta.unclaimed).toBe(false)
+  await heal()
+  expect(await restateUnclaimed(b.replica)).toBe(1)
+})
+
+test('a case that only its giver could not read keeps what only this device has, and is not doubled', async () => {
+  const incoming = await a.begin(b, await openStates(a.replica, b.frontier()))
+  await incoming.take([], false)
+  await incoming.end([a.key('one')])
+  expect(b.replica.damaged.size).toBe(1)
+  await heal()
+  expect(await partsOf(b)).toHaveLength(1)
+  expect(await b.contents()).toMatchObject({ one: { text: expect.stringMatching(/^(mtheirs |theirs m)$/) } })
+})
+
+test('changes that I retain are put on a copy that says it holds as many of their log, but of another branch', async () => {
+  const log = new TestLog(bench.practice, bench.member(), bench.random)
+  const [payload] = keystrokes(8, 'x').map((each) => encodePayload(nodeNatives, each))
+  const mine = change({ caseId: 'one', payload: payload! })
+  await b.replica.admit([log.opening], [log.add(change(), mine).run()], log.keys.ed)
+  for (const part of await partsOf(b)) await b.damage(part)
+  await readItems(b.replica, new Uint8Array(0), new Map(), 1e9)
+  const [item] = await readCases(a.replica, [a.key('one')])
+  const touched = [...item!.touched, { log: Buffer.from(log.id, 'hex'), seq: 2 }]
+  await takeLoose(b.replica, [{ ...item!, touched }])
+  expect(b.replica.damaged.size).toBe(0)
+  expect(await b.contents()).toMatchObject({ one: { text: expect.stringContaining('x') } })
+})
