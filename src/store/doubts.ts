@@ -5,6 +5,7 @@
  */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
+import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
 import { keys, rangeOf } from './keyspace.js'
@@ -13,8 +14,10 @@ import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 import { storedTargets, type TargetChecks } from './target-checks.js'
 
-/** A log has fewer branches; beyond that the lowest claim goes into the newest, with where its content begins. */
+/** A log has fewer branches; beyond that the lowest claims go into one. */
 const MAX_DOUBTS_OF_LOG = 8
+/** The check of that one, which no frontier comes to: what came on one of its branches would hide behind another. */
+const OF_SEVERAL = new Uint8Array(CHECK_BYTES).fill(0xff)
 
 /** A claim that content was taken on but the frontier has not confirmed. */
 export interface Doubt {
@@ -174,13 +177,25 @@ export async function confirms(
 }
 
 /** Notes a claim in the place of doubts that are of the same branch; the others stay. */
-function noted({ log, seq, check }: LogClaim, base: number, same: Doubt[], olds: Doubt[]): Write[] {
-  const others = olds.filter((old) => !same.includes(old)).sort((a, b) => a.seq - b.seq)
-  const crowded = others.slice(0, Math.max(0, others.length + 1 - MAX_DOUBTS_OF_LOG))
-  const key = keys.doubt(log, check)
-  const from = Math.min(base, ...crowded.map((old) => old.base))
-  const value = DoubtRow.encode({ log: fromHex(log), base: from, seq, check }).finish()
-  return [...[...same, ...crowded].map((old) => ({ key: old.key, value: undefined })), { key, value }]
+function noted(claim: LogClaim, base: number, same: Doubt[], olds: Doubt[]): Write[] {
+  const rank = ({ seq, check }: Doubt) => (equalBytes(check, OF_SEVERAL) ? 0 : seq)
+  const others = olds.filter((old) => !same.includes(old)).sort((a, b) => rank(a) - rank(b))
+  const crowded =
+    others.length < MAX_DOUBTS_OF_LOG ? [] : others.slice(0, others.length + 2 - MAX_DOUBTS_OF_LOG)
+  const gone = [...same, ...crowded].map(({ key }) => ({ key, value: undefined }))
+  const from = Math.min(...crowded.map((old) => old.base))
+  const seq = Math.max(...crowded.map((old) => old.seq))
+  const one = crowded.length > 0 ? [doubtWrite({ log: claim.log, seq, check: OF_SEVERAL }, from)] : []
+  // What came on several of somebody else's branches may be that one already.
+  const start = equalBytes(claim.check, OF_SEVERAL) ? Math.min(base, from) : base
+  return [...gone, ...one, doubtWrite(claim, start)]
+}
+
+function doubtWrite({ log, seq, check }: LogClaim, base: number): Write {
+  return {
+    key: keys.doubt(log, check),
+    value: DoubtRow.encode({ log: fromHex(log), base, seq, check }).finish(),
+  }
 }
 
 function byLog(doubts: Doubt[]): Map<LogId, Doubt[]> {

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { equalBytes, toHex } from '../../../src/protocol/bytes.js'
+import { equalBytes, fromHex, toHex } from '../../../src/protocol/bytes.js'
 import { type ForkPoint, forkSeqs } from '../../../src/protocol/fork.js'
 import type { LogClaim } from '../../../src/protocol/frontier.js'
 import { MAX_FORK_POINTS } from '../../../src/protocol/limits.js'
@@ -314,6 +314,30 @@ export function healingSuite(createDb: CreateDb): void {
         expect(await narrowFork(c.replica, log.id, pointsOf(branch.checks()))).toEqual({ cut: true })
         expect(c.replica.logs.get(log.id)).toMatchObject({ seq: 1, cut: { seq: 1 } })
       })
+    })
+
+    test('of more branches than are doubted one by one, none hides behind another that the frontier comes to', async () => {
+      const c = await bench.device()
+      const log = new TestLog(bench.practice, bench.member(), bench.random)
+      log.add(...Array.from({ length: 14 }, (_, at) => change({ at })))
+      const take = async (caseId: string, seq: number, branch = log.branch(0)) => {
+        branch.add(...Array.from({ length: seq - branch.seq }, (_, at) => change({ at: 100 * seq + at })))
+        const [item] = await readCases(a.replica, [a.key(caseId)])
+        const touched = [{ log: fromHex(log.id), seq: 3 }]
+        await takeLoose(c.replica, [{ ...item!, touched }], [branch.claim(seq)])
+      }
+      await take('one', 6)
+      await c.replica.admit([log.opening], [log.run(0, 5)], log.keys.ed)
+      for (let seq = 7; seq < 14; seq++) await take('two', seq)
+      await take('two', 14, log)
+      expect((await readDoubts(c.replica)).length).toBeLessThanOrEqual(8)
+      await c.replica.admit([log.opening], [log.run(5)], log.keys.ed)
+      await sweepDoubts(c.replica, await settleDoubts(c.replica))
+      await restateUnclaimed(c.replica)
+      const d = await bench.device()
+      const own = await readChanges(c.replica, new Map([[c.log, 0]]), 1e9)
+      await d.replica.admit(own.openings, own.runs, c.keys.ed)
+      expect(Object.keys(await d.contents())).toContain('one')
     })
 
     test('a doubt is cut where a peer contradicts only it, and has no check at which I hold the log', async () => {
