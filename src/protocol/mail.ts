@@ -371,7 +371,8 @@ export class MailSession {
     if (done.length > 0) this.sendAck(done, word)
     if (this.wantsMore) this.send({ $case: 'collect', value: { after: this.after } })
     this.wantsMore = false
-    if (this.tryAgain) return this.takeHeld(false)
+    // Where nothing is held any more there is nothing to try again, and a batch may have come meanwhile.
+    if (this.tryAgain && held.length > 0) return this.takeHeld(false)
     this.afterBatch()
   }
 
