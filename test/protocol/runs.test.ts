@@ -20,6 +20,11 @@ it('tells two that live at once, each that comes back', () => {
   expect(heard(1, 2, 3, 1, 2, 3, 1).at(-1)).toBe(true)
 })
 
+it('remembers the last eight runs: one that comes back behind more than these is new', () => {
+  expect(heard(1, 2, 1, 3, 4, 5, 6, 7, 8, 9, 1).at(-1)).toBe(true)
+  expect(heard(1, 2, 1, 3, 4, 5, 6, 7, 8, 9, 10, 1).at(-1)).toBe(false)
+})
+
 it('stops when only one is left', () => {
   expect(heard(1, 2, 1, 2, 1, 2, 1, 1, 1).slice(-2)).toEqual([false, false])
 })
