@@ -56,6 +56,12 @@ test('every digit of a proposed PIN is as likely as any other: bytes that would 
   expect(proposePin(taken, 'Praxis')).toBe('48291356')
 })
 
+test('a PIN that the rules refuse is not proposed', () => {
+  const digits = [...'12345678', ...'77777777', ...'20231105', ...'48291356']
+  const taken = () => Uint8Array.of(Number(digits.shift()))
+  expect(proposePin(taken, '20231105')).toBe('48291356')
+})
+
 test('proposed PINs pass the rules', () => {
   const random = seededRandom('pin')
   const proposals = new Set(Array.from({ length: 50 }, () => proposePin(random, 'Praxis')))
