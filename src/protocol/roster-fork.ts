@@ -62,8 +62,7 @@ function signedByRecovery({ entries }: Branch): number {
 
 /** [F1] Negative: a stands; positive: b stands; zero: the recovery key doesn't decide. */
 function compareRecovery(a: Branch, b: Branch, height: number): number {
-  const shared = a.roster.recovery !== undefined && a.entries.slice(0, height).some(isRecovery)
-  if (!shared) return 0
+  if (!a.entries.slice(0, height).some(isRecovery)) return 0
   const generations = (b.roster.recovery?.generation ?? 0) - (a.roster.recovery?.generation ?? 0)
   return generations || signedByRecovery(b) - signedByRecovery(a)
 }
@@ -87,10 +86,9 @@ function compareFirst(a: Branch, b: Branch): number {
   )
 }
 
-/** [F4] Whether `loser` removed, after the branches parted, the device that began `winner`. */
-function isContested(winner: Branch, loser: Branch, height: number): boolean {
-  const removedAt = memberByEd(loser.roster, winner.first.author)?.removedAt
-  return removedAt !== undefined && removedAt >= height
+/** [F4] Whether `loser` removed the device that began `winner`: since they parted, or it could have begun nothing. */
+function isContested(winner: Branch, loser: Branch): boolean {
+  return memberByEd(loser.roster, winner.first.author)?.removedAt !== undefined
 }
 
 /** Which of two verified chains stands. */
@@ -109,7 +107,7 @@ export function resolveFork(natives: Natives, mine: Roster, theirs: Roster): For
   const backDated = Number(isBackDated(a, b, height)) - Number(isBackDated(b, a, height))
   const order = backDated || compareFirst(a, b)
   const [winner, loser] = order < 0 ? [a, b] : [b, a]
-  if (isContested(winner, loser, height)) return 'contested'
+  if (isContested(winner, loser)) return 'contested'
   return order < 0 ? 'mine' : 'theirs'
 }
 

@@ -209,7 +209,10 @@ describe('who belongs only in a chain that has lost is shown the one that stands
     expect(isShown(remove(base, a, b), remove(lost, c, phone), phone)).toBe(false)
     expect(isShown(remove(base, a, b), lost, b)).toBe(false)
     expect(isShown(standing, lost, b)).toBe(false)
-    expect(isShown(standing, lost, makeDevice(random, 'Stranger'))).toBe(false)
+    const stranger = makeDevice(random, 'Stranger')
+    expect(isShown(standing, lost, stranger)).toBe(false)
+    expect(isShown(standing, enrol(random, genesis(random, stranger), stranger, phone), stranger)).toBe(false)
+    expect(isShown(standing, enrol(random, genesis(random, a), a, phone), phone)).toBe(false)
   })
 })
 
