@@ -72,7 +72,9 @@ describe('an entry', () => {
     const bytes = encoded(bodies[6]!)
     expect(bytes[0]).toBe(1)
     for (const version of [0, 2, 255]) expect(withByte(bytes, 0, version)).toBeUndefined()
-    for (const kind of [6, 7, 255]) expect(withByte(bytes, 69, kind)).toBeUndefined()
+    const bodiless = concat([bytes.subarray(0, 102), new Uint8Array(64)])
+    for (const kind of [6, 7, 255])
+      expect([withByte(bytes, 69, kind), withByte(bodiless, 69, kind)]).toEqual([undefined, undefined])
   })
 
   test('ends where it ends', () => {
