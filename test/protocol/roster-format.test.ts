@@ -1,7 +1,8 @@
 /** The one encoding of a roster entry: nothing else decodes, whoever signed it. What entries mean is in roster.test.ts. */
 import { describe, expect, test } from 'vitest'
 import { nodeNatives as natives } from '../../src/node/natives.js'
-import { concat, u16 } from '../../src/protocol/bytes.js'
+import { concat, u16, utf8 } from '../../src/protocol/bytes.js'
+import { edPublicKey } from '../../src/protocol/ed25519.js'
 import {
   decodeEntry,
   type EntryBody,
@@ -13,6 +14,7 @@ import {
   MAX_MEMBERS,
   MAX_SEALED_NAME_BYTES,
   MAX_SEALED_SETTINGS_BYTES,
+  signEntry,
 } from '../../src/protocol/roster-format.js'
 import { seededRandom } from './vectors.js'
 
@@ -66,6 +68,17 @@ describe('an entry', () => {
       const entry = decodeEntry(natives, encoded(body))!
       expect(entry).toEqual({ ...place, body, signature: new Uint8Array(64), hash: entry.hash })
     }
+  })
+
+  test('is named by the hash of what is signed, and signed over that', () => {
+    const secret = random(32)
+    const entry = { ...place, author: edPublicKey(secret), body: bodies[6]! }
+    const bytes = signEntry(natives, entry, secret)
+    const hash = natives.sha256(concat([utf8('kartoteka/1 roster entry hash'), encodeUnsigned(entry)]))
+    const { signature, ...decoded } = decodeEntry(natives, bytes)!
+    expect(decoded).toEqual({ ...entry, hash })
+    const signed = concat([utf8('kartoteka/1 roster entry signature'), hash])
+    expect(signature).toEqual(natives.sign(secret, signed))
   })
 
   test('is of this version, and of a kind that there is', () => {
