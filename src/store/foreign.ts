@@ -2,23 +2,52 @@
  * Logs of which whoever gives whole cases holds another branch than I do. What its cases hold of them lies within my
  * frontier by number, and would count as claimed although nobody who holds my branch has it: it is content of no log
  * until it is restated. Claims that are further than I am show nothing yet: they are doubted (`doubts.ts`).
+ *
+ * Not so the logs of a target (`partedLogs`): its list shows behind which change the branches part, so that what a case
+ * holds before it needs no restatement; and its end is noted as a doubt, by which others hear of the fork and cut it.
  */
 import { equalBytes } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
+import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 
 export const NO_LOGS: ReadonlySet<LogId> = new Set()
 
 /** @param claims what the giver holds, and what it doubts. */
-export async function foreignLogs(replica: Replica, claims: LogClaim[]): Promise<Set<LogId>> {
-  const foreign = new Set<LogId>()
-  for (const { log, seq, check } of claims) {
-    const mine = await replica.logs.checkAt(log, seq)
-    if (mine && !equalBytes(mine, check)) foreign.add(log)
+export function foreignLogs(replica: Replica, claims: LogClaim[]): Promise<Set<LogId>> {
+  return new ForeignLogs(replica, claims).among()
+}
+
+/**
+ * The same for all that comes on these claims, which may be very many: each is held against what I hold of its log only
+ * once, and again when that has changed.
+ */
+export class ForeignLogs {
+  /** Of each claim, what was held of its log when it was looked at, and whether that is another branch. */
+  private readonly seen: { held: StoredLog | undefined; isOther: boolean }[] = []
+
+  constructor(
+    private readonly replica: Replica,
+    private readonly claims: LogClaim[],
+  ) {}
+
+  async among(): Promise<Set<LogId>> {
+    const { logs } = this.replica
+    const foreign = new Set<LogId>()
+    for (const [at, { log, seq, check }] of this.claims.entries()) {
+      const held = logs.get(log)
+      let seen = this.seen[at]
+      if (!seen || seen.held !== held) {
+        const mine = await logs.checkAt(log, seq)
+        seen = { held, isOther: mine !== undefined && !equalBytes(mine, check) }
+        this.seen[at] = seen
+      }
+      if (seen.isOther) foreign.add(log)
+    }
+    return foreign
   }
-  return foreign
 }
 
 /** Where the logs of a target begin, as claims of its giver: what comes before that isn't doubted with the target. */

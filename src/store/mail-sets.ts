@@ -15,7 +15,7 @@ import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
 import { besideWrites, doubtWrites, partedLogs, readDoubts } from './doubts.js'
-import { beginnings, foreignLogs } from './foreign.js'
+import { beginnings, ForeignLogs } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -49,6 +49,8 @@ interface Watch {
   loose: number
   /** When its target was noted as doubted: `Replica.doubtsGone` then. */
   notedAt: number
+  /** What its claims show; undefined until they are needed. */
+  foreign: ForeignLogs | undefined
   /** Parts that follow those which are in; the case that they hold is not whole yet. */
   pieces: Item[][]
 }
@@ -108,7 +110,8 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
       row.beyond ||= beside.length > 0
     }
     takeStretches(row, part, checks, writes)
-    const drafts = await draftsOf(replica, whole, row)
+    if (isFirst || !watch.foreign) watch.foreign = new ForeignLogs(replica, claimsOf(row))
+    const drafts = await draftsOf(replica, whole, row, await watch.foreign.among())
     row.parts = part.index + 1
     writes.push({ key, value: part.last ? undefined : MailSetRow.encode(row).finish() })
     await replica.commitCases(drafts.values(), writes, { ...replica.meta, unclaimed: true })
@@ -149,7 +152,13 @@ async function newSet(replica: Replica, seen: Watches): Promise<MailSetRow> {
 
 /** After a restart nothing is known of what happened since: then a scan decides. */
 function watchOf(replica: Replica, seen: Watches, set: string, isResumed: boolean): Watch {
-  const fresh = { cuts: replica.cuts, loose: isResumed ? -1 : replica.loose, notedAt: -1, pieces: [] }
+  const fresh = {
+    cuts: replica.cuts,
+    loose: isResumed ? -1 : replica.loose,
+    notedAt: -1,
+    foreign: undefined,
+    pieces: [],
+  }
   const watch = seen.bySet.get(set) ?? fresh
   seen.bySet.set(set, watch)
   return watch
@@ -206,11 +215,15 @@ function gatherPieces(seen: Watches, watch: Watch, part: States): Item[] | 'too-
   return new ItemAssembly().add(parts.flat()) ?? 'too-large'
 }
 
-async function draftsOf(replica: Replica, items: Item[], row: MailSetRow): Promise<Map<string, CaseDraft>> {
+async function draftsOf(
+  replica: Replica,
+  items: Item[],
+  row: MailSetRow,
+  foreign: ReadonlySet<LogId>,
+): Promise<Map<string, CaseDraft>> {
   const reach = new Map(row.target.map(({ log, seq }) => [toHex(log), seq]))
   const drafts = new Map<string, CaseDraft>()
   const parted = await partedLogs(replica, targetOf(row), new TargetChecks(replica.db, row.slot))
-  const foreign = await foreignLogs(replica, claimsOf(row))
   await replica.cases.prefetch(items.map((item) => item.key))
   for (const item of items) {
     const draft = await takeItem(replica, item, parted, foreign)

@@ -23,7 +23,7 @@ import {
   readDoubts,
   type SaidClaims,
 } from './doubts.js'
-import { beginnings, foreignLogs } from './foreign.js'
+import { beginnings, ForeignLogs, foreignLogs } from './foreign.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -70,6 +70,7 @@ export class IncomingTransfer {
   /** What the sender offers; it becomes the target before the first case is taken. */
   private readonly offered: Offered
   private isSettled = false
+  private readonly foreign: ForeignLogs
   /** When what is offered was noted as doubted: `Replica.doubtsGone` then. */
   private notedAt = -1
   /** Some of it could not be taken, because the disk or what lies on it failed: the cursor stays, nothing is adopted. */
@@ -88,6 +89,7 @@ export class IncomingTransfer {
     this.beyond = this.isResumed || replica.meta.unclaimed
     this.cuts = replica.cuts
     this.loose = replica.loose
+    this.foreign = new ForeignLogs(replica, claims)
     const checks = new TargetChecks(replica.db, 1 - transfer.slot)
     this.offered = { logs: new Map(offered.map((log) => [log.log, log])), stretches: new Map(), checks }
   }
@@ -212,7 +214,9 @@ export class IncomingTransfer {
       const { logs, checks } = this.offered
       const parted = await partedLogs(this.replica, logs.values(), checks)
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
-      const foreign = await foreignLogs(this.replica, early ? claims : this.claims)
+      const foreign = await this.foreign.among()
+      // Early ones came on claims of their own, too.
+      if (early) for (const log of await foreignLogs(this.replica, claims)) foreign.add(log)
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       for (const item of items) {
         const draft = await takeItem(this.replica, item, parted, foreign)

@@ -113,6 +113,20 @@ describe('a receiver that holds as much of another branch', () => {
     await expectAll()
   })
 
+  test('as an early case, from somebody who only doubts it', async () => {
+    await begin(1, ['four', 'five'])
+    const d = await bench.add('d')
+    await transfer(b, d, new Map(), false)
+    await bench.create(d, 'of d')
+    await give(log, a, c)
+    const { target, openings, claims } = await openStates(d.replica, frontierOf(c))
+    const incoming = await IncomingTransfer.begin(c.replica, target, openings, undefined, new Map(), claims)
+    await incoming.take(await readCases(d.replica, [d.replica.keyOf('two')]), true, [])
+    await incoming.end([])
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
   test('what it restates is what came, and only once', async () => {
     await begin(1, ['four', 'five'])
     await take(a, await bench.statesFrom(b, base()))
