@@ -43,7 +43,7 @@ export class Depositing {
   private opened: StatesOpened | undefined
 
   constructor(
-    private readonly job: DepositJob,
+    readonly job: DepositJob,
     private readonly ledger: MailLedger,
   ) {
     this.from = new Map(job.from)

@@ -87,7 +87,6 @@ export class MailSession {
   /** Everything that waited here for me was looked at once. */
   private hasCollected = false
   private job: Depositing | undefined
-  private jobInfo: DepositJob | undefined
   private depositNumber = 0
   private surveying = false
   private surveyAgain = false
@@ -553,7 +552,6 @@ export class MailSession {
   }
 
   private begin(job: DepositJob): void {
-    this.jobInfo = job
     this.job = new Depositing(job, this.options.ledger)
     this.out.push(this.job.start(), { type: 'status' })
   }
@@ -576,20 +574,18 @@ export class MailSession {
   }
 
   private endJob({ outcome, error }: JobEnd): void {
-    const job = this.jobInfo
+    const { job } = this.job!
     this.job = undefined
-    this.jobInfo = undefined
-    for (const recipient of job?.recipients ?? []) {
+    for (const recipient of job.recipients) {
       if (outcome === 'needs-states') this.wantsStates.add(recipient)
       else this.wantsStates.delete(recipient)
-      if (outcome === 'too-large' && job?.unlessBytes !== undefined)
-        this.weighed.set(recipient, 2 * job.unlessBytes)
+      if (outcome === 'too-large') this.weighed.set(recipient, 2 * (job.unlessBytes ?? 0))
     }
     // [L7] Others may be given something meanwhile.
-    if (outcome === 'nothing') this.rests.rest(job?.recipients ?? [], NOTHING_MS)
+    if (outcome === 'nothing') this.rests.rest(job.recipients, NOTHING_MS)
     if (outcome === 'dropped') {
       if (error === 'full') this.out.push({ type: 'full', full: true })
-      if (error === 'not-member' || error === 'too-large') this.rests.rest(job?.recipients ?? [], REFUSED_MS)
+      if (error === 'not-member' || error === 'too-large') this.rests.rest(job.recipients, REFUSED_MS)
       else this.rests.restAll(REFUSED_MS)
     }
     if (outcome === 'done') {

@@ -2,8 +2,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { fromHex, toHex } from '../../src/protocol/bytes.js'
 import { MAX_IDS, MAX_REPLACES } from '../../src/protocol/mailbox-limits.js'
+import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { changeSettings } from '../../src/protocol/roster-write.js'
-import { FAR, logId, mailId, mailOf, SessionBench, THIRD } from '../support/mail-session.js'
+import { FAR, logId, mailId, mailOf, NOTHING, SELF, SessionBench, THIRD } from '../support/mail-session.js'
 import { seeded } from '../support/random.js'
 import { enrol, genesis, makeDevice, must, writing } from './roster-helpers.js'
 
@@ -41,8 +42,67 @@ describe('what goes to and fro', () => {
       bench.forget().step({ type: 'rosterChanged' })
       expect(bench.takeSent('chain')).toBeDefined()
       bench.frame({ $case: 'head', value: { head: bench.roster.head } })
+      // It is collected from where it was, by the batch that is granted already.
+      expect(bench.effects).toEqual([])
     }
-    expect(bench.take('close')).toBeUndefined()
+  })
+
+  test('[L5] a word that covers all that waits is answered by nothing, nor is any before the relay knows me', () => {
+    wait([mailId(1)])
+    bench.forget().heard()
+    expect(bench.sent()).toEqual([])
+    bench.ready().fire('word')
+    bench.forget().heard({ known: new Map([[logId(10), 5]]) })
+    expect(bench.sent()).toEqual([])
+    expect(bench.timers.has('word')).toBe(false)
+  })
+
+  test('[L7] words that lose nothing are no loss, however many are heard', () => {
+    bench.ready()
+    wait([mailId(1)])
+    for (let times = 0; times < 9; times++) bench.heard()
+    bench.heard({ unusable: [mailId(1)] })
+    bench.look()
+    expect(bench.take('write')).toMatchObject({ attempt: 1 })
+  })
+
+  test('an answer to ALIVE is not answered', () => {
+    bench
+      .ready()
+      .forget()
+      .frame({ $case: 'alive', value: { number: 7, answer: true } })
+    expect(bench.effects).toEqual([])
+  })
+
+  test('[L6] [L5] what is under way is not put off by what comes meanwhile', () => {
+    bench.ready()
+    wait([mailId(1)])
+    const missing = () => {
+      bench.forget().heard()
+      bench.frame({ $case: 'missing', value: { number: bench.takeSent('check')!.number, ids: [mailId(1)] } })
+    }
+    missing()
+    for (const name of ['gather', 'word', 'suspect'] as const) bench.timers.set(name, 1)
+    bench.step({ type: 'changed' })
+    bench.step({ type: 'stated' })
+    missing()
+    expect(['gather', 'word', 'suspect'].map((name) => bench.timers.get(name as 'word'))).toEqual([1, 1, 1])
+  })
+
+  test('[L8] what is left for me is sought at the first end, and not at each', () => {
+    bench.ready().forget().batch([])
+    expect(bench.take('seekLeft')).toBeUndefined()
+  })
+
+  test('[L6] nothing is looked at again where nobody lacks anything, and whoever waited is in no hurry any more', () => {
+    bench.ready().fire('word')
+    bench.survey.recipients = []
+    bench.step({ type: 'hurry' })
+    bench.look()
+    if (bench.take('survey')) bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.timers.has('again')).toBe(false)
+    bench.step({ type: 'stated' })
+    expect(bench.timers.get('word')).toBe(1_000)
   })
 
   test('mail that comes while what was held is tried again is taken in behind it, though nothing is held any more', () => {
@@ -71,6 +131,17 @@ describe('what a relay takes at once', () => {
   const ids = (count: number) =>
     Array.from({ length: count }, (_, at) => Uint8Array.from({ length: 16 }, (_, byte) => at >> (8 * byte)))
 
+  test('[L1] as many ids as one ACK or CHECK may name go in one', () => {
+    wait(ids(MAX_IDS))
+    bench.welcome()
+    bench.batch([mailOf(1)])
+    bench.step({ type: 'taken', taken: { done: ids(MAX_IDS), held: [], word } })
+    const counts = bench
+      .sent()
+      .flatMap((frame) => (frame.$case === 'check' || frame.$case === 'ack' ? [frame.value.ids.length] : []))
+    expect(counts).toEqual([MAX_IDS, MAX_IDS])
+  })
+
   test('[L5] many ids are asked after in several CHECKs, each id once', () => {
     wait(ids(2 * MAX_IDS + 1))
     bench.welcome()
@@ -98,8 +169,112 @@ describe('what a relay takes at once', () => {
   })
 })
 
-describe('[L5] the highest sequence', () => {
-  test('of all answers to deposits is remembered: one that failed has none', () => {
+describe('whom a deposit is for', () => {
+  const apart = (device: string, known: [string, number][]) => ({
+    device,
+    known: new Map(known),
+    counter: 0,
+    connected: false,
+  })
+  const states = () => {
+    const base = bench.take('openStates')?.base
+    const ranges = [{ log: logId(10), from: 0, to: 5 }]
+    bench.step({ type: 'statesOpened', opened: { set: mailId(1), ranges, bytes: 900 } })
+    bench.step({ type: 'part', part: { envelope: word, id: mailId(50), last: true } })
+    return { base, recipients: bench.deposit().recipients }
+  }
+  const [more, other]: [string, number][] = [
+    [logId(12), 1],
+    [logId(12), 2],
+  ]
+
+  test.each([
+    ['less', [more!], []],
+    ['more', [], [more!]],
+    ['as many logs, but not as far', [more!], [other!]],
+  ] as [string, [string, number][], [string, number][]][])(
+    'whole states begin where their recipient stands, and go to nobody who holds %s',
+    (_name, first, second) => {
+      bench.survey.recipients = [apart(FAR, first), apart(THIRD, second)]
+      for (const { device } of bench.survey.recipients)
+        bench.ledger.state.rows.set(device, { live: [], attempt: 2 })
+      bench.ready().look()
+      expect(states()).toEqual({ base: new Map(first), recipients: [fromHex(FAR)] })
+    },
+  )
+
+  test('whole states that one of several needs begin where that one stands', () => {
+    bench.survey.recipients = [apart(THIRD, [more!])]
+    bench.ready().look()
+    bench.written(logId(10), 0, 0, [logId(10)])
+    bench.survey.recipients = [apart(FAR, []), apart(THIRD, [more!])]
+    bench.look()
+    expect(states()).toEqual({ base: new Map([more!]), recipients: [fromHex(THIRD)] })
+  })
+
+  test('[L5] what goes to several has an id that none of them has lost', () => {
+    bench.survey.recipients.push(apart(THIRD, []))
+    bench.ledger.state.rows.set(THIRD, { live: [], attempt: 1 })
+    bench.ready().look()
+    expect(bench.take('write')).toMatchObject({ attempt: 1 })
+  })
+
+  test('[L6] whoever is not served yet gets what had gathered, while more gathers', () => {
+    bench.survey.recipients.push(apart(THIRD, [[logId(10), 2]]))
+    bench.ready().look()
+    bench.survey.logs = [{ log: logId(10), seq: 6, device: SELF }]
+    bench.step({ type: 'changed' })
+    bench.written()
+    bench.done(bench.deposit().number)
+    bench.take('write')
+    bench.take('survey')
+    bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.take('write')).toMatchObject({ from: new Map([[logId(10), 2]]) })
+    bench.written(logId(10), 2, 5)
+    expect(bench.deposit().recipients).toEqual([fromHex(THIRD)])
+  })
+})
+
+describe('what is taken for left', () => {
+  test('[L4] only the answer to a deposit makes it one: another request’s changes nothing', () => {
+    bench.ready().step({ type: 'worded', word })
+    const { number } = bench.takeSent('ack')!
+    bench.look()
+    bench.written()
+    bench.done(number)
+    expect(bench.waiting).toEqual([])
+    bench.done(bench.deposit().number)
+    expect(bench.waiting).toHaveLength(1)
+  })
+
+  test('[L3] nothing is left at a relay that sends mail before it knows the roster', () => {
+    bench.welcome(NOTHING)
+    bench.batch([])
+    bench.fire('gather')
+    expect(bench.take('survey')).toBeUndefined()
+  })
+
+  test('[L4] [L5] what the ledger forgets at a greeting or a word is kept', () => {
+    bench.forget().welcome()
+    expect(bench.take('keepLedger')).toBeDefined()
+    bench.heard()
+    expect(bench.take('keepLedger')).toBeDefined()
+  })
+
+  test('deposits go behind everything else that is said', () => {
+    bench.ready().look()
+    bench.written()
+    const lanes = bench.effects.flatMap((effect) =>
+      effect.type === 'send' ? [[decodeMailFrame(effect.bytes)!.$case, effect.lane]] : [],
+    )
+    expect(lanes).toEqual([
+      ['greet', 'live'],
+      ['collect', 'live'],
+      ['deposit', 'bulk'],
+    ])
+  })
+
+  test('[L5] the highest sequence of all answers to deposits is remembered: one that failed has none', () => {
     bench.ready().look()
     bench.written()
     bench.done(bench.deposit().number, '', 9)
@@ -129,6 +304,30 @@ describe('done', () => {
       expect(bench.forget().done(number)).toEqual(number === acks.at(-1) ? [{ type: 'status' }] : [])
     }
     expect(machine.isCollected).toBe(true)
+  })
+
+  test('with collecting is nobody who still holds mail that misses something', () => {
+    bench.ready().batch([mailOf(1)])
+    bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word } })
+    expect(bench.machine.isCollected).toBe(false)
+  })
+
+  test('a person is told when the relay is there, when all is collected, while something is left and when it is', () => {
+    const told = (act: () => void) => {
+      bench.forget()
+      act()
+      return bench.take('status') !== undefined
+    }
+    expect(told(() => bench.welcome())).toBe(true)
+    expect(told(() => bench.batch([]))).toBe(true)
+    expect(told(() => bench.look())).toBe(true)
+    expect(told(() => bench.written())).toBe(false)
+    bench.done(bench.deposit().number)
+    expect(told(() => bench.step({ type: 'surveyed', survey: bench.survey }))).toBe(true)
+    expect(bench.machine.isDelivered).toBe(true)
+    const leaving = new SessionBench(roster, { isLeaving: true }).forget()
+    leaving.welcome()
+    expect(leaving.take('status')).toBeDefined()
   })
 
   test('with leaving is who has looked, owes nothing, and leaves nothing just now', () => {
