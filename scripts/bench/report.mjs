@@ -51,6 +51,10 @@ const GOALS = {
     goal: '≥ 0.7 × the engine alone; p99 ≤ 10 × the p99 of its flushes',
     met: (row) => row.ratio >= 0.7 && row.p99 <= 10 * row.limitMs,
   },
+  M10: {
+    goal: '≤ 60 KB each; ≤ 2 % of a core; time until all are back told',
+    met: (row) => row.bytes <= 60 * KILOBYTE && row.ratio <= 0.02,
+  },
   M11: { goal: '≤ 0.2 % of a core; no disk writes', met: (row) => row.ratio <= 0.002 && row.bytes === 0 },
 }
 
@@ -97,7 +101,7 @@ export function table(rows) {
     row.n?.toLocaleString('en') ?? '',
     figure(row),
     row.limitMs === undefined ? '' : milliseconds(row.limitMs),
-    row.ratio === undefined || row.name === 'M11' ? '' : `${row.ratio.toFixed(2)} ×`,
+    row.ratio === undefined || SHARES.includes(row.name) ? '' : `${row.ratio.toFixed(2)} ×`,
     row.goal ?? '',
     verdict(row.met),
     row.expected ?? '',
@@ -105,6 +109,9 @@ export function table(rows) {
   ])
   return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
 }
+
+/** Of these the ratio is a share of one processor. */
+const SHARES = ['M10', 'M11']
 
 const verdict = (met) => (met === undefined ? '' : met ? 'yes' : 'no')
 
@@ -121,10 +128,13 @@ function figure(row) {
   const parts = []
   if (row.perSecond !== undefined)
     parts.push(`${Math.round(row.perSecond)} a second, the engine alone ${Math.round(row.alone)}`)
-  if (row.name === 'M11') parts.push(`${(row.ratio * 100).toFixed(2)} % of a core`)
-  else if (row.p50 !== undefined) parts.push(`p50 ${row.p50.toFixed(2)} ms`, `p99 ${row.p99.toFixed(2)} ms`)
-  else if (row.ms !== undefined) parts.push(milliseconds(row.ms))
-  if (row.cpuMs !== undefined && row.name !== 'M11')
+  const isShare = SHARES.includes(row.name)
+  if (isShare) parts.push(`${(row.ratio * 100).toFixed(2)} % of a core`)
+  if (row.name === 'M10') parts.push(`all back after ${milliseconds(row.ms)}`)
+  else if (!isShare && row.p50 !== undefined)
+    parts.push(`p50 ${row.p50.toFixed(2)} ms`, `p99 ${row.p99.toFixed(2)} ms`)
+  else if (!isShare && row.ms !== undefined) parts.push(milliseconds(row.ms))
+  if (row.cpuMs !== undefined && !isShare)
     parts.push(
       CPU_OF[row.name]
         ? `${row.cpuMs.toFixed(2)} ms of CPU ${CPU_OF[row.name]}`
@@ -145,6 +155,7 @@ function bytes(row) {
   const text =
     row.bytes >= 100_000 ? `${(row.bytes / MEGABYTE).toFixed(2)} MB` : `${row.bytes.toLocaleString('en')} B`
   if (row.changeBytes !== undefined) return `${text} for a change of ${row.changeBytes} B`
+  if (row.name === 'M10') return `${text} of memory a device`
   if (row.mergedBytes === undefined) return text
   return `${text}, ${(row.bytes / row.mergedBytes).toFixed(2)} × the merged updates`
 }

@@ -54,6 +54,8 @@ export async function createNode(options: NodeOptions, transports: Transports): 
       thriftyYamux({
         maxInboundStreams: maxStreams,
         maxOutboundStreams: maxStreams,
+        // Its pings find out nothing that our own questions don't, and a relay would spend as much on them.
+        enableKeepAlive: false,
         streamOptions: {
           maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES,
           maxReadBufferLength: MAX_READ_BUFFER_BYTES,

@@ -38,10 +38,13 @@ export const MAX_UNANSWERED_BYTES = 4 * 1024 * 1024
 
 /** A connection that says nothing useful is given up: for GREET, and for the CHAIN of one that is unknown. */
 export const GREET_TIMEOUT_MS = 10_000
-/** Silence after which either side takes the other for gone. */
-export const SILENCE_TIMEOUT_MS = 60_000
-/** So long after the last message a device asks ALIVE; three are lost before it is given up. */
-export const ALIVE_INTERVAL_MS = 20_000
+/**
+ * Silence after which either side takes the other for gone. A connection that is dead is noticed sooner, by what asks
+ * below the mailbox; this is for a mailbox that stands still on one that lives.
+ */
+export const SILENCE_TIMEOUT_MS = 200_000
+/** So often a device asks ALIVE; three are lost before the relay is given up. Thousands of idle devices ask. */
+export const ALIVE_INTERVAL_MS = 50_000
 
 /** Mail that nobody has collected for so long goes; its sender notices by CHECK and offers it again. */
 export const EXPIRY_DAYS = 180
