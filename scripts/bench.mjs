@@ -10,7 +10,7 @@ import { checkNode, ensureBuilt, ensureInstalled, root } from './lib/build.mjs'
 
 /** Parts of M4 that can be asked for by themselves. */
 const FAR = ['M4 circuit', 'M4 webrtc', 'M4 mailbox']
-const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'M9', 'M10', 'M11']
+const MEASURES = ['limits', 'M1', 'M2', 'M3', 'M4', 'M5', 'M6', 'M7', 'M8', 'M9', 'M10', 'M11', 'M12']
 /** Only where they are asked for: the limits stand in other rows, too, and 5,000 devices take minutes to come. */
 const ASKED_FOR = ['limits', 'M10']
 /** Several under one name. */
@@ -63,6 +63,7 @@ const { disk, keystrokes, longTyping, offlineEdits } = await import('./bench/edi
 const { idle, start } = await import('./bench/running.mjs')
 const { deposits } = await import('./bench/mail.mjs')
 const { crowd } = await import('./bench/crowd.mjs')
+const { pairing } = await import('./bench/pairing.mjs')
 const { keystrokesByCircuit, keystrokesByMail, keystrokesByRtc } = await import('./bench/far.mjs')
 const { collect } = await import('./bench/mailbox.mjs')
 const { judge, machine, table, writeTable } = await import('./bench/report.mjs')
@@ -95,6 +96,7 @@ const ONCE = {
   M8: collect,
   M9: deposits,
   M10: crowd,
+  M12: pairing,
 }
 
 if (values.profile) mkdirSync(values.profile, { recursive: true })
