@@ -7,7 +7,7 @@ import { forkHeight } from './roster-fork.js'
 import type { Entry, EntryKind } from './roster-format.js'
 import { epochPartOf, type OpenedRoster, openSettings } from './roster-open.js'
 import type { WriteContext, WriteError } from './roster-write.js'
-import { addDevice, changeSettings, removeDevices } from './roster-write.js'
+import { addDevice, changeSettings, isName, removeDevices } from './roster-write.js'
 
 export interface Reissued {
   roster: Roster
@@ -53,7 +53,9 @@ function writeAgain(context: WriteContext, entry: Entry, epoch: number, opened: 
   switch (body.kind) {
     case 'add': {
       const { ed, x, selfSignature } = body
-      return addDevice(context, { ed, x, selfSignature, name: opened.deviceNames.get(toHex(ed)) ?? '?' })
+      // A member may have renamed it to what nobody may write: the device is what counts.
+      const name = opened.deviceNames.get(toHex(ed)) ?? ''
+      return addDevice(context, { ed, x, selfSignature, name: isName(name) ? name : '?' })
     }
     case 'settings': {
       const change = key && openSettings(context.natives, entry, rosterSealKey(epoch, key))

@@ -287,12 +287,15 @@ describe('writing again on the winner', () => {
     expect(again).toMatchObject({ entries: [], dropped: [{ kind: 'settings', reason: 'wrong-epoch-key' }] })
   })
 
-  test('a device whose name I can’t read is enrolled again under a placeholder, never left out', () => {
+  test('a device without a name that I can read and write is enrolled again under a placeholder, never left out', () => {
     const phone = makeDevice(random, 'Phone')
     const loser = enrol(random, base, c, phone)
-    const unnamed = { ...open(loser, c), deviceNames: new Map<string, string>() }
-    const again = reissue(writing(random, rotate(base, a), c), loser, unnamed)
-    expect(isMember(again.roster, phone.ed)).toBe(true)
-    expect(open(again.roster, a).deviceNames.get(toHex(phone.ed))).toBe('?')
+    // Whoever renames it writes what it likes.
+    for (const name of [undefined, ' ', 'a\nb', 'x'.repeat(500)]) {
+      const deviceNames = new Map(name === undefined ? [] : [[toHex(phone.ed), name]])
+      const again = reissue(writing(random, rotate(base, a), c), loser, { ...open(loser, c), deviceNames })
+      expect([again.dropped, isMember(again.roster, phone.ed)]).toEqual([[], true])
+      expect(open(again.roster, a).deviceNames.get(toHex(phone.ed))).toBe('?')
+    }
   })
 })
