@@ -271,6 +271,19 @@ describe('enrolment [R3]', () => {
     }
   })
 
+  test('a practice is not begun with a crafted key, and names tell their length in steps of 64', () => {
+    const crafted = { ...desk, ed: hex(ED25519_TORSION_SUBGROUP[1]!) }
+    expect(createGenesis({ natives, random, device: crafted, practiceName: 'P' })).toEqual({
+      error: 'bad-key',
+    })
+    const [first, second] = enrol(random, genesis(random, desk), desk, laptop).entries
+    const { sealedName, sealedPracticeName } = bodyOf(first!, 'genesis')
+    const sizes = [sealedName, sealedPracticeName, bodyOf(second!, 'add').sealedName].map(
+      (name) => name.length,
+    )
+    expect(sizes).toEqual(Array(3).fill(24 + 64 + 16))
+  })
+
   test('X25519 keys that nothing can be sealed to are refused', () => {
     const body = bodyOf(enrol(random, small, desk, laptop).entries[1]!, 'add')
     for (const x of [new Uint8Array(32), Uint8Array.of(1, ...new Uint8Array(31))]) {
@@ -352,6 +365,20 @@ describe('epochs, removal, recovery', () => {
     expect(remove([])).toEqual({ error: 'malformed' })
     expect(remove([tablet.ed], true)).toEqual({ error: 'bad-removal' })
     expect(remove([tablet.ed, desk.ed])).toHaveProperty('roster')
+  })
+
+  test('a removal closes all logs that it is told of, in whatever order, whoever is removed with them', () => {
+    const cuts = [9, 3, 200].map((first) => ({
+      log: new Uint8Array(16).fill(first),
+      seq: first,
+      head: random(32),
+    }))
+    const ids = [tablet.ed, desk.ed]
+    for (const removed of [ids, [...ids].reverse()]) {
+      const { roster } = must(removeDevices(writing(random, three, laptop), { ids: removed, cuts }))
+      expect(roster.cuts.map(({ seq }) => seq)).toEqual([3, 9, 200])
+      expect(currentMembers(roster).map(({ ed }) => ed)).toEqual([laptop.ed])
+    }
   })
 
   test('[R6] the recovery key acts, replaces itself and orders wipes; members cannot replace it', () => {
