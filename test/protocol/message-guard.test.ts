@@ -76,6 +76,47 @@ test('a welcome of nothing but empty entries is refused before it becomes object
   expect(usedBytes() - before).toBeLessThan(24 * 1024 * 1024)
 })
 
+describe('how many elements are sound', () => {
+  /** So many empty ones of field 1, and bytes behind them that nobody reads. */
+  const elements = (count: number, spareBytes = 0) => {
+    const bytes = new Uint8Array(2 * count)
+    for (let at = 0; at < bytes.length; at += 2) bytes[at] = 0x0a
+    return spareBytes === 0 ? bytes : concat([bytes, field([2 * 8 + 2], new Uint8Array(spareBytes))])
+  }
+
+  test('one for each five bytes and ten thousand more; one with lists of its own counts thrice', () => {
+    for (const [nested, units] of [
+      [{}, 1],
+      [{ 1: {} }, 1],
+      [{ 1: { 1: {} } }, 3],
+    ] as [Nested, number][]) {
+      const most = Math.floor(10_000 / (units - 2 / 5))
+      expect(hasSoundCounts(elements(most), nested)).toBe(true)
+      expect(hasSoundCounts(elements(most + 1), nested)).toBe(false)
+    }
+  })
+
+  test('never more than six hundred thousand, however long the message is', () => {
+    expect(hasSoundCounts(elements(600_000 - 1, 3_000_000), { 1: {} })).toBe(true)
+    expect(hasSoundCounts(elements(600_000, 3_000_000), { 1: {} })).toBe(false)
+  })
+
+  test('what reaches behind the end is unsound, and what ends there isn’t', () => {
+    const tags = { number: 1 * 8, eight: 1 * 8 + 1, bytes: 1 * 8 + 2, four: 1 * 8 + 5 }
+    const whole = [
+      [tags.number, 0x80, 0x01],
+      [tags.eight, 0, 0, 0, 0, 0, 0, 0, 0],
+      [tags.bytes, 2, 7, 7],
+      [tags.four, 0, 0, 0, 0],
+    ]
+    for (const bytes of whole) {
+      expect(hasSoundCounts(Uint8Array.from(bytes), {})).toBe(true)
+      expect(hasSoundCounts(Uint8Array.from(bytes.slice(0, -1)), {})).toBe(false)
+    }
+    for (const group of [3, 4, 6, 7]) expect(hasSoundCounts(Uint8Array.of(1 * 8 + group), {})).toBe(false)
+  })
+})
+
 describe('the largest honest messages', () => {
   const LOGS = 65_536
   const bytes = (length: number) => new Uint8Array(length).fill(7)
