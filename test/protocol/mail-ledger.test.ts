@@ -5,6 +5,7 @@ import { FOLD_AT, FULL_BYTES, foldingFor, WEIGH_BYTES } from '../../src/protocol
 import { type LiveMail, MailLedger, reachWith } from '../../src/protocol/mail-ledger.js'
 import type { Survey } from '../../src/protocol/mail-plan.js'
 import { Rests } from '../../src/protocol/mail-rests.js'
+import { MAX_REPLACES } from '../../src/protocol/mailbox-limits.js'
 
 const A = 'aa'.repeat(16)
 const B = 'bb'.repeat(16)
@@ -217,7 +218,37 @@ describe('folding', () => {
   test('whole states that are wanted stand for all that waits', () => {
     expect(fold(ledgerWith(mail(1, A, 0, 5)), [], 0, true)).toBeUndefined()
     const job = fold(ledgerWith(mail(1, A, 0, 5), mail(2, A, 5, 6)), [], 0, true)
-    expect(job).toMatchObject({ kind: 'states' })
+    expect(job).toMatchObject({ kind: 'states', replaces: [id(1), id(2)] })
     expect(job!.unlessBytes).toBeUndefined()
+  })
+
+  test('stands for no more at once than a deposit may name', () => {
+    const many = Array.from(
+      { length: MAX_REPLACES + 9 },
+      (_, at): LiveMail => ({
+        ...mail(0, A, at, at + 1),
+        ids: [Uint8Array.from({ length: 16 }, (_, byte) => at >> (8 * byte))],
+      }),
+    )
+    const ledger = new MailLedger({
+      incarnation: id(9),
+      sequence: 5,
+      rows: new Map([[R, { live: many, attempt: 0 }]]),
+    })
+    for (const wants of [true, false])
+      expect(fold(ledger, [], 0, wants)!.replaces).toEqual(
+        many.slice(0, MAX_REPLACES).map(({ ids }) => ids[0]),
+      )
+  })
+
+  test('ends with the logs that it gives, and leaves a transfer that was begun alone', () => {
+    const begun: LiveMail = { ids: [id(88)], ranges: [], bytes: 600 }
+    const ledger = ledgerWith(begun, mail(50, B, 0, 1), ...small(FOLD_AT))
+    const known = new Map([[B, 1]])
+    const both = { ...survey(), recipients: [{ device: R, known, counter: 0, connected: false }] }
+    both.logs.push({ log: B, seq: 1, device: S })
+    const job = foldingFor(both, ledger, new Map(), new Set(), new Rests())!
+    expect([job.from, job.until]).toEqual([new Map([[A, 0]]), new Map([[A, FOLD_AT]])])
+    expect(job.replaces.map(toHex)).not.toContain(toHex(id(88)))
   })
 })

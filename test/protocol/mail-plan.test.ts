@@ -82,6 +82,23 @@ describe('my own changes', () => {
     expect(plan.lacks.size).toBe(0)
   })
 
+  test('[P1] wait for each recipient from when that one began to lack them', () => {
+    const connected = (each: string) => ({ device: each, known: new Map(), connected: true, counter: 0 })
+    const plan = input({ recipients: [connected(FAR)] })
+    planDeposits(plan)
+    const later = at(plan, DIRECT_WAIT_MS - 1)
+    later.survey.recipients = [connected(FAR), connected(THIRD)]
+    expect(planDeposits(later)).toEqual({ due: [], againMs: 1 })
+    const due = planDeposits(at(later, 1))
+    expect(due.due.map(({ recipients }) => recipients)).toEqual([[FAR]])
+    expect(due.againMs).toBe(DIRECT_WAIT_MS - 1)
+  })
+
+  test('[P1] wait for no turn of those near, of any log', () => {
+    const logs = Array.from({ length: 9 }, (_, n) => ({ log: `0${n}`.repeat(16), seq: 1, device: ME }))
+    expect(dueAfter(input({ logs, near: [AUTHOR, THIRD, device(5), device(6)] }))).toBe(0)
+  })
+
   test('[P1] go in one body to all that lack the same', () => {
     const recipients = [
       ...all(FAR, AUTHOR),

@@ -22,6 +22,7 @@ test('[B13] a code finds the windows of its own practice, with or without hyphen
   for (const asked of [code, plain, plain.slice(0, 16), `${plain.slice(0, 16)}00`])
     expect(met.find('', asked, 0)).toEqual([a, b])
   expect(met.find('', otherCode, 0)).toEqual([device(12)])
+  expect([a, b, device(12), device(13)].map((each) => met.hasWindow(each))).toEqual([true, true, true, false])
 })
 
 test('[B13] part of a code, something in front of it, and nothing find nobody', () => {
