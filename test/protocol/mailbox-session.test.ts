@@ -109,7 +109,7 @@ describe('before the greeting', () => {
 
   test('nothing further is taken before it is clear who asks', () => {
     const machine = new Machine()
-    expect(machine.session.ready).toBe(true)
+    expect([machine.session.ready, machine.session.isClosed]).toEqual([true, false])
     expect(machine.greet()).toEqual([{ kind: 'load', practice: both.practiceId }])
     expect(machine.session.ready).toBe(false)
     expect(refusal(machine.say('collect', { after: 0 }))).toEqual(['malformed'])
