@@ -1,7 +1,7 @@
 import { chacha20poly1305 } from '@noble/ciphers/chacha.js'
 import { describe, expect, test } from 'vitest'
 import { concat, utf8 } from '../../src/protocol/bytes.js'
-import { HKDF_MAX_BYTES, hkdf } from '../../src/protocol/hkdf.js'
+import { HKDF_MAX_BYTES, hkdf, hmacSha256 } from '../../src/protocol/hkdf.js'
 import {
   hpkeOpen,
   hpkeSeal,
@@ -64,6 +64,16 @@ test('what was sealed opens for its recipient, info and associated data only', (
   const recipient = xPublicKey(secretKey)
   const sealed = hpkeSeal({ recipient, ephemeralSecret: random(32), info, aad, plaintext })!
   expect(hpkeOpen({ secretKey, info, aad, sealed })).toEqual(plaintext)
+  const nothing = hpkeSeal({
+    recipient,
+    ephemeralSecret: random(32),
+    info,
+    aad,
+    plaintext: new Uint8Array(0),
+  })!
+  expect(hpkeOpen({ secretKey, info, aad, sealed: nothing })).toEqual(new Uint8Array(0))
+  const keys = [recipient, recipient.subarray(1), concat([recipient, Uint8Array.of(0)])]
+  expect(keys.map(isUsableXKey)).toEqual([true, false, false])
   expect(hpkeOpen({ secretKey: random(32), info, aad, sealed })).toBeUndefined()
   expect(hpkeOpen({ secretKey, info: aad, aad, sealed })).toBeUndefined()
   expect(hpkeOpen({ secretKey, info, aad: info, sealed })).toBeUndefined()
@@ -74,6 +84,11 @@ test('what was sealed opens for its recipient, info and associated data only', (
     // X25519 ignores the top bit of a public key, but the key schedule does not.
     expect(hpkeOpen({ secretKey, info, aad, sealed: changed })).toBeUndefined()
   }
+})
+
+test('HMAC-SHA-256, from RFC 4231', () => {
+  const mac = hmacSha256(utf8('Jefe'), utf8('what do ya want for nothing?'))
+  expect(mac).toEqual(hex('5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843'))
 })
 
 describe('Wycheproof', () => {

@@ -118,10 +118,24 @@ describe('blocks', () => {
     expect(inflate(twice, 9)).toHaveLength(9)
   })
 
+  test('of stored bytes begin at a whole byte, wherever the block before them ends', () => {
+    for (let shift = 0; shift < 8; shift++) {
+      const bits = new Bits().block(1, false)
+      // Each of these takes nine bits.
+      for (let at = 0; at < shift; at++) bits.fixed(200)
+      const bytes = [...Array(shift).fill(200), 1, 2]
+      expect(both(bits.fixed(END).block(0).bytes(2, 0, 253, 255, 1, 2))).toEqual(bytes)
+    }
+  })
+
   test('follow each other until the last; there is no fourth kind', () => {
     const first = spelled(new Bits().block(1, false)).fixed(END).block(0, false).bytes(1, 0, 254, 255, 33)
     expect(both(first.block(1).fixed(97).fixed(END))).toEqual([...text, 33, 97])
     expect(both(new Bits().block(3).number(0, 29))).toBeUndefined()
+    const fourth = own(257, 1, [...A_AND_END, 0]).code(1, 1).stream
+    expect(inflate(fourth, 100)).toEqual(new Uint8Array(0))
+    fourth[0]! |= 0b110
+    expect([inflate(fourth, 100), nodeNatives.inflate(fourth, 100)]).toEqual([undefined, undefined])
     expect(both(spelled(new Bits().block(1, false)).fixed(END))).toBeUndefined()
     expect(both(spelled(fixed()))).toBeUndefined()
     expect(both(spelled(fixed()).fixed(END).bytes(0))).toBeUndefined()
@@ -200,6 +214,8 @@ describe('codes of a block’s own', () => {
     const bits = own(258, 1, lengths).code(0, 1).code(3, 2).code(0, 1).code(2, 2)
     expect(both(bits)).toEqual([97, 97, 97, 97])
     expect(both(own(258, 1, lengths).code(0, 1).code(3, 2).code(1, 1).code(2, 2))).toBeUndefined()
+    const without = own(258, 1, [...lengths.slice(0, -1), 0])
+    expect(both(without.code(0, 1).code(3, 2).number(0, 20))).toBeUndefined()
   })
 
   test('must have an end, and neither too many codes nor too few', () => {
