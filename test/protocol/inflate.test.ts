@@ -241,7 +241,10 @@ describe('codes of a block’s own', () => {
   test('repeat a length that there is, and no further than there are symbols', () => {
     const a = (lengths: (number | [number, number])[], distances = 1) =>
       both(end(own(257, distances, lengths)))
-    expect(a([[16, 0], ...A_AND_END.slice(1), 0])).toBeUndefined()
+    expect(a([[16, 0], ...zeros(94), 1, ...zeros(158), 1, 0])).toBeUndefined()
+    // Seven letters and the end, of three bits each.
+    const seven = own(257, 1, [...zeros(97), 3, [16, 3], ...zeros(152), 3, 0])
+    expect(both(seven.code(1, 3).code(6, 3).code(7, 3))).toEqual([98, 103])
     // Zeros three to ten at a time, or the zero before them again.
     const by17 = [...Array(9).fill([17, 7]), [17, 4], 1] as [number, number][]
     expect(a([...by17, ...zeros(158), 1, 0])).toEqual([97, 97])
@@ -260,6 +263,12 @@ describe('codes of a block’s own', () => {
     expect(told(CODE_LENGTHS)).toEqual([97, 97])
     expect(told(CODE_LENGTHS.with(15, 0))).toBeUndefined()
     expect(told(CODE_LENGTHS.with(15, 4))).toBeUndefined()
+    // Without its last symbol all others keep their codes.
+    const sevens = (count: number): [number, number][] =>
+      count > 10 ? [[17, 7], ...sevens(count - 10)] : [[17, count - 3]]
+    const by17 = [...sevens(97), 1, ...sevens(158), 1, 0]
+    expect(both(end(own(257, 1, by17)))).toEqual([97, 97])
+    expect(both(end(own(257, 1, by17, CODE_LENGTHS.with(18, 0))))).toBeUndefined()
   })
 
   test('of a first kind are of all lengths up to fifteen', () => {
