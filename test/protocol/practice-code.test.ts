@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { concat, toHex, utf8 } from '../../src/protocol/bytes.js'
 import { formatInvitation, parseInvitation } from '../../src/protocol/invitation.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { parsePracticeCode, practiceCode } from '../../src/protocol/practice-code.js'
@@ -15,6 +16,32 @@ test('a code has its form, is stable, and parses to itself', () => {
   for (const code of codes) {
     expect(code).toMatch(/^([0-9A-HJKMNP-TV-Z]{6}-){2}[0-9A-HJKMNP-TV-Z]{6}$/)
     expect(parsePracticeCode(code)).toEqual({ code })
+  }
+})
+
+test('a code is 80 bits of the practice, five in each character, and two characters that check them', () => {
+  for (const id of [random(32), new Uint8Array(32)]) {
+    const code = practiceCode(portableNatives, id)
+    const digest = portableNatives.sha256(concat([utf8('kartoteka/1 practice code'), id]))
+    const bits = BigInt(`0x${toHex(digest.subarray(0, 10))}`)
+    const characters = Array.from(
+      { length: 16 },
+      (_, at) => ALPHABET[Number((bits >> BigInt(75 - 5 * at)) & 31n)],
+    )
+    expect(code.replaceAll('-', '').slice(0, 16)).toBe(characters.join(''))
+    expect(code).toMatch(/^.{6}-.{6}-.{6}$/)
+    expect(parsePracticeCode(code)).toEqual({ code })
+  }
+})
+
+test('any two wrong characters are noticed', () => {
+  const plain = [...codes[0]!.replaceAll('-', '')]
+  const other = (at: number, by: number) => ALPHABET[(ALPHABET.indexOf(plain[at]!) + 1 + (by % 31)) % 32]!
+  for (let tried = 0; tried < 1000; tried++) {
+    const [a, b, byA, byB] = [...random(4)] as [number, number, number, number]
+    const [first, second] = [a % 18, (a + 1 + (b % 17)) % 18]
+    const typed = plain.with(first, other(first, byA)).with(second, other(second, byB))
+    expect(parsePracticeCode(typed.join(''))).toEqual({ error: 'mistyped' })
   }
 })
 
