@@ -16,6 +16,8 @@ export interface Given {
 
 /** What was accepted so far, and is not written yet. */
 interface Taken {
+  /** Some log is not held yet. */
+  needsOpenings: boolean
   fresh: Map<LogId, StoredLog>
   drafts: Map<string, CaseDraft>
   accepted: AcceptedRun[]
@@ -31,7 +33,9 @@ export async function admitEach(
   given: Given[],
   from: Uint8Array | undefined,
 ): Promise<AdmitOutcome[]> {
-  const taken: Taken = { fresh: new Map(), drafts: new Map(), accepted: [], tips: new Map() }
+  // An opening comes with every change; to hash it is of use only where a log is not held yet.
+  const needsOpenings = given.some(({ runs }) => runs.some(({ log }) => !replica.logs.get(log)))
+  const taken: Taken = { needsOpenings, fresh: new Map(), drafts: new Map(), accepted: [], tips: new Map() }
   const ids = new Set(
     given.flatMap(({ runs }) => runs.flatMap((run) => run.changes.map(({ caseId }) => caseId))),
   )
@@ -46,11 +50,10 @@ export async function admitEach(
 async function admitRuns(
   replica: Replica,
   { openings, runs }: Given,
-  { fresh, drafts, accepted, tips }: Taken,
+  { needsOpenings, fresh, drafts, accepted, tips }: Taken,
 ): Promise<AdmitOutcome> {
   const outcome: AdmitOutcome = { advanced: [], gaps: [], forks: [], refused: [] }
-  // An opening comes with every change; to check it takes two hashes, and of a held log nothing is asked of it.
-  if (runs.some(({ log }) => !replica.logs.get(log)))
+  if (needsOpenings)
     for (const [id, log] of freshLogs(replica, openings)) if (!fresh.has(id)) fresh.set(id, log)
   for (const given of runs) {
     const log = tips.get(given.log) ?? replica.logs.get(given.log) ?? fresh.get(given.log)
