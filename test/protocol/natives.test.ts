@@ -5,7 +5,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
 import { concat, equalBytes, toHex, utf8 } from '../../src/protocol/bytes.js'
-import { edPublicKey, isEnrollableKey } from '../../src/protocol/ed25519.js'
+import { edPublicKey, followsRule, isEnrollableKey } from '../../src/protocol/ed25519.js'
 import type { Natives } from '../../src/protocol/natives.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { hex, seededRandom, vectors, type Wycheproof } from './vectors.js'
@@ -96,6 +96,29 @@ describe.each(implementations)('%s natives', (_name, natives) => {
     expect(natives.inflate(concat([packed, Uint8Array.of(0)]), 3000)).toBeUndefined()
     expect(natives.inflate(packed.subarray(0, packed.length - 1), 3000)).toBeUndefined()
   })
+})
+
+test('what the bytes of a signature show decides, whatever a library takes: S < L, A and R reduced', () => {
+  const secret = random(32)
+  const [key, signature] = [edPublicKey(secret), nodeNatives.sign(secret, utf8('message'))]
+  const [r, p] = [signature.subarray(0, 32), 2n ** 255n - 19n]
+  const withS = (s: bigint) => followsRule(key, concat([r, scalarBytes(s)]))
+  expect([withS(order - 1n), withS(order), withS(order + 1n), withS(2n ** 256n - 1n)]).toEqual([
+    true,
+    false,
+    false,
+    false,
+  ])
+  for (const [y, isReduced] of [
+    [p - 2n, true],
+    [p, false],
+    [p + 3n, false],
+    [p + 18n, false],
+  ] as const) {
+    expect(followsRule(scalarBytes(y), signature)).toBe(isReduced)
+    expect(followsRule(key, concat([scalarBytes(y), signature.subarray(32)]))).toBe(isReduced)
+  }
+  expect(followsRule(concat([key, Uint8Array.of(0)]), signature)).toBe(false)
 })
 
 describe('both natives agree', () => {
