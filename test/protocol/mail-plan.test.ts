@@ -96,7 +96,8 @@ describe('my own changes', () => {
 
   test('[P1] wait for no turn of those near, of any log', () => {
     const logs = Array.from({ length: 9 }, (_, n) => ({ log: `0${n}`.repeat(16), seq: 1, device: ME }))
-    expect(dueAfter(input({ logs, near: [AUTHOR, THIRD, device(5), device(6)] }))).toBe(0)
+    const plan = planDeposits(input({ logs, near: [AUTHOR, THIRD, device(5), device(6)] }))
+    expect([plan.due[0]?.from.size, plan.againMs]).toEqual([9, undefined])
   })
 
   test('[P1] go in one body to all that lack the same', () => {

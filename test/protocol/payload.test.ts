@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
 import { concat } from '../../src/protocol/bytes.js'
-import { COMPRESS_FROM_BYTES } from '../../src/protocol/limits.js'
+import { COMPRESS_FROM_BYTES, MAX_PAYLOAD_BYTES } from '../../src/protocol/limits.js'
 import { decodePayload, encodePayload } from '../../src/protocol/payload.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 
@@ -59,6 +59,15 @@ test('[D1] the limit counts raw bytes, exactly, in both codings', () => {
     const compressed = deflated(new Uint8Array(5000))
     expect(decodePayload(natives, compressed, 5000)).toHaveLength(5000)
     expect(decodePayload(natives, compressed, 4999)).toBeUndefined()
+  }
+})
+
+test('[D1] a payload that is longer than any change may be is none, whatever the limit of its content', () => {
+  for (const natives of both) {
+    expect(decodePayload(natives, new Uint8Array(MAX_PAYLOAD_BYTES), 2 ** 30)?.length).toBe(
+      MAX_PAYLOAD_BYTES - 1,
+    )
+    expect(decodePayload(natives, new Uint8Array(MAX_PAYLOAD_BYTES + 1), 2 ** 30)).toBeUndefined()
   }
 })
 
