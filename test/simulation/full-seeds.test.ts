@@ -4,7 +4,7 @@ import { simulateFull } from './full-sim.js'
 import { FULL_PINNED } from './seeds.js'
 
 /** `npm run sim` goes further, and with real cases; what it still finds there is written down in docs/proof.md. */
-const BLOCKS = 10
+const BLOCKS = 20
 const SEEDS = 100
 
 describe('everything at once, with abstract content', () => {
