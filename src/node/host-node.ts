@@ -27,6 +27,9 @@ const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
 /** Each side tells the other what it is once a connection has stood for so long: nothing that we do waits for it. */
 const IDENTIFY_AFTER_MS = 1_000
 
+/** Nobody is asked as soon as a connection stands; circuits count as well. */
+const UNASKED = { runOnLimitedConnection: true, runOnConnectionOpen: false }
+
 /** What others learn of our software. */
 const USER_AGENT = 'kartoteka'
 
@@ -40,6 +43,8 @@ export interface NodeOptions {
   maxStreams?: number
   services?: NonNullable<Libp2pOptions<ServiceMap>['services']>
   gater?: ConnectionGater
+  /** `false`: it tells who asks what it is, and asks nobody, since it dials nobody. */
+  isCurious?: boolean
 }
 
 export async function createNode(options: NodeOptions, transports: Transports): Promise<Libp2p> {
@@ -62,7 +67,10 @@ export async function createNode(options: NodeOptions, transports: Transports): 
         },
       }),
     ],
-    services: { identify: identifyLater(), ...options.services },
+    services: {
+      identify: options.isCurious === false ? identify(UNASKED) : identifyLater(),
+      ...options.services,
+    },
     // It cuts live connections under load; the protocols keep their own alive.
     connectionMonitor: { enabled: false },
     connectionManager: {
@@ -89,7 +97,7 @@ export async function createNode(options: NodeOptions, transports: Transports): 
 
 /** The library would do it at once: half of the work of a meeting, and before what two devices meet for. */
 function identifyLater(): (components: IdentifyComponents) => Identify {
-  const make = identify({ runOnLimitedConnection: true, runOnConnectionOpen: false })
+  const make = identify(UNASKED)
   return (components) => {
     const service = make(components)
     components.events.addEventListener('connection:open', ({ detail: connection }) => {

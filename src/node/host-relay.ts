@@ -96,6 +96,7 @@ export async function createRelayHost(options: RelayHostOptions): Promise<RelayH
         maxConnections: options.maxConnections ?? MAX_RELAY_CONNECTIONS,
         maxStreams: MAX_STREAMS,
         gater: circuitGater(options),
+        isCurious: false,
         ...(hop === undefined ? {} : { services: { circuit: hop.service } }),
       },
       transports,

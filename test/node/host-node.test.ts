@@ -1,12 +1,12 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import { expect, test } from 'vitest'
-import { createNode } from '../../src/node/host-node.js'
+import { createNode, type NodeOptions } from '../../src/node/host-node.js'
 import { Transports } from '../../src/node/host-transports.js'
 import { TCP, until, whileRunning } from './host-helpers.js'
 
-async function startNode(seed: number) {
+async function startNode(seed: number, more: Partial<NodeOptions> = {}) {
   const privateKey = new Uint8Array(32).fill(seed)
-  const node = await createNode({ privateKey, listen: [TCP], maxConnections: 50 }, new Transports())
+  const node = await createNode({ privateKey, listen: [TCP], maxConnections: 50, ...more }, new Transports())
   whileRunning(node)
   return node
 }
@@ -22,4 +22,23 @@ test('nodes say what they are once what they met for had its time', async () => 
   expect(Math.min(...met)).toBeGreaterThan(900)
   const { protocols } = await a.peerStore.get(b.peerId)
   expect(protocols).toContain('/ipfs/id/1.0.0')
+})
+
+test('a node that is not curious tells what it is, and asks nobody', async () => {
+  const [device, other, relay] = [
+    await startNode(1),
+    await startNode(2),
+    await startNode(3, { isCurious: false }),
+  ]
+  const asked: string[] = []
+  for (const [name, node] of Object.entries({ device, other, relay }))
+    node.addEventListener('peer:identify', ({ detail }) => void asked.push(`${name} ${detail.peerId}`))
+  await device.dial(relay.getMultiaddrs().map((address) => multiaddr(address.toString())))
+  await until(() => asked.length === 1)
+  // Had the relay asked, it would have done so before these two, which met after.
+  await device.dial(other.getMultiaddrs().map((address) => multiaddr(address.toString())))
+  await until(() => asked.length === 3)
+  expect(asked.toSorted()).toEqual(
+    [`device ${relay.peerId}`, `device ${other.peerId}`, `other ${device.peerId}`].toSorted(),
+  )
 })
