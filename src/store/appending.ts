@@ -10,7 +10,7 @@ import {
   MAX_RUN_CHANGES,
   MAX_STATE_BYTES,
 } from '../protocol/limits.js'
-import { KIND_STATE, type LogChange, nextHead, signedHeadBytes } from '../protocol/log.js'
+import { KIND_STATE, KIND_UPDATE, type LogChange, nextHead, signedHeadBytes } from '../protocol/log.js'
 import { encodePayload } from '../protocol/payload.js'
 import type { CaseDraft } from './case-content.js'
 import { commitRuns } from './commit.js'
@@ -37,7 +37,7 @@ export async function appendChanges(
     if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
     const state = await replica.caseState(replica.keyOf(change.caseId))
     const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
-    if (change.kind !== KIND_STATE && !change.isConfirmed && stored + payload.length > MAX_CASE_BYTES)
+    if (change.kind === KIND_UPDATE && !change.isConfirmed && stored + payload.length > MAX_CASE_BYTES)
       return { ok: false, code: 'case-full', caseId: change.caseId }
     coded.push({ change, payload })
   }

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../../src/node/natives.js'
 import { utf8 } from '../../../src/protocol/bytes.js'
+import { MAX_CASE_BYTES } from '../../../src/protocol/limits.js'
 import { KIND_TOMBSTONE, KIND_UPDATE, type LogChange } from '../../../src/protocol/log.js'
 import { encodePayload } from '../../../src/protocol/payload.js'
 import { prune } from '../../../src/store/pruning.js'
@@ -57,6 +58,14 @@ export function erasingSuite(createDb: CreateDb): void {
         row: '',
       })
       expect(a.replica.meta).toMatchObject({ total: 1, deleted: 0 })
+    })
+
+    test('is possible where others have filled the case', async () => {
+      await a.create('one')
+      a.replica.cases.recentState(a.key('one'))!.parts[0]!.bytes = MAX_CASE_BYTES
+      expect(await a.replica.append([content(0)])).toMatchObject({ ok: false, code: 'case-full' })
+      await a.erase('one')
+      expect(await a.rawKeys('p')).toEqual([])
     })
 
     test('reaches other devices, and stays after reopening', async () => {
