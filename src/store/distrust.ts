@@ -10,8 +10,8 @@
  * again, and nobody's claims could be contradicted.
  */
 import { concat, readU32, toHex } from '../protocol/bytes.js'
-import { CASE_KEY_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
-import { checkOf, logIdBytes, openingHead } from '../protocol/log.js'
+import { CASE_KEY_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/limits.js'
+import { checkOf, KIND_STATE, KIND_TOMBSTONE, logIdBytes, openingHead } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload } from '../protocol/payload.js'
 import { decodeCase } from './case-content.js'
@@ -86,7 +86,11 @@ export async function distrust(
 
 /** What may be held by nobody else goes on in my new log; then no change is left of the logs that are doubted. */
 export async function sayAgain(replica: Replica, { again }: Sifted): Promise<void> {
-  for (const change of again) await replica.append([change])
+  for (const change of again) {
+    const outcome = await replica.append([change])
+    // It was taken before, as it is. Were it refused, what follows would drop the last of it.
+    if (!outcome.ok) throw new Error('a change that is said again was refused')
+  }
   await replica.flush()
   const mine = replica.currentLog
   const old = await replica.db.keysIn({ gte: RETAINED.gte, lte: RETAINED.lt })
@@ -172,8 +176,14 @@ async function changesOf(db: SealedDb, natives: Natives, whole: Set<string>): Pr
   for await (const { value } of db.rows(RETAINED, () => {})) {
     const { caseId, kind, payload, generation } = ChangeRow.decode(value)
     if (whole.has(caseId)) continue
-    const update = decodePayload(natives, payload, MAX_STATE_BYTES)
-    if (update) changes.push({ caseId, kind, update, generation })
+    if (kind === KIND_TOMBSTONE) {
+      // Whatever stands in it, it erases.
+      changes.push({ caseId, kind, update: EMPTY, generation })
+      continue
+    }
+    // Longer than this it is void, and would be refused.
+    const update = decodePayload(natives, payload, kind === KIND_STATE ? MAX_STATE_BYTES : MAX_CHANGE_BYTES)
+    if (update) changes.push({ caseId, kind, update, payload, generation, isConfirmed: true })
   }
   return changes
 }

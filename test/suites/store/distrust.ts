@@ -1,13 +1,18 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../../src/node/natives.js'
 import { toHex } from '../../../src/protocol/bytes.js'
+import { MAX_CASE_BYTES, MAX_CHANGE_BYTES } from '../../../src/protocol/limits.js'
+import { KIND_TOMBSTONE } from '../../../src/protocol/log.js'
+import { encodePayload } from '../../../src/protocol/payload.js'
 import { distrust, opensAnything, sayAgain } from '../../../src/store/distrust.js'
 import { readDoubts } from '../../../src/store/doubts.js'
 import { cutLog, restateUnclaimed, settleDoubts } from '../../../src/store/healing.js'
+import { keys } from '../../../src/store/keyspace.js'
 import { readCases } from '../../../src/store/reading.js'
 import { STORE_VERSION } from '../../../src/store/replica.js'
 import { SealedDb } from '../../../src/store/sealed-db.js'
 import { takeLoose } from '../../../src/store/transfers.js'
+import { change, TestLog } from '../../support/logs.js'
 import { Bench, type CreateDb, type Device } from './bench.js'
 
 const ROUNDS = 12
@@ -112,6 +117,32 @@ export function distrustSuite(createDb: CreateDb): void {
       await meet()
       await expectSame()
       expect(await a.contents()).toMatchObject({ one: { text: 'mine alone ' } })
+    })
+
+    test('the same of a case that is full, by what is counted of its lost parts', async () => {
+      await b.type('one', 'mine alone ')
+      b.replica.cases.recentState(b.key('one'))!.parts[0]!.bytes = MAX_CASE_BYTES
+      await a.type('one', 'theirs ')
+      await a.giveTo(b)
+      const parts = (await b.rawKeys('p')).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+      for (const part of parts) await b.rawDelete(part)
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(await a.contents()).toMatchObject({ one: { text: expect.stringContaining('mine alone ') } })
+    })
+
+    test('of changes that are void or erase, those that erase are said again, whatever stands in them', async () => {
+      const log = new TestLog(bench.practice, bench.member(), bench.random)
+      const long = encodePayload(nodeNatives, new Uint8Array(MAX_CHANGE_BYTES + 1))
+      log.add(change({ caseId: 'gone', payload: long }))
+      log.add(change({ caseId: 'gone', kind: KIND_TOMBSTONE, payload: Uint8Array.of(9) }))
+      await b.replica.admit([log.opening], [log.run()], log.keys.ed)
+      await b.rawDelete(keys.case(b.key('gone')))
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(await a.contents()).toMatchObject({ gone: { erased: 1 } })
     })
 
     test('a cut that it knew of stands', async () => {
