@@ -144,9 +144,10 @@ export class Transfers {
     this.rows.start()
   }
 
+  /** Only of who holds all that I hold: the copy of somebody who is behind would pass for whole. */
   wantDamaged(session: PeerSession): void {
     const { damaged } = this.options.replica
-    if (damaged.size === 0) return
+    if (damaged.size === 0 || !session.lastRound?.equal) return
     const keys = [...damaged.values()].slice(0, WANTED_CASES)
     session.link.send('live', encodeFrame({ $case: 'want', value: { keys } }))
   }

@@ -11,7 +11,7 @@ import {
 } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
-import { type CaseState, decodeCase } from './case-content.js'
+import { type CaseState, decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { keys } from './keyspace.js'
 import type { RetainedChange, StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
@@ -196,15 +196,20 @@ export async function readItems(
   })
 }
 
-/** Whole cases by key, for a peer that asked or for one that is behind this very case. */
+/**
+ * Whole cases by key, for a peer that asked or for one that is behind this very case. Of one that can be read, but of
+ * which something may be missing here, its touched vector says so: two devices must not wait for each other's copy.
+ */
 export function readCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
   return replica.exclusive(async () => {
     const states: CaseState[] = []
     for (const key of wanted) {
       const state = await replica.caseState(key).catch(() => undefined)
-      if (state && isServable(state)) states.push(state)
+      if (!state || !isServable(state)) continue
+      const isMarked = replica.damaged.has(toHex(state.key))
+      states.push(isMarked ? { ...state, touched: new Map([...state.touched, [UNKNOWN_LOG, 1]]) } : state)
     }
-    return itemsOf(replica, states)
+    return itemsOf(replica, states, true)
   })
 }
 
@@ -215,7 +220,7 @@ const stateBytes = ({ parts, parked }: CaseState): number =>
 /** Nobody would take a case that is larger than any that honest devices make. */
 const isServable = (state: CaseState) => stateBytes(state) <= MAX_CASE_STATE_BYTES
 
-async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
+async function itemsOf(replica: Replica, states: CaseState[], evenMarked = false): Promise<Item[]> {
   const partKeys = states.flatMap((state) => state.parts.map(({ number }) => keys.part(state.key, number)))
   const values = await readParts(replica, partKeys)
   const items: Item[] = []
@@ -224,7 +229,7 @@ async function itemsOf(replica: Replica, states: CaseState[]): Promise<Item[]> {
     const parts = values.slice(at, at + state.parts.length)
     at += state.parts.length
     // What was taken in since does not make a damaged case whole.
-    if (replica.damaged.has(toHex(state.key))) continue
+    if (!evenMarked && replica.damaged.has(toHex(state.key))) continue
     if (parts.some((part) => part === undefined)) {
       replica.cases.noteDamaged(state.key)
       continue

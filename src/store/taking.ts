@@ -65,7 +65,7 @@ export async function takeItem(
   }
   for (const { log, seq } of touched) draft.touch(log, seq)
   if (isForeign) draft.touch(UNKNOWN_LOG, 1)
-  if (damaged && isCurrent) await heal(replica, draft, item)
+  if (damaged && isCurrent && isRest(replica, draft, item)) await heal(replica, draft, item)
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.
   if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && row) {
@@ -74,6 +74,21 @@ export async function takeItem(
     draft.state.rowUnproven = draft.rowGiven
   }
   return draft
+}
+
+/**
+ * Is all of the case that I claim in the copy that came, or among the changes that I retain? Its giver may be behind.
+ * Of a case that its giver may lack something of, only what mine is known to lack can be told to be there.
+ */
+function isRest(replica: Replica, draft: CaseDraft, item: Item): boolean {
+  const its = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
+  if (its.has(UNKNOWN_LOG) && draft.gaps.size === 0) return false
+  if (item.generation > draft.base.generation) return true
+  return [...draft.base.touched].every(([id, seq]) => {
+    const log = replica.logs.get(id)
+    const given = its.get(id) ?? 0
+    return given >= Math.min(seq, log?.seq ?? 0) || (log?.retainedFrom ?? 0) <= given
+  })
 }
 
 /**
