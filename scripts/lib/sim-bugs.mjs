@@ -176,7 +176,7 @@ const BROKEN = {
     ],
   ],
   'a restatement leaves out the tombstone': [
-    [`${STORE}/healing.ts`, 'if (state.erased > 0 && state.parts.length === 0) {', 'if (state.erased < 0) {'],
+    [`${STORE}/healing.ts`, 'if (state.generation > 0 && ', 'if (state.erased < 0 && '],
   ],
   'whole states leave out the tombstone': [[`${STORE}/taking.ts`, '  draft.erase(item.erased)\n', '']],
   'late edits of what was erased come back': [

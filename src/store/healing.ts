@@ -357,7 +357,7 @@ interface Restatement {
 }
 
 /**
- * The changes that carry a case's whole content: its tombstone, its state, and what waits in it. That is restated as
+ * The changes that carry a case's whole content: a tombstone or its state, and what waits in it. That is restated as
  * states, too: it may have come as a part of one, and be more than a change may be.
  */
 async function restatement(replica: Replica, draft: CaseDraft): Promise<Restatement> {
@@ -368,8 +368,15 @@ async function restatement(replica: Replica, draft: CaseDraft): Promise<Restatem
     const update = decodePayload(replica.natives, payload, MAX_STATE_BYTES)
     if (update) changes.push({ caseId, kind: KIND_STATE, update, payload })
   }
-  if (state.erased > 0 && state.parts.length === 0) {
-    changes.push({ caseId, kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: state.erased - 1 })
+  // Nothing can be read of its generation: it was erased up to here, or began anew with what is void or waits. What
+  // came before is gone for good either way.
+  if (state.generation > 0 && state.parts.length === 0) {
+    changes.push({
+      caseId,
+      kind: KIND_TOMBSTONE,
+      update: new Uint8Array(0),
+      generation: state.generation - 1,
+    })
   }
   const before = changes.length
   if (state.parts.length > 0) {

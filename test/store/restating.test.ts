@@ -99,3 +99,36 @@ test('a case that came whole is not held twice', async () => {
   await told()
   for await (const { parts } of casesFrom(b.replica, new Uint8Array(0))) expect(parts).toHaveLength(1)
 })
+
+test.each([0, 1])(
+  'a generation that began with nothing that can be read, in a case erased below %i',
+  async (erased) => {
+    await a.giveTo(b)
+    if (erased > 0) await b.erase('one', erased - 1)
+    const log = new TestLog(bench.practice, bench.member(), bench.random)
+    log.add(change({ caseId: 'one', kind: KIND_UPDATE, generation: 3, payload: Uint8Array.of(9) }))
+    await b.replica.admit([log.opening], [log.run()], log.keys.ed)
+    const cut = { log: log.id, seq: 0, check: new Uint8Array(8) }
+    for (const device of [a, b]) await learnCuts(device.replica, [cut], [log.opening])
+    await b.giveTo(a)
+    expect(await a.contents()).toMatchObject({ one: { text: '', generation: 3 } })
+    expect(await b.contents()).toEqual(await a.contents())
+  },
+)
+
+test('a generation that began with what waits', async () => {
+  const [first, second] = keystrokes(7, 'ab')
+  const log = new TestLog(bench.practice, bench.member(), bench.random)
+  log.add(change({ caseId: 'one', kind: KIND_UPDATE, generation: 3, payload: payloadOf(second!) }))
+  await a.giveTo(b)
+  await b.replica.admit([log.opening], [log.run()], log.keys.ed)
+  const cut = { log: log.id, seq: 0, check: new Uint8Array(8) }
+  for (const device of [a, b]) await learnCuts(device.replica, [cut], [log.opening])
+  await b.giveTo(a)
+  for (const device of [a, b])
+    expect(await device.contents()).toMatchObject({ one: { parked: 1, generation: 3 } })
+  await a.add({ caseId: 'one', kind: KIND_UPDATE, update: first! })
+  await a.giveTo(b)
+  for (const device of [a, b])
+    expect(await device.contents()).toMatchObject({ one: { text: 'ab', generation: 3, parked: 0 } })
+})
