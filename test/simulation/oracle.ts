@@ -71,7 +71,7 @@ export class Oracle {
   /** token → the generation of its case that it was written in. */
   readonly generations = new Map<string, { caseId: string; generation: number }>()
   private readonly changes = new Map<LogId, Known[][]>()
-  /** Where each token was written; the check of the change where it is known, else undefined. */
+  /** Where each token was written, once for each check that it has there; undefined where that isn't known. */
   private readonly byToken = new Map<string, { log: LogId; seq: number; check: Uint8Array | undefined }[]>()
   private readonly shown = new Map<SimDevice, Shown>()
   private readonly since = new Map<SimDevice, number>()
@@ -111,7 +111,13 @@ export class Oracle {
         const seq = run.from + at + 1
         known[seq] ??= []
         const branches = known[seq]
-        if (branches.some((each) => isSame(each, change))) continue
+        const check = held?.seq === seq ? held.check : undefined
+        const same = branches.find((each) => isSame(each, change))
+        if (same) {
+          // Behind other changes it has another check.
+          if (check) for (const token of same.tokens) this.place(token, run.log, seq, check)
+          continue
+        }
         if (branches.length > 0) this.forked.add(run.log)
         if (branches.length > 0 && !this.hasCopies)
           this.broken(device, 'I7', `has another change ${short(run.log)}:${seq}`)
@@ -120,12 +126,19 @@ export class Oracle {
         branches.push({ caseId, generation, kind, tokens, at: change.at, payload })
         for (const token of tokens) {
           if (!this.generations.has(token)) this.generations.set(token, { caseId, generation })
-          const places = this.byToken.get(token) ?? []
-          this.byToken.set(token, places)
-          places.push({ log: run.log, seq, check: held?.seq === seq ? held.check : undefined })
+          this.place(token, run.log, seq, check)
         }
       }
     }
+  }
+
+  private place(token: string, log: LogId, seq: number, check: Uint8Array | undefined): void {
+    const places = this.byToken.get(token) ?? []
+    this.byToken.set(token, places)
+    const isThere = places.some(
+      (place) => place.log === log && place.seq === seq && isSameCheck(place.check, check),
+    )
+    if (!isThere) places.push({ log, seq, check })
   }
 
   // ---- announcements
@@ -303,6 +316,10 @@ function isSame(known: Known, change: LogChange): boolean {
   const { caseId, generation, kind, at, payload } = known
   if (caseId !== change.caseId || generation !== change.generation || kind !== change.kind) return false
   return at === change.at && equalBytes(payload, change.payload)
+}
+
+function isSameCheck(one: Uint8Array | undefined, other: Uint8Array | undefined): boolean {
+  return one === other || (one !== undefined && other !== undefined && equalBytes(one, other))
 }
 
 function isCovered(change: Known, seen: CaseSeen | undefined): boolean {

@@ -54,6 +54,7 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   [7052, 'handovers', 'what a neighbour didn’t give was given instead in one message every two seconds'],
   [3, 'doubted', 'a cut ended the doubt about a branch that nobody else held'],
   [5, 'doubted', 'the same, of a doubt that reached beyond the cut'],
+  [91018, 'doubted', 'a change that stood on two branches was looked for on the one where it was seen first'],
   [7100, 'handovers', 'a doubt of a transfer that broke off was not looked at until the next start'],
   [1274, 'forksByMail', 'whole states were adopted on another branch than the one that they went on'],
   [34, 'forksByMail', 'two words of a restored device had one number, and took turns'],
