@@ -238,7 +238,7 @@ const BROKEN = {
   ],
 
   'what cases hold of another branch counts as claimed': [
-    [`${STORE}/foreign.ts`, 'foreign.add(log)', 'foreign.delete(log)'],
+    [`${STORE}/foreign.ts`, 'seen.isOther) foreign.add(log)', 'seen.isOther) foreign.delete(log)'],
   ],
 
   // ---- statements and pruning

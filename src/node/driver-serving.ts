@@ -1,5 +1,5 @@
 /** What the store gives to a peer: changes, whole states, single cases, checks, fingerprints. */
-import { fromHex, toHex } from '../protocol/bytes.js'
+import { fromHex } from '../protocol/bytes.js'
 import { encodePoints, type ForkPoint } from '../protocol/fork.js'
 import { CHUNK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
@@ -7,7 +7,7 @@ import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
 import { forkPoints, narrowFork } from '../store/healing.js'
-import { openStates, readChecks } from '../store/outgoing.js'
+import { claimsOfCases, openStates, readChecks } from '../store/outgoing.js'
 import { readCases, readChanges, readItems } from '../store/reading.js'
 import type { Replica } from '../store/replica.js'
 import type { PeerSession, Sessions } from './driver-session.js'
@@ -46,9 +46,7 @@ export class Serving {
   async cases(session: PeerSession, keys: Uint8Array[]): Promise<void> {
     for (const key of keys) {
       const items = await readCases(this.replica, [key])
-      const logs = new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
-      const held = [...logs].flatMap((id) => this.replica.logs.get(id) ?? [])
-      this.sessions.step(session, { type: 'casesRead', items, claims: held, openings: held })
+      this.sessions.step(session, { type: 'casesRead', items, ...(await claimsOfCases(this.replica, items)) })
     }
   }
 

@@ -8,6 +8,7 @@ import type { LogClaim } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
+import { heldAndDoubted } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
 import { DoubtRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -41,11 +42,11 @@ export async function readDoubts(replica: Replica): Promise<Doubt[]> {
 /** The check of each log's last claim that a session's cases came on: its next one goes on from there. */
 export type SaidClaims = Map<LogId, Uint8Array>
 
-/** Content beyond the frontier came on these claims: a fork there must be seen. */
+/** Content beyond the frontier came on what its giver claims to hold: a fork there must be seen. */
 export async function claimWrites(replica: Replica, claims: LogClaim[], said: SaidClaims): Promise<Write[]> {
   if (claims.length === 0) return []
   const doubts = byLog(await readDoubts(replica))
-  return claims.flatMap((claim) => {
+  return heldAndDoubted(claims).held.flatMap((claim) => {
     const { log, seq, check } = claim
     const held = replica.logs.get(log)?.seq ?? 0
     if (seq <= held) return []

@@ -15,14 +15,9 @@ import type { Replica } from './replica.js'
 
 export const NO_LOGS: ReadonlySet<LogId> = new Set()
 
-/** @param claims what the giver holds, and what it doubts. */
-export function foreignLogs(replica: Replica, claims: LogClaim[]): Promise<Set<LogId>> {
-  return new ForeignLogs(replica, claims).among()
-}
-
 /**
- * The same for all that comes on these claims, which may be very many: each is held against what I hold of its log only
- * once, and again when that has changed.
+ * Of all that comes on these claims, which may be very many: each is held against what I hold of its log only once, and
+ * again when that has changed.
  */
 export class ForeignLogs {
   /** Of each claim, what was held of its log when it was looked at, and whether that is another branch. */
@@ -30,6 +25,7 @@ export class ForeignLogs {
 
   constructor(
     private readonly replica: Replica,
+    /** What the giver holds, and what it doubts. */
     private readonly claims: LogClaim[],
   ) {}
 
@@ -48,6 +44,32 @@ export class ForeignLogs {
     }
     return foreign
   }
+}
+
+/**
+ * What the claims of single cases say: the first one of a log is what the giver holds of it, 0 if that is nothing; any
+ * others are what it doubts.
+ */
+export function heldAndDoubted(claims: LogClaim[]): { held: LogClaim[]; doubted: LogClaim[] } {
+  const held = new Map<LogId, LogClaim>()
+  const doubted: LogClaim[] = []
+  for (const claim of claims) {
+    if (held.has(claim.log)) doubted.push(claim)
+    else held.set(claim.log, claim)
+  }
+  return { held: [...held.values()], doubted }
+}
+
+/**
+ * Logs of which single cases may hold another branch than I do, or will. A giver's doubt that is further than I am is no
+ * doubt of mine: a giver in the midst of a transfer names ever new ones, and beyond a few they would be lumped together.
+ * To restate the few cases that come like this costs less.
+ */
+export async function foreignOfCases(replica: Replica, claims: LogClaim[]): Promise<Set<LogId>> {
+  const foreign = await new ForeignLogs(replica, claims).among()
+  for (const { log, seq } of heldAndDoubted(claims).doubted)
+    if (seq > (replica.logs.get(log)?.seq ?? 0)) foreign.add(log)
+  return foreign
 }
 
 /** Where the logs of a target begin, as claims of its giver: what comes before that isn't doubted with the target. */

@@ -1,6 +1,9 @@
 /** The serving half of a transfer of whole states: its target, fixed when it begins. */
+import { toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
+import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
+import type { Item } from '../protocol/sync.gen.js'
 import type { CheckRange, CheckStretch, TargetLog } from '../protocol/transfer.js'
 import { readDoubts } from './doubts.js'
 import type { Replica } from './replica.js'
@@ -39,4 +42,22 @@ export async function readChecks(replica: Replica, ranges: CheckRange[]): Promis
     stretches.push({ log, from, checks: await replica.logs.checks(log, from, to) })
   }
   return stretches
+}
+
+/**
+ * What is claimed of the logs that single cases hold something of: first what is held of each, then what is doubted.
+ * Read after the cases, so that whatever they came on is named.
+ */
+export async function claimsOfCases(
+  replica: Replica,
+  items: Item[],
+): Promise<{ claims: LogClaim[]; openings: LogOpening[] }> {
+  const logs = new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
+  const doubts = (await readDoubts(replica)).filter(({ log }) => logs.has(log))
+  const held = [...logs].flatMap((id) => replica.logs.get(id) ?? [])
+  const heldIds = new Set(held.map(({ log }) => log))
+  const nothing = [...new Set(doubts.map(({ log }) => log))]
+    .filter((log) => !heldIds.has(log))
+    .map((log) => ({ log, seq: 0, check: new Uint8Array(CHECK_BYTES) }))
+  return { claims: [...held, ...nothing, ...doubts], openings: held }
 }

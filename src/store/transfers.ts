@@ -23,7 +23,7 @@ import {
   readDoubts,
   type SaidClaims,
 } from './doubts.js'
-import { beginnings, ForeignLogs, foreignLogs } from './foreign.js'
+import { beginnings, ForeignLogs, foreignOfCases } from './foreign.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -216,7 +216,7 @@ export class IncomingTransfer {
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
       const foreign = await this.foreign.among()
       // Early ones came on claims of their own, too.
-      if (early) for (const log of await foreignLogs(this.replica, claims)) foreign.add(log)
+      if (early) for (const log of await foreignOfCases(this.replica, claims)) foreign.add(log)
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       for (const item of items) {
         const draft = await takeItem(this.replica, item, parted, foreign)
@@ -311,7 +311,7 @@ export function takeLoose(
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
-    const foreign = await foreignLogs(replica, claims)
+    const foreign = await foreignOfCases(replica, claims)
     for (const item of items) {
       const draft = await takeItem(replica, item, undefined, foreign)
       if (!draft) continue

@@ -6,9 +6,10 @@
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
+import { readDoubts } from '../../src/store/doubts.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
 import { takeStates } from '../../src/store/mail-sets.js'
-import { openStates, readChecks } from '../../src/store/outgoing.js'
+import { claimsOfCases, openStates, readChecks } from '../../src/store/outgoing.js'
 import { readCases, readChanges, readItems } from '../../src/store/reading.js'
 import { IncomingTransfer, takeLoose } from '../../src/store/transfers.js'
 import type { MailDevice } from '../support/mail-world.js'
@@ -49,8 +50,8 @@ const name = (device: MailDevice, id: string) =>
 
 const seqOf = (device: MailDevice, id = log) => device.replica.logs.get(id)?.seq ?? 0
 
-async function give(id: string, from: MailDevice, to: MailDevice): Promise<void> {
-  const read = await readChanges(from.replica, new Map([[id, seqOf(to, id)]]), 1e9)
+async function give(id: string, from: MailDevice, to: MailDevice, bytes = 1e9): Promise<void> {
+  const read = await readChanges(from.replica, new Map([[id, seqOf(to, id)]]), bytes)
   await to.replica.admit(read.openings, read.runs, from.ed)
 }
 
@@ -65,6 +66,11 @@ async function transfer(from: MailDevice, to: MailDevice, frontier: Map<string, 
   await incoming.takeChecks(await readChecks(from.replica, ranges))
   await incoming.take((await readItems(from.replica, new Uint8Array(0), frontier, 1e9)).items, false)
   if (ends) await incoming.end([])
+}
+
+async function askedFor(from: MailDevice, to: MailDevice, id: string): Promise<void> {
+  const items = await readCases(from.replica, [from.replica.keyOf(id)])
+  await takeLoose(to.replica, items, (await claimsOfCases(from.replica, items)).claims)
 }
 
 const frontierOf = ({ replica }: MailDevice) =>
@@ -127,6 +133,16 @@ describe('a receiver that holds as much of another branch', () => {
     await expectAll()
   })
 
+  test('as a case that was asked for, from somebody who only doubts it', async () => {
+    await begin(1, ['four', 'five'])
+    const d = await bench.add('d')
+    await transfer(b, d, new Map(), false)
+    await give(log, a, c)
+    await askedFor(d, c, 'two')
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
   test('what it restates is what came, and only once', async () => {
     await begin(1, ['four', 'five'])
     await take(a, await bench.statesFrom(b, base()))
@@ -180,6 +196,26 @@ describe('a receiver that holds nothing of the log yet', () => {
     await expectAll()
   })
 })
+
+test.each([0, 3])(
+  'a receiver of a case that was asked for holds %i of the log, which its giver doubts on two branches',
+  async (before) => {
+    await begin(1, ['four', 'five'])
+    const d = await bench.add('d')
+    await transfer(b, d, new Map(), false)
+    await transfer(a, d, new Map(), false)
+    while (seqOf(c) < before) await give(log, a, c, 1)
+    expect(seqOf(c)).toBe(before)
+    await askedFor(d, c, 'two')
+    await askedFor(d, c, 'two')
+    // Neither branch has taken the other's place, and none is noted as one of the receiver's own.
+    expect(await readDoubts(c.replica)).toEqual([])
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  },
+)
 
 describe('nothing is restated', () => {
   test('of whoever holds the same branch, or less of it', async () => {
