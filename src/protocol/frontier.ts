@@ -6,7 +6,7 @@
  *  [F2] cuts only fall;
  *  [F3] equal digests mean equal frontiers and equal cuts.
  */
-import { compareBytes, concat, equalBytes, fromHex, u32, utf8 } from './bytes.js'
+import { compareBytes, concat, equalBytes, fromHex, toHex, u32, utf8 } from './bytes.js'
 import type { LogId } from './log.js'
 import type { Natives } from './natives.js'
 
@@ -16,6 +16,9 @@ export interface LogClaim {
   seq: number
   check: Uint8Array
 }
+
+/** The same for all claims of one place on one branch. */
+export const placeOf = ({ log, check }: LogClaim): string => log + toHex(check)
 
 /** A claim as a log's holder keeps it: also who opened the log, and where it ends for everyone, if cut. */
 export interface HeldLog extends LogClaim {

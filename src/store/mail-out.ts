@@ -3,13 +3,14 @@
 import type { ChangeRun } from '../protocol/door.js'
 import type { States } from '../protocol/envelope.gen.js'
 import type { LetterBody, LogRange } from '../protocol/envelope.js'
+import { placeOf } from '../protocol/frontier.js'
 import { itemMessages } from '../protocol/items.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
 import { claimToWire, openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
-import { openStates, readChecks } from './outgoing.js'
+import { doubtsOf, openStates, readChecks } from './outgoing.js'
 import { casesFrom, readChanges, readItems } from './reading.js'
 import type { Replica } from './replica.js'
 
@@ -73,6 +74,7 @@ export class StatesWriter {
   private isRead = false
   private messages: Item[][] = []
   private checks: CheckRange[][] | undefined
+  private readonly named: Set<string>
 
   private constructor(
     private readonly replica: Replica,
@@ -80,7 +82,9 @@ export class StatesWriter {
     private readonly base: Map<LogId, number>,
     private readonly opened: Awaited<ReturnType<typeof openStates>>,
     readonly bytes: number,
-  ) {}
+  ) {
+    this.named = new Set(opened.claims.map(placeOf))
+  }
 
   /** undefined while cases are damaged here: another holder gives them whole. */
   static async open(
@@ -103,7 +107,10 @@ export class StatesWriter {
     return this.opened.target.map(({ log, from, seq }) => ({ log, from, to: seq }))
   }
 
-  /** The next part: the target, then its checks, then the cases. undefined: one of them is damaged here after all. */
+  /**
+   * The next part: the target, then its checks, then the cases. undefined: one of them is damaged here after all, or may
+   * hold something of a branch that I have come to doubt since, which the claims of part 0 don't name.
+   */
   async next(index: number): Promise<States | undefined> {
     const { set, opened } = this
     const part: States = {
@@ -131,6 +138,8 @@ export class StatesWriter {
     while (this.messages.length === 0 && !this.isRead) {
       const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES)
       if (read.missing.length > 0) return undefined
+      const doubts = await doubtsOf(this.replica, read.items)
+      if (!doubts.every((doubt) => this.named.has(placeOf(doubt)))) return undefined
       this.after = read.after
       this.isRead = read.done
       this.messages = itemMessages(read.items)

@@ -44,17 +44,25 @@ export async function readChecks(replica: Replica, ranges: CheckRange[]): Promis
   return stretches
 }
 
+const touchedBy = (items: Item[]): Set<LogId> =>
+  new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
+
+/** What is doubted of the logs that these cases hold something of. Read after them, so that what they came on is named. */
+export async function doubtsOf(replica: Replica, items: Item[]): Promise<LogClaim[]> {
+  const logs = touchedBy(items)
+  return (await readDoubts(replica)).filter(({ log }) => logs.has(log))
+}
+
 /**
  * What is claimed of the logs that single cases hold something of: first what is held of each, then what is doubted.
- * Read after the cases, so that whatever they came on is named.
+ * Read after them, as `doubtsOf`.
  */
 export async function claimsOfCases(
   replica: Replica,
   items: Item[],
 ): Promise<{ claims: LogClaim[]; openings: LogOpening[] }> {
-  const logs = new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
-  const doubts = (await readDoubts(replica)).filter(({ log }) => logs.has(log))
-  const held = [...logs].flatMap((id) => replica.logs.get(id) ?? [])
+  const doubts = await doubtsOf(replica, items)
+  const held = [...touchedBy(items)].flatMap((id) => replica.logs.get(id) ?? [])
   const heldIds = new Set(held.map(({ log }) => log))
   const nothing = [...new Set(doubts.map(({ log }) => log))]
     .filter((log) => !heldIds.has(log))

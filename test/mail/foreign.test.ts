@@ -3,11 +3,12 @@
  * what they hold of that branch is told to everybody, though its numbers are such as all have. And nothing else is
  * restated for it.
  */
-import { afterEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
+import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
 import { claimsOfCases, openStates, readChecks } from '../../src/store/outgoing.js'
 import { readCases, readChanges, readItems } from '../../src/store/reading.js'
@@ -254,5 +255,34 @@ describe('nothing is restated', () => {
     await give(log, a, c)
     await settleDoubts(c.replica)
     expect(await restateUnclaimed(c.replica)).toBe(0)
+  })
+})
+
+/** d has written in the case that the lost branch has changed, too. */
+describe('a giver that takes another branch on while it gives', () => {
+  let d: MailDevice
+  beforeEach(async () => {
+    await begin(1, ['four', 'five'])
+    d = await bench.add('d')
+    while (seqOf(d) < 3) await give(log, a, d, 1)
+    await name(d, 'two')
+    await give(log, a, c)
+  })
+
+  test('gives a set up that is left by mail, and the next one names what it doubts', async () => {
+    const writer = (await StatesWriter.open(d.replica, bench.random.bytes(16), frontierOf(c)))!
+    const parts = [(await writer.next(0))!]
+    await transfer(b, d, new Map(), false)
+    let part: States | undefined
+    do {
+      part = await writer.next(parts.length)
+      if (part) parts.push(part)
+    } while (part && !part.last)
+    expect(part).toBeUndefined()
+    await take(c, parts)
+    expect((await c.lines()).join()).not.toContain('lost 4')
+    await take(c, await bench.statesFrom(d, frontierOf(c)))
+    await restateUnclaimed(c.replica)
+    await expectAll()
   })
 })
