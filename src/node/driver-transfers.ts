@@ -147,9 +147,15 @@ export class Transfers {
   /** Only of who holds all that I hold: the copy of somebody who is behind would pass for whole. */
   wantDamaged(session: PeerSession): void {
     const { damaged } = this.options.replica
-    if (damaged.size === 0 || !session.lastRound?.equal) return
+    if (damaged.size === 0 || !(session.lastRound?.equal || this.isAheadOfMe(session))) return
     const keys = [...damaged.values()].slice(0, WANTED_CASES)
     session.link.send('live', encodeFrame({ $case: 'want', value: { keys } }))
+  }
+
+  /** By its own word it holds all that I hold by now: its changes may have come since both words were compared. */
+  private isAheadOfMe({ peer }: PeerSession): boolean {
+    const held = this.announcements.held.get(peer)
+    return [...this.options.replica.logs.all()].every(({ log, seq }) => seq <= (held?.get(log) ?? 0))
   }
 
   /** [H3] Nobody has more to give: what lies beyond the frontier goes into my own log. */
