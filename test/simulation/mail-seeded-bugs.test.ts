@@ -14,7 +14,7 @@ import { Statements } from '../../src/store/statements.js'
 import { simulateMail } from './mail-sim.js'
 import { firstFailure } from './seeds.js'
 
-const MOST_SEEDS = 60
+const MOST_SEEDS = 160
 
 type Anything = Record<string, (...args: unknown[]) => unknown>
 const of = (type: { prototype: unknown }) => type.prototype as Anything
