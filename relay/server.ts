@@ -31,8 +31,6 @@ const MAX_STREAMS_PER_CONNECTION = 2
 const MAX_MEET_MESSAGE_BYTES = 256
 const MEET_TIMEOUT_MS = 10_000
 const TICK_MS = 1000
-/** By then no relay has filled what is kept free. */
-const LOOK_MS = 5000
 
 /** Deposits are refused while less is free: merging needs room, and so do acknowledgements. */
 const LEAST_FREE_BYTES = 256 * 1024 * 1024
@@ -105,12 +103,11 @@ async function compose(
     () => core.stop(),
   )
   await disk.look()
-  const ticking = setInterval(() => core.tick(), TICK_MS)
-  const looking = setInterval(() => void disk.look(), LOOK_MS)
-  undo.push(
-    () => clearInterval(ticking),
-    () => clearInterval(looking),
-  )
+  const timer = setInterval(() => {
+    core.tick()
+    void disk.look()
+  }, TICK_MS)
+  undo.push(() => clearInterval(timer))
   let isReady = true
   let metricsPort: number | undefined
   if (settings.metricsPort !== undefined) {
