@@ -140,6 +140,17 @@ describe('the binding', () => {
     expect(field.value).toBe(notes.toString())
   })
 
+  test('an emoji erased while a change came stands whole again after undo', () => {
+    const { field, binding, notes, remote } = open('x😀y')
+    binding.compositionStart()
+    remote((theirs) => theirs.insert(0, 'a'))
+    field.put(1, 2, '')
+    binding.compositionEnd()
+    expect(notes.toString()).toBe('axy')
+    binding.undo()
+    expect([notes.toString(), field.value]).toEqual(['ax😀y', 'ax😀y'])
+  })
+
   test('undo takes back one’s own edits only', () => {
     const { field, binding, notes, type, remote } = open('start')
     type(5, 0, ' mine')

@@ -98,10 +98,7 @@ export class NotesBinding {
         spliceText(this.#text, at, edit.erase + pair, edit.insert)
       } else {
         // Only what the person saw goes; what others put in between stays.
-        for (let index = edit.at + edit.erase - 1; index >= edit.at; index--) {
-          const now = positionOf(index, waiting)
-          if (now !== null) this.#text.delete(now, 1)
-        }
+        for (const { at: from, length } of runsOf(edit, waiting).reverse()) this.#text.delete(from, length)
       }
       if (waiting.length > 0 && edit.insert) spliceText(this.#text, at, 0, edit.insert)
     }, this)
@@ -153,6 +150,22 @@ function positionOf(index: number, waiting: readonly DeltaStep[][]): number | nu
     at = mapPosition(at, delta, 'right')
   }
   return at
+}
+
+/**
+ * Where the characters that an edit erases stand now, as runs in ascending order. Whole runs, since a
+ * Y.Text that is cut within a surrogate pair replaces both halves by U+FFFD, for good.
+ */
+function runsOf(edit: Edit, waiting: readonly DeltaStep[][]): { at: number; length: number }[] {
+  const runs: { at: number; length: number }[] = []
+  for (let index = edit.at; index < edit.at + edit.erase; index++) {
+    const now = positionOf(index, waiting)
+    if (now === null) continue
+    const last = runs.at(-1)
+    if (last && last.at + last.length === now) last.length++
+    else runs.push({ at: now, length: 1 })
+  }
+  return runs
 }
 
 /** Where the last step of a change ends, in the text after it. */
