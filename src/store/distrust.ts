@@ -93,7 +93,7 @@ export async function sayAgain(replica: Replica, { again }: Sifted): Promise<voi
   }
   await replica.flush()
   const mine = replica.currentLog
-  const old = await replica.db.keysIn({ gte: RETAINED.gte, lte: RETAINED.lt })
+  const old = await replica.db.keysIn(allOf('l'))
   const logOf = (key: Uint8Array) => toHex(key.subarray(1, key.length - 4))
   const isHeld = (key: Uint8Array) =>
     logOf(key) === mine && readU32(key, key.length - 4) <= replica.logs.get(mine)!.seq

@@ -93,6 +93,14 @@ export function distrustSuite(createDb: CreateDb): void {
       await expectSame()
     })
 
+    test('is killed, and still claims nothing', async () => {
+      await start(b)
+      await b.reopen(false)
+      expect(b.replica.meta).toMatchObject({ unclaimed: true, running: true, total: 4 })
+      await meet()
+      await expectSame()
+    })
+
     test('leaves its log: what it lost of it is never written twice', async () => {
       const log = b.log
       await start(b)
