@@ -1,13 +1,8 @@
 /** The generated parts of PROTOCOL.md and SECURITY.md are what the code gives, and their bytes are taken by it. */
 import { describe, expect, it } from 'vitest'
-import {
-  generatedParts,
-  labelsText,
-  MODULES,
-  makeExamples,
-  partOf,
-  rules,
-} from '../../scripts/protocol-examples.mjs'
+import { labelsText, rules } from '../../scripts/protocol-examples/tables.mjs'
+import { MODULES, makeExamples } from '../../scripts/protocol-examples/values.mjs'
+import { generatedParts, partOf } from '../../scripts/protocol-examples.mjs'
 import { openEnvelope } from '../../src/protocol/envelope.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { applyEntries } from '../../src/protocol/roster.js'
