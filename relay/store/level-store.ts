@@ -8,7 +8,7 @@ import { Committer, type Decision } from './committer.js'
 import { Compaction } from './compaction.js'
 import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
-import { ageIn, expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
+import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
 import type {
   Failed,
   MailStore,
@@ -20,22 +20,14 @@ import type {
   Waiting,
 } from './mail-store.js'
 import { type MarkFile, settleIncarnation } from './marks.js'
-import { devicesUnder, readInventory, readNotices, rowsWithin } from './reads.js'
-import {
-  checked,
-  decodeAge,
-  decodeMail,
-  decodeRoster,
-  encodeAge,
-  encodePractice,
-  encodeRoster,
-} from './rows.js'
+import { readAge, readInventory, readNotices, rowsWithin, strangersOf } from './reads.js'
+import { decodeMail, decodeRoster, encodeAge, encodePractice, encodeRoster } from './rows.js'
 import {
   emptyState,
+  letGo,
   type PracticeState,
   type Reading,
   readStates,
-  release,
   rowsOf,
   type States,
   short,
@@ -68,25 +60,6 @@ export async function openLevelStore(options: LevelStoreOptions): Promise<MailSt
   const store = new LevelStore(options, incarnation, age, await readStates({ db, natives, log }))
   await store.begin()
   return store
-}
-
-/** What was written down, or the age of the newest mail where that is more, as after a crash. */
-async function readAge({ db, natives }: LevelStoreOptions): Promise<number> {
-  const stored = (await db.get(keys.age(), VIEW)) as Uint8Array | undefined
-  const value = stored && checked(natives, keys.age(), stored)
-  return Math.max((value && decodeAge(value)) ?? 0, await newestMail(db, natives))
-}
-
-/** At which age the newest mail came. An expiry row without its mail may be damaged, and says nothing. */
-async function newestMail(db: Database, natives: Natives): Promise<number> {
-  for await (const row of db.keys({ ...rangeOf('e'), reverse: true, keyEncoding: 'view' })) {
-    const { practice, id } = expiringIn(row as unknown as Uint8Array)
-    const key = keys.mail(practice, id)
-    const stored = (await db.get(key, VIEW)) as Uint8Array | undefined
-    const value = stored && checked(natives, key, stored)
-    if (value && decodeMail(value)?.at === ageIn(row as unknown as Uint8Array)) return decodeMail(value)!.at
-  }
-  return 0
 }
 
 async function closeAndOpen(db: Database): Promise<Database> {
@@ -150,24 +123,12 @@ class LevelStore implements MailStore {
         { key: keys.practice(practice), value: encodePractice(roster) },
         { key: keys.roster(practice), value: encodeRoster(roster.entries) },
       ]
-      writes.push(...(await this.drop(state, await this.strangers(state, members))))
+      writes.push(...(await this.drop(state, await strangersOf(this.reading(), state, members))))
       state.head = roster.head
       state.members = members
       return { writes, value: 'ok' }
     })
     return 'value' in outcome ? outcome.value : outcome.failed
-  }
-
-  /** Who has anything here and is no member. */
-  private async strangers(state: PracticeState, members: Map<string, Uint8Array>): Promise<Uint8Array[]> {
-    const found = new Map<string, Uint8Array>()
-    const note = (device: Uint8Array) => {
-      if (!members.has(toHex(device))) found.set(toHex(device), device)
-    }
-    for (const device of state.members.values()) note(device)
-    for (const letter of ['k', 'n', 'w'])
-      for (const device of await devicesUnder(this.reading(), letter, state.practice)) note(device)
-    return [...found.values()]
   }
 
   sequence(practice: Uint8Array): number {
@@ -235,9 +196,7 @@ class LevelStore implements MailStore {
         `A mail of practice ${short(practice)} is damaged and was dropped; its sender offers it again.`,
       )
       if (!mail) return { writes: [{ key: row }, { key: keys.body(practice, id) }], value: undefined }
-      const state = this.state(practice)
-      const { writes, released } = release(practice, id, mail, () => true)
-      forget(state, mail.bytes, released)
+      const { writes } = letGo(this.state(practice), id, mail, () => true)
       return { writes: [{ key: row }, ...writes], value: undefined }
     })
   }
@@ -275,14 +234,9 @@ class LevelStore implements MailStore {
         for (const id of wanted) {
           const mail = mailOf(view, practice, id)
           if (!mail) continue
-          const {
-            left,
-            released,
-            writes: own,
-          } = release(practice, id, mail, (each) => equalBytes(each, recipient))
+          const { left, writes: own } = letGo(state, id, mail, (each) => equalBytes(each, recipient))
           writes.push(...own)
           if (!left) freed += mail.bytes
-          forget(state, left ? undefined : mail.bytes, released)
         }
         return { writes, value: undefined }
       },
@@ -316,7 +270,7 @@ class LevelStore implements MailStore {
       const state = this.state(practice)
       const isLast = [...state.collectors].every((name) => name === toHex(device))
       if (!isLast) return { writes: await this.drop(state, [device]), value: 'ok' }
-      const writes = await this.drop(state, await this.strangers(state, new Map()))
+      const writes = await this.drop(state, await strangersOf(this.reading(), state, new Map()))
       for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
         writes.push({ key })
       this.states.delete(toHex(practice))
@@ -345,9 +299,7 @@ class LevelStore implements MailStore {
       const [value] = await this.committer.getMany([keys.mail(practice, id)])
       const mail = value && decodeMail(value)
       if (!mail) continue
-      const { left, released, writes: own } = release(practice, id, mail, (each) => names.has(toHex(each)))
-      writes.push(...own)
-      forget(state, left ? undefined : mail.bytes, released)
+      writes.push(...letGo(state, id, mail, (each) => names.has(toHex(each))).writes)
     }
     if (ids.size > 0) this.compaction.note(practice, ids.size)
     return writes
@@ -374,9 +326,7 @@ class LevelStore implements MailStore {
       const [value] = await this.committer.getMany([keys.mail(practice, id)])
       const mail = value && decodeMail(value)
       if (!mail || mail.at >= before) continue
-      const { writes: own, released } = release(practice, id, mail, () => true)
-      writes.push(...own)
-      forget(this.state(practice), mail.bytes, released)
+      writes.push(...letGo(this.state(practice), id, mail, () => true).writes)
       this.compaction.note(practice, mail.bytes)
       mails++
     }
@@ -440,12 +390,4 @@ class LevelStore implements MailStore {
       }
     }
   }
-}
-
-/** Counts down: rows, and where its bytes are given the whole mail. */
-function forget(state: PracticeState, mailBytes: number | undefined, rows: number): void {
-  state.rows -= rows
-  if (mailBytes === undefined) return
-  state.mails -= 1
-  state.bytes -= mailBytes
 }

@@ -1,9 +1,11 @@
-/** What is read of one practice: each question is one range of keys. */
+/** What is read: of one practice, where each question is one range of keys, and the relay's age. */
 import { toHex } from '../../src/protocol/bytes.js'
-import { deviceIn, type Range, rangeOf, rowIn } from './keys.js'
+import type { Natives } from '../../src/protocol/natives.js'
+import { type Database, VIEW } from './database.js'
+import { ageIn, deviceIn, expiringIn, keys, type Range, rangeOf, rowIn } from './keys.js'
 import type { StoredNotice, Waiting } from './mail-store.js'
-import { decodeMail, decodeWaiting } from './rows.js'
-import { type Reading, rowsOf } from './state.js'
+import { checked, decodeAge, decodeMail, decodeWaiting } from './rows.js'
+import { type PracticeState, type Reading, rowsOf } from './state.js'
 
 /** The first rows of a range, within the limits; at least one where there is one. */
 export async function rowsWithin(
@@ -54,12 +56,24 @@ export async function readNotices(reading: Reading, practice: Uint8Array): Promi
   return notices
 }
 
-/** The devices that have rows of a kind, without reading all of these. */
-export async function devicesUnder(
-  { db }: Reading,
-  letter: string,
-  practice: Uint8Array,
+/** Who has anything here and is no member. */
+export async function strangersOf(
+  reading: Reading,
+  state: PracticeState,
+  members: Map<string, Uint8Array>,
 ): Promise<Uint8Array[]> {
+  const found = new Map<string, Uint8Array>()
+  const note = (device: Uint8Array) => {
+    if (!members.has(toHex(device))) found.set(toHex(device), device)
+  }
+  for (const device of state.members.values()) note(device)
+  for (const letter of ['k', 'n', 'w'])
+    for (const device of await devicesUnder(reading, letter, state.practice)) note(device)
+  return [...found.values()]
+}
+
+/** The devices that have rows of a kind, without reading all of these. */
+async function devicesUnder({ db }: Reading, letter: string, practice: Uint8Array): Promise<Uint8Array[]> {
   const found: Uint8Array[] = []
   const iterator = db.keys({ ...rangeOf(letter, practice), keyEncoding: 'view' })
   try {
@@ -72,4 +86,23 @@ export async function devicesUnder(
     await iterator.close()
   }
   return found
+}
+
+/** What was written down, or the age of the newest mail where that is more, as after a crash. */
+export async function readAge({ db, natives }: Pick<Reading, 'db' | 'natives'>): Promise<number> {
+  const stored = (await db.get(keys.age(), VIEW)) as Uint8Array | undefined
+  const value = stored && checked(natives, keys.age(), stored)
+  return Math.max((value && decodeAge(value)) ?? 0, await newestMail(db, natives))
+}
+
+/** At which age the newest mail came. An expiry row without its mail may be damaged, and says nothing. */
+async function newestMail(db: Database, natives: Natives): Promise<number> {
+  for await (const row of db.keys({ ...rangeOf('e'), reverse: true, keyEncoding: 'view' })) {
+    const { practice, id } = expiringIn(row as unknown as Uint8Array)
+    const key = keys.mail(practice, id)
+    const stored = (await db.get(key, VIEW)) as Uint8Array | undefined
+    const value = stored && checked(natives, key, stored)
+    if (value && decodeMail(value)?.at === ageIn(row as unknown as Uint8Array)) return decodeMail(value)!.at
+  }
+  return 0
 }

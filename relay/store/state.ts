@@ -250,6 +250,22 @@ export function release(
   return { writes, left: undefined, released: gone.length }
 }
 
+/** Releases, and counts down: the rows, and with the last recipient the mail. */
+export function letGo(
+  state: PracticeState,
+  id: Uint8Array,
+  mail: MailRow,
+  isReleased: (recipient: Uint8Array) => boolean,
+): { writes: Write[]; left: MailRow | undefined } {
+  const { writes, left, released } = release(state.practice, id, mail, isReleased)
+  state.rows -= released
+  if (!left) {
+    state.mails -= 1
+    state.bytes -= mail.bytes
+  }
+  return { writes, left }
+}
+
 export const sequenceWrite = (state: PracticeState): Write => ({
   key: state.sequenceKey,
   value: encodeSequence(state.sequence),
