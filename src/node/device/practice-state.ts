@@ -19,10 +19,11 @@ import type { Host } from '../host.js'
 import { MailDriver } from '../mail-driver.js'
 import { publicKeyToPeerId } from '../peer-id.js'
 import type { Identity } from './identity.js'
+import { InviteDriver } from './invite-driver.js'
+import { JoinDriver } from './join-driver.js'
 import { mailRoster } from './mail-roster.js'
 import { Mailboxes } from './mailboxes.js'
 import type { Notes } from './notes.js'
-import { Pairing } from './pairing.js'
 import { Peers } from './peers.js'
 import type { RosterKeeper, RosterState } from './roster-keeper.js'
 import { Twins } from './twins.js'
@@ -70,7 +71,8 @@ export class Practice {
   driver: Driver | undefined
   mail: MailDriver | undefined
   mailboxes: Mailboxes | undefined
-  pairing!: Pairing
+  readonly invites = new InviteDriver(this)
+  readonly joins = new JoinDriver(this)
   /** Relays that this process joined by. */
   meetingRelays: string[] = []
   healed = new Set<string>()
@@ -91,7 +93,6 @@ export class Practice {
 
   async open(): Promise<void> {
     if (this.options.keeper.current) await this.startReplica()
-    this.pairing = new Pairing(this)
     this.online = this.goOnline()
     if (!this.options.networkAfter) return this.online
     // Whoever needs the network waits for it, and hears why it isn't there.
@@ -103,7 +104,7 @@ export class Practice {
     if (networkAfter) await Promise.race([networkAfter, this.stopped])
     if (this.isClosing) return
     if (network) this.host = await this.startHost()
-    await this.pairing.open()
+    await this.invites.open()
     await this.startPeers()
     emit({ type: 'status' })
   }
@@ -352,7 +353,8 @@ export class Practice {
     this.isClosing = true
     this.stopWaiting()
     await this.online.catch(() => {})
-    await this.pairing.close()
+    this.joins.close()
+    this.invites.close()
     this.peers?.stop()
     if (this.options.db.newerVersion === undefined) {
       await this.openReplica?.docs.settle()

@@ -39,9 +39,9 @@ export function practiceApi(practice: Practice): PracticeApi {
         await practice.begin()
         return { practice: toHex(written.roster.practiceId), device: deviceId(practice) }
       },
-      code: async () => practice.pairing.code(),
+      code: async () => practice.invites.code(),
       async join({ code, relays, addresses, device, pin }, signal) {
-        const roster = await practice.pairing.join({
+        const roster = await practice.joins.join({
           code,
           addresses,
           relays,
@@ -113,14 +113,14 @@ export function practiceApi(practice: Practice): PracticeApi {
         practice.peers?.dialAll()
         return done
       },
-      invite: ({ pin, minutes, yes }) => practice.pairing.invite(pin, minutes, yes),
-      inviteState: async () => practice.pairing.inviteState(),
+      invite: ({ pin, minutes, yes }) => practice.invites.invite(pin, minutes, yes),
+      inviteState: async () => practice.invites.current(),
       async answer({ add }) {
-        practice.pairing.answer(add)
+        practice.invites.answer(add)
         return done
       },
       async closeInvite() {
-        practice.pairing.closeInvite()
+        practice.invites.close()
         return done
       },
     },
