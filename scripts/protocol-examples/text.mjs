@@ -35,9 +35,12 @@ export function examplesText(code) {
     addresses: ['/ip4/192.0.2.7/tcp/4001'],
     relays: [],
   }
-  const { encodeFrames } = code['protocol/framing']
+  const { encodeFrame } = code['protocol/framing']
   const alive = sync.find(({ kind }) => kind === 'alive').bytes
-  const bulk = encodeFrames('bulk', Uint8Array.of(1, 2, 3, 4, 5), 3)
+  const bulk = [
+    encodeFrame('bulk', Uint8Array.of(1, 2, 3), true),
+    encodeFrame('bulk', Uint8Array.of(4, 5), false),
+  ]
   const lines = [
     '### Keys',
     block(
@@ -51,7 +54,7 @@ export function examplesText(code) {
     ),
     '### Frames',
     block(
-      `${toHex(encodeFrames('live', alive, 65536)[0])}   a live message of ${alive.length} bytes, whole`,
+      `${toHex(encodeFrame('live', alive, false))}   a live message of ${alive.length} bytes, whole`,
       `${toHex(bulk[0])}       a bulk message of five bytes, its first fragment`,
       `${toHex(bulk[1])}         and its last`,
     ),

@@ -11,13 +11,7 @@
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { concat } from '../protocol/bytes.js'
-import {
-  FrameDecoder,
-  type FrameLimits,
-  type Lane,
-  MAX_MESSAGE_BYTES,
-  type Message,
-} from '../protocol/framing.js'
+import { FrameDecoder, type Lane, MAX_MESSAGE_BYTES, type Message } from '../protocol/framing.js'
 import { FragmentQueue } from './host-queue.js'
 import { StreamSource } from './host-source.js'
 import { sendNow } from './host-thrift.js'
@@ -53,7 +47,9 @@ export interface ChannelEnd {
   sentence: string
 }
 
-export interface ChannelOptions extends Partial<FrameLimits> {
+export interface ChannelOptions {
+  /** Of a message of the other side, whole. */
+  maxMessageBytes?: number
   writeTimeoutMs?: number
   closeTimeoutMs?: number
 }
@@ -97,7 +93,7 @@ export class Channel {
     stream.addEventListener('remoteCloseWrite', this.#remoteClosed)
     stream.addEventListener('close', this.#streamClosed)
     this.#source = new StreamSource(stream)
-    this.#decoder = new FrameDecoder(pickLimits(options))
+    this.#decoder = new FrameDecoder(options.maxMessageBytes)
     this.messages = pipe(this.#source.chunks(), (chunks) => this.#decode(chunks, this.#decoder))
     if (stream.status !== 'open') this.#finish('lost', 'The connection is gone.')
   }
@@ -290,12 +286,5 @@ export class Channel {
     } finally {
       void this.close()
     }
-  }
-}
-
-function pickLimits(options: ChannelOptions): Partial<FrameLimits> {
-  return {
-    ...(options.maxFrameBytes === undefined ? {} : { maxFrameBytes: options.maxFrameBytes }),
-    ...(options.maxMessageBytes === undefined ? {} : { maxMessageBytes: options.maxMessageBytes }),
   }
 }

@@ -29,7 +29,7 @@ export const RTC_PATIENCE_MS = 10_000
 const LATE_MS = 1_500
 
 /** A greeting and a question have a few bytes. */
-const LIMITS = { maxFrameBytes: 16, maxMessageBytes: 8 }
+const LIMITS = { maxMessageBytes: 8 }
 
 const QUESTION = Uint8Array.of(1)
 

@@ -18,7 +18,7 @@ const NUMBER_BYTES = 8
 /** How often an announcement from elsewhere is looked at, and for how long. */
 const INTERVAL_MS = 2_000
 const TIMEOUT_MS = 3_000
-const LIMITS = { maxFrameBytes: 16, maxMessageBytes: NUMBER_BYTES }
+const LIMITS = { maxMessageBytes: NUMBER_BYTES }
 
 export interface TwinSeekerOptions {
   node: Libp2p

@@ -40,11 +40,6 @@ export interface FrameError {
   sentence: string
 }
 
-export interface FrameLimits {
-  maxFrameBytes: number
-  maxMessageBytes: number
-}
-
 /** One frame; `part` is the whole message or, with `more`, all but its last fragment. */
 export function encodeFrame(lane: Lane, part: Uint8Array, more: boolean): Uint8Array {
   const length = part.byteLength + 1
@@ -62,26 +57,12 @@ export function encodeFrame(lane: Lane, part: Uint8Array, more: boolean): Uint8A
   return frame
 }
 
-/** A message as frames of at most `fragmentBytes` content each. An empty message is one frame. */
-export function encodeFrames(lane: Lane, message: Uint8Array, fragmentBytes: number): Uint8Array[] {
-  if (message.byteLength > MAX_MESSAGE_BYTES) throw new RangeError('the message is too long')
-  if (!(fragmentBytes >= 1)) throw new RangeError('a fragment holds at least one byte')
-  const frames: Uint8Array[] = []
-  let start = 0
-  do {
-    const end = Math.min(start + fragmentBytes, message.byteLength)
-    frames.push(encodeFrame(lane, message.subarray(start, end), end < message.byteLength))
-    start = end
-  } while (start < message.byteLength)
-  return frames
-}
-
 /**
  * Takes bytes in any pieces and gives whole messages. Holds at most about four times what it was
  * given of unfinished messages: a length that is merely announced reserves nothing.
  */
 export class FrameDecoder {
-  readonly #limits: FrameLimits
+  #maxMessageBytes: number
   readonly #live = new Assembly()
   readonly #bulk = new Assembly()
   #state: 'length' | 'flags' | 'content' = 'length'
@@ -93,18 +74,13 @@ export class FrameDecoder {
   #more = false
   #error: FrameError | undefined
 
-  constructor(limits: Partial<FrameLimits> = {}) {
-    this.#limits = { maxFrameBytes: MAX_FRAME_BYTES, maxMessageBytes: MAX_MESSAGE_BYTES, ...limits }
+  constructor(maxMessageBytes = MAX_MESSAGE_BYTES) {
+    this.#maxMessageBytes = maxMessageBytes
   }
 
   /** Another limit from now on. */
   allowMessages(maxMessageBytes: number): void {
-    this.#limits.maxMessageBytes = maxMessageBytes
-  }
-
-  /** True between messages: what ends here was not cut off in the middle of one. */
-  get idle(): boolean {
-    return this.#state === 'length' && this.#varintBytes === 0 && this.#live.length + this.#bulk.length === 0
+    this.#maxMessageBytes = maxMessageBytes
   }
 
   /** The messages completed by `chunk`. After an error every further push gives the same error. */
@@ -136,7 +112,7 @@ export class FrameDecoder {
       this.#fail('bad-frame', 'a length is zero or written too long')
       return
     }
-    if (this.#varint > this.#limits.maxFrameBytes) {
+    if (this.#varint > MAX_FRAME_BYTES) {
       this.#fail('frame-too-large', `a frame of ${this.#varint} bytes is over the limit`)
       return
     }
@@ -158,12 +134,12 @@ export class FrameDecoder {
       return
     }
     const total = this.#assembly().length + this.#remaining
-    if (total > this.#limits.maxMessageBytes) {
+    if (total > this.#maxMessageBytes) {
       this.#fail('message-too-large', `a message of ${total} bytes or more is over the limit`)
       return
     }
     this.#state = 'content'
-    if (this.#remaining === 0) this.#content(new Uint8Array(0), messages)
+    if (this.#remaining === 0) this.#content(EMPTY, messages)
   }
 
   #content(part: Uint8Array, messages: Message[]): void {
@@ -180,8 +156,6 @@ export class FrameDecoder {
 
   #fail(code: FrameError['code'], detail: string): void {
     this.#error = { code, sentence: `The other device sent something unreadable: ${detail}.` }
-    this.#live.take()
-    this.#bulk.take()
   }
 }
 
@@ -225,9 +199,7 @@ class Assembly {
 
   #keepBuffered(): void {
     if (this.#buffered === 0) return
-    const { byteLength } = this.#buffer
-    const isFull = byteLength === this.#buffered
-    this.#parts.push(isFull ? this.#buffer : this.#buffer.slice(0, this.#buffered))
+    this.#parts.push(this.#buffer.slice(0, this.#buffered))
     this.#buffer = EMPTY
     this.#buffered = 0
   }

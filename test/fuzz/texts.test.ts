@@ -9,12 +9,13 @@ import { addressPeerId, parseAddress } from '../../src/node/host-address.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { peerIdToPublicKey } from '../../src/node/peer-id.js'
 import { concat, utf8 } from '../../src/protocol/bytes.js'
-import { encodeFrames, FrameDecoder, type Message } from '../../src/protocol/framing.js'
+import { FrameDecoder, type Message } from '../../src/protocol/framing.js'
 import { formatInvitation, parseInvitation } from '../../src/protocol/invitation.js'
 import { decodePayload, encodePayload } from '../../src/protocol/payload.js'
 import { portableNatives } from '../../src/protocol/portable.js'
 import { parsePracticeCode, practiceCode } from '../../src/protocol/practice-code.js'
 import { docOf, ODD_CASE, plainCase, sampleCase } from '../cases/samples.js'
+import { framesOf } from '../support/frames.js'
 import { seeded } from '../support/random.js'
 import { fuzz } from './fuzz.js'
 import { mutated } from './mutate.js'
@@ -25,7 +26,7 @@ test('frames, in whatever pieces they come', async () => {
   const corpus = Array.from({ length: 60 }, () =>
     concat(
       Array.from({ length: random.int(1, 5) }, () =>
-        encodeFrames(
+        framesOf(
           random.pick(['live', 'bulk'] as const),
           random.bytes(random.int(0, 400)),
           random.int(1, 200),
@@ -34,7 +35,7 @@ test('frames, in whatever pieces they come', async () => {
     ),
   )
   const read = (stream: Uint8Array, sizes: () => number) => {
-    const decoder = new FrameDecoder({ maxMessageBytes: 4096 })
+    const decoder = new FrameDecoder(4096)
     const messages: Message[] = []
     for (let at = 0; at < stream.length; ) {
       const size = sizes()
