@@ -1,3 +1,4 @@
+import type { BinaryWriter } from '@bufbuild/protobuf/wire'
 import { describe, expect, it } from 'vitest'
 import { encoded } from '../../src/protocol/encode.js'
 import { Frame } from '../../src/protocol/sync.gen.js'
@@ -25,6 +26,30 @@ describe('messages by one writer', () => {
     encoded(ChangeRow, row(new Uint8Array(500).fill(9)))
     encoded(Frame, { kind: { $case: 'statements', value: { statements: [] } } })
     expect(first).toEqual(before)
+  })
+
+  it('share a writer, but not behind one that was large or was broken off', () => {
+    const writers: BinaryWriter[] = []
+    const codec = {
+      encode: (length: number, writer: BinaryWriter) => {
+        writers.push(writer)
+        if (length < 0) throw new RangeError('broken off')
+        return writer.raw(new Uint8Array(length))
+      },
+    }
+    const write = (length: number) => encoded(codec, length)
+    write(0)
+    write(64 * 1024)
+    write(64 * 1024 + 1)
+    expect(() => write(-1)).toThrow('broken off')
+    write(1)
+    write(2)
+    const [first, second, large, broken, ...last] = writers
+    expect(second).toBe(first)
+    expect(large).toBe(first)
+    expect(broken).not.toBe(large)
+    expect(last[0]).not.toBe(broken)
+    expect(last[1]).toBe(last[0])
   })
 
   it('leave nothing behind where one can’t be written', () => {
