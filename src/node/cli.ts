@@ -39,7 +39,7 @@ const surroundings: Surroundings = {
   },
 }
 
-/** From dist/src/node as from src/node: the nearest package above. */
+/** From dist/program/node as from src/node: the nearest package above. */
 async function versionOf(folder: URL): Promise<string> {
   const text = await readFile(new URL('package.json', folder), 'utf8').catch(() => null)
   if (text !== null) return (JSON.parse(text) as { version: string }).version

@@ -260,7 +260,7 @@ function merged(queue: DeviceEvent[], event: DeviceEvent): DeviceEvent[] {
   return queue
 }
 
-/** From dist/src/node as from src/node: the nearest package above. */
+/** From dist/program/node as from src/node: the nearest package above. */
 async function programVersion(): Promise<string> {
   for (let folder = new URL('./', import.meta.url); ; folder = new URL('../', folder)) {
     const text = await readFile(new URL('package.json', folder), 'utf8').catch(() => undefined)
