@@ -1,10 +1,11 @@
 // @ts-check
 /**
- * `npm run mutation -- [FILE …] [--tests GLOB] [--write]`: changes src/protocol in small ways, one at a time, and tells
- * which changes no test of the core notices (Stryker, which is installed for it on first use: nothing else needs it). A
- * file takes minutes, the whole core some hours; with the tests beside a file alone (--tests) it is a fraction, and
- * more seem unnoticed. --write keeps the figures of these files in docs/mutation.json and its table in
- * docs/mutation.md. Every surviving change is in mutation/report.json.
+ * `npm run mutation -- [FILE …] [--tests GLOB] [--limit SECONDS] [--write]`: changes src/protocol in small ways, one at
+ * a time, and tells which changes no test of the core notices (Stryker, which is installed for it on first use: nothing
+ * else needs it). A file takes minutes, the whole core some hours; with the tests beside a file alone (--tests) it is a
+ * fraction, and more seem unnoticed. A change that loops is noticed when its tests take longer than they do by --limit
+ * (20) and half as long again: a short one is for files of which most changes loop. --write keeps the figures of these
+ * files in docs/mutation.json and its table in docs/mutation.md. Every surviving change is in mutation/report.json.
  */
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -22,6 +23,7 @@ const { values, positionals } = parseArgs({
     write: { type: 'boolean', default: false },
     concurrency: { type: 'string', default: '1' },
     tests: { type: 'string' },
+    limit: { type: 'string', default: '20' },
   },
   allowPositionals: true,
 })
@@ -45,6 +47,8 @@ const args = [
   'scripts/mutation/stryker.config.json',
   '--concurrency',
   values.concurrency,
+  '--timeoutMS',
+  String(1000 * Number(values.limit)),
   ...chosen,
 ]
 const env = values.tests === undefined ? process.env : { ...process.env, MUTATION_TESTS: values.tests }
