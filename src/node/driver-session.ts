@@ -82,6 +82,8 @@ export class PeerSession {
   /** What its cases came on that are ahead of its changes. */
   readonly said: SaidClaims = new Map()
   lastRound: RoundResult | undefined
+  /** Damaged cases that were asked for since both words were compared; true until the answer is here. */
+  readonly wanted = new Map<string, boolean>()
   /** The peer believes that I am connected to others, too. */
   saidNeighbours = false
   /** The last claim in an acknowledgement that contradicted what is held: asked about once. */

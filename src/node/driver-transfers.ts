@@ -1,6 +1,8 @@
 /** Whole states that this device takes from a peer, one transfer at a time, and healing when nobody has more to give. */
 
+import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
+import type { Item } from '../protocol/sync.gen.js'
 import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
 import { restateUnclaimed } from '../store/healing.js'
@@ -100,8 +102,16 @@ export class Transfers {
 
   async take(session: PeerSession, effect: Effect<'takeItems'>): Promise<void> {
     const { items, early, claims, bytes } = effect
-    if (session.incoming) await session.incoming.take(items, early, claims)
-    else await takeLoose(this.options.replica, items, claims, session.said)
+    const { damaged } = this.options.replica
+    const before = damaged.size
+    const isAnswer = ({ key }: Item) => early && session.wanted.get(toHex(key)) === true
+    if (session.incoming) await session.incoming.take(items, early, claims, isAnswer)
+    else await takeLoose(this.options.replica, items, claims, session.said, isAnswer)
+    // Whatever comes of it later may be older than what is held then.
+    for (const item of items) if (isAnswer(item)) session.wanted.set(toHex(item.key), false)
+    this.wantDamaged(session)
+    // Others may have waited for what is whole here now.
+    if (damaged.size < before && ![...session.wanted.values()].includes(true)) this.sessions.askRounds()
     // With its first cases a transfer notes what its target is doubted for; it may never come to its end.
     this.announcements.noteDoubts()
     if (!this.isReceiving) this.rows.start()
@@ -117,6 +127,9 @@ export class Transfers {
     let advanced: LogId[] = []
     try {
       advanced = (await session.incoming?.end(missing)) ?? []
+      // What others are giving of these came before this one's frontier was taken on.
+      for (const { wanted } of this.sessions.all.values())
+        for (const key of missing) wanted.set(toHex(key), false)
     } catch (error) {
       // This session ends by it; the others are asked again, as after any transfer.
       this.sessions.askRounds(session)
@@ -144,15 +157,24 @@ export class Transfers {
     this.rows.start()
   }
 
+  /** Both words are compared: what could not be had before may be there by now. */
+  compared(session: PeerSession): void {
+    session.wanted.clear()
+    this.wantDamaged(session)
+    this.maybeSettle()
+  }
+
   /** Only of who holds all that I hold: the copy of somebody who is behind would pass for whole. */
   wantDamaged(session: PeerSession): void {
     const { damaged } = this.options.replica
-    if (damaged.size === 0 || !(session.lastRound?.equal || this.isAheadOfMe(session))) return
-    const keys = [...damaged.values()].slice(0, WANTED_CASES)
-    session.link.send('live', encodeFrame({ $case: 'want', value: { keys } }))
+    if (damaged.size === 0 || !this.isAheadOfMe(session)) return
+    const missing = [...damaged].filter(([hex]) => !session.wanted.has(hex)).slice(0, WANTED_CASES)
+    if (missing.length === 0) return
+    for (const [hex] of missing) session.wanted.set(hex, true)
+    session.link.send('live', encodeFrame({ $case: 'want', value: { keys: missing.map(([, key]) => key) } }))
   }
 
-  /** By its own word it holds all that I hold by now: its changes may have come since both words were compared. */
+  /** By its own word it holds all that I hold by now. */
   private isAheadOfMe({ peer }: PeerSession): boolean {
     const held = this.announcements.held.get(peer)
     return [...this.options.replica.logs.all()].every(({ log, seq }) => seq <= (held?.get(log) ?? 0))

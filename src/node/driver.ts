@@ -326,12 +326,12 @@ export class Driver {
       case 'sendStatements':
         return this.step(session, { type: 'statements', statements: statements.wire() })
       case 'peerHolds':
-        return this.announcements.peerHolds(session, effect.claims, effect.all)
+        this.announcements.peerHolds(session, effect.claims, effect.all)
+        return effect.all ? undefined : this.transfers.wantDamaged(session)
       case 'round':
         this.questions.onRound(session, effect)
         this.announcements.touched()
-        this.transfers.wantDamaged(session)
-        return this.transfers.maybeSettle()
+        return this.transfers.compared(session)
       case 'addresses':
         return this.options.events?.addresses?.(session.peer, effect.addresses)
       case 'run':

@@ -13,8 +13,6 @@ import type { TargetLog } from '../protocol/transfer.js'
 import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 
-export const NO_LOGS: ReadonlySet<LogId> = new Set()
-
 /**
  * Of all that comes on these claims, which may be very many: each is held against what I hold of its log only once, and
  * again when that has changed.
@@ -58,6 +56,14 @@ export function heldAndDoubted(claims: LogClaim[]): { held: LogClaim[]; doubted:
     else held.set(claim.log, claim)
   }
   return { held: [...held.values()], doubted }
+}
+
+/** How far the giver of whole cases surely holds each log: of several claims any may be one that it only doubts. */
+export function reachOf(claims: LogClaim[], target: Iterable<TargetLog> = []): (log: LogId) => number {
+  const reach = new Map<LogId, number>()
+  for (const { log, seq } of claims) reach.set(log, Math.min(seq, reach.get(log) ?? seq))
+  for (const { log, seq } of target) reach.set(log, seq)
+  return (log) => reach.get(log) ?? 0
 }
 
 /**

@@ -15,12 +15,12 @@ import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
 import { besideWrites, doubtWrites, partedLogs, readDoubts } from './doubts.js'
-import { beginnings, ForeignLogs } from './foreign.js'
+import { beginnings, ForeignLogs, reachOf } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
-import { takeItem } from './taking.js'
+import { isBeyond, takeItem } from './taking.js'
 import { TargetChecks } from './target-checks.js'
 import { adoptTarget, isProven } from './transfers.js'
 
@@ -225,12 +225,12 @@ async function draftsOf(
   const drafts = new Map<string, CaseDraft>()
   const parted = await partedLogs(replica, targetOf(row), new TargetChecks(replica.db, row.slot))
   await replica.cases.prefetch(items.map((item) => item.key))
+  const giver = { parted, foreign, reach: reachOf(claimsOf(row), targetOf(row)) }
   for (const item of items) {
-    const draft = await takeItem(replica, item, parted, foreign)
+    const draft = await takeItem(replica, item, giver)
     if (!draft) continue
     drafts.set(draft.state.caseId, draft)
-    for (const [log, seq] of draft.state.touched)
-      if (seq > Math.max(reach.get(log) ?? 0, replica.logs.get(log)?.seq ?? 0)) row.beyond = true
+    row.beyond ||= isBeyond(replica, draft, reach)
   }
   return drafts
 }

@@ -18,7 +18,8 @@ export async function openStates(
 ): Promise<{ target: TargetLog[]; openings: LogOpening[]; claims: LogClaim[]; cases: number }> {
   return replica.exclusive(async () => {
     const target: TargetLog[] = []
-    const claims: LogClaim[] = await readDoubts(replica)
+    const doubts = await readDoubts(replica)
+    const claims: LogClaim[] = [...nothingOf(replica, doubts), ...doubts]
     const openings: LogOpening[] = []
     for (const held of replica.logs.all()) {
       const from = frontier.get(held.log) ?? 0
@@ -63,9 +64,12 @@ export async function claimsOfCases(
 ): Promise<{ claims: LogClaim[]; openings: LogOpening[] }> {
   const doubts = await doubtsOf(replica, items)
   const held = [...touchedBy(items)].flatMap((id) => replica.logs.get(id) ?? [])
-  const heldIds = new Set(held.map(({ log }) => log))
-  const nothing = [...new Set(doubts.map(({ log }) => log))]
-    .filter((log) => !heldIds.has(log))
-    .map((log) => ({ log, seq: 0, check: new Uint8Array(CHECK_BYTES) }))
-  return { claims: [...held, ...nothing, ...doubts], openings: held }
+  const claims = [...held.filter(({ seq }) => seq > 0), ...nothingOf(replica, doubts), ...doubts]
+  return { claims, openings: held }
+}
+
+/** Of doubted logs of which nothing is held, a claim that says so. */
+function nothingOf(replica: Replica, doubts: LogClaim[]): LogClaim[] {
+  const logs = new Set(doubts.map(({ log }) => log).filter((log) => !replica.logs.get(log)?.seq))
+  return [...logs].map((log) => ({ log, seq: 0, check: new Uint8Array(CHECK_BYTES) }))
 }

@@ -14,24 +14,32 @@ import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
-import { NO_LOGS } from './foreign.js'
+import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 
-const NONE: ReadonlyMap<LogId, number> = new Map()
+/** What is known of who gives a case. */
+export interface Giver {
+  /** Logs of its target of which it holds another branch, and what it counts as at least. */
+  parted: ReadonlyMap<LogId, number>
+  /** Other logs of which it does. */
+  foreign: ReadonlySet<LogId>
+  /** How far it surely held each log when the case was read. */
+  reach: (log: LogId) => number
+}
+
+const UNKNOWN_GIVER: Giver = { parted: new Map(), foreign: new Set(), reach: () => 0 }
 
 /**
  * Merges one case's whole state into what is held.
  *
- * @param parted logs of the target of which the giver holds another branch, and what it counts as at least.
- * @param foreign other logs of which it does.
  * @returns undefined if the item is malformed.
  */
 export async function takeItem(
   replica: Replica,
   item: Item,
-  parted: ReadonlyMap<LogId, number> = NONE,
-  foreign: ReadonlySet<LogId> = NO_LOGS,
+  giver: Giver = UNKNOWN_GIVER,
 ): Promise<CaseDraft | undefined> {
+  const { parted, foreign } = giver
   const { caseId } = item
   if (caseId.length === 0 || caseId.length > MAX_CASE_ID_UNITS || item.key.length !== CASE_KEY_BYTES)
     return undefined
@@ -65,7 +73,7 @@ export async function takeItem(
   }
   for (const { log, seq } of touched) draft.touch(log, seq)
   if (isForeign) draft.touch(UNKNOWN_LOG, 1)
-  if (damaged && isCurrent && isRest(replica, draft, item)) await heal(replica, draft, item)
+  if (damaged && isCurrent && (await isRest(replica, draft, item, giver))) await heal(replica, draft, item)
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.
   if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && row) {
@@ -77,18 +85,45 @@ export async function takeItem(
 }
 
 /**
- * Is all of the case that I claim in the copy that came, or among the changes that I retain? Its giver may be behind.
- * Of a case that its giver may lack something of, only what mine is known to lack can be told to be there.
+ * Does the case hold anything that nobody would claim for me once a target is adopted? What isn't known of one that stays
+ * damaged is restated with all of it when the rest has come back.
  */
-function isRest(replica: Replica, draft: CaseDraft, item: Item): boolean {
-  const its = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
-  if (its.has(UNKNOWN_LOG) && draft.gaps.size === 0) return false
-  if (item.generation > draft.base.generation) return true
-  return [...draft.base.touched].every(([id, seq]) => {
-    const log = replica.logs.get(id)
-    const given = its.get(id) ?? 0
-    return given >= Math.min(seq, log?.seq ?? 0) || (log?.retainedFrom ?? 0) <= given
+export function isBeyond(replica: Replica, draft: CaseDraft, target: ReadonlyMap<LogId, number>): boolean {
+  const { logs, damaged } = replica
+  const waits = damaged.size > 0 && !draft.heals && damaged.has(toHex(draft.state.key))
+  return [...draft.state.touched].some(([log, seq]) => {
+    if (waits && log === UNKNOWN_LOG) return false
+    return seq > Math.max(target.get(log) ?? 0, logs.get(log)?.seq ?? 0)
   })
+}
+
+/**
+ * Is all of the case that I claim in the copy that came, or among the changes that I retain? Its giver may be behind,
+ * or may lack something of the case itself. Where what can't be read had a row, that says what is claimed of the case;
+ * else it may be anything that I hold.
+ */
+async function isRest(replica: Replica, draft: CaseDraft, item: Item, giver: Giver): Promise<boolean> {
+  const { base, gaps } = draft
+  const its = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
+  const isKnown = gaps.size > 0
+  const mayLack = its.has(UNKNOWN_LOG)
+  if (mayLack && !isKnown) return false
+  if (isKnown && item.generation > base.generation) return true
+  for (const log of replica.logs.all()) {
+    const claimed = isKnown ? Math.min(log.seq, base.touched.get(log.log) ?? 0) : log.seq
+    const isOther = giver.parted.has(log.log) || giver.foreign.has(log.log)
+    const given = isOther ? 0 : Math.max(its.get(log.log) ?? 0, mayLack ? 0 : giver.reach(log.log))
+    if (given < claimed && !(await isRetained(replica, log, given))) return false
+  }
+  return true
+}
+
+/** Can every change of a log behind `from` be read? One that has rotted may be of any case. */
+async function isRetained(replica: Replica, log: StoredLog, from: number): Promise<boolean> {
+  if (from < log.retainedFrom) return false
+  let last = from
+  for await (const { seq } of replica.logs.retained(log.log, from, log.seq)) last = seq
+  return last === log.seq
 }
 
 /**

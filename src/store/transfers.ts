@@ -23,13 +23,13 @@ import {
   readDoubts,
   type SaidClaims,
 } from './doubts.js'
-import { beginnings, ForeignLogs, foreignOfCases } from './foreign.js'
+import { beginnings, ForeignLogs, foreignOfCases, reachOf } from './foreign.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
-import { takeItem } from './taking.js'
+import { isBeyond, takeItem } from './taking.js'
 import { TargetChecks } from './target-checks.js'
 
 export interface Transfer {
@@ -197,17 +197,26 @@ export class IncomingTransfer {
     return { ...this.transfer, target, slot: offered.checks.slot }
   }
 
-  /** [T1] Merges cases and moves the cursor in one batch. Early cases don't move it. */
-  async take(items: Item[], early: boolean, claims: LogClaim[] = []): Promise<void> {
+  /**
+   * [T1] Merges cases and moves the cursor in one batch. Early cases don't move it.
+   *
+   * @param isAnswer see `takeLoose`.
+   */
+  async take(
+    items: Item[],
+    early: boolean,
+    claims: LogClaim[] = [],
+    isAnswer: IsAnswer = () => false,
+  ): Promise<void> {
     try {
-      await this.takeNow(items, early, claims)
+      await this.takeNow(items, early, claims, isAnswer)
     } catch (error) {
       this.isBroken = true
       throw error
     }
   }
 
-  private takeNow(items: Item[], early: boolean, claims: LogClaim[]): Promise<void> {
+  private takeNow(items: Item[], early: boolean, claims: LogClaim[], isAnswer: IsAnswer): Promise<void> {
     return this.replica.exclusive(async () => {
       if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
@@ -218,13 +227,13 @@ export class IncomingTransfer {
       // Early ones came on claims of their own, too.
       if (early) for (const log of await foreignOfCases(this.replica, claims)) foreign.add(log)
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
+      const reach = reachOf(this.claims, logs.values())
       for (const item of items) {
-        const draft = await takeItem(this.replica, item, parted, foreign)
+        const giver = { parted, foreign, reach: isAnswer(item) ? EVERYTHING : reach }
+        const draft = await takeItem(this.replica, item, giver)
         if (!draft) continue
         drafts.set(draft.state.caseId, draft)
-        for (const [log, seq] of draft.state.touched) {
-          if (seq > Math.max(target.get(log) ?? 0, this.replica.logs.get(log)?.seq ?? 0)) this.beyond = true
-        }
+        this.beyond ||= isBeyond(this.replica, draft, target)
       }
       const writes: Write[] = await claimWrites(this.replica, claims, this.said)
       const last = items[items.length - 1]
@@ -301,22 +310,35 @@ export async function adoptTarget(
   return { writes, adopted, isShort }
 }
 
-/** Cases that came outside a transfer, because they were asked for. What they hold beyond is unclaimed. */
+/** Was a case given because it was asked for, of somebody who held everything then that I did? */
+export type IsAnswer = (item: Item) => boolean
+
+const EVERYTHING = () => Number.POSITIVE_INFINITY
+
+/**
+ * Cases that came outside a transfer. What they hold beyond is unclaimed.
+ *
+ * @param isAnswer which of them make a damaged case whole, whatever was held of it when it was asked for: what came
+ * since is in it.
+ */
 export function takeLoose(
   replica: Replica,
   items: Item[],
   claims: LogClaim[] = [],
   said: SaidClaims = new Map(),
+  isAnswer: IsAnswer = () => false,
 ): Promise<void> {
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
     const foreign = await foreignOfCases(replica, claims)
+    const reach = reachOf(claims)
     for (const item of items) {
-      const draft = await takeItem(replica, item, undefined, foreign)
+      const giver = { parted: new Map(), foreign, reach: isAnswer(item) ? EVERYTHING : reach }
+      const draft = await takeItem(replica, item, giver)
       if (!draft) continue
       drafts.push(draft)
-      for (const [log, seq] of draft.state.touched) if (seq > (replica.logs.get(log)?.seq ?? 0)) beyond = true
+      beyond ||= isBeyond(replica, draft, new Map())
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
     await replica.commitCases(drafts, await claimWrites(replica, claims, said), meta)
