@@ -201,8 +201,8 @@ const BROKEN = {
   'the claims of the end are adopted, not those of the beginning': [
     [
       `${STORE}/transfers.ts`,
-      'await claimWrites(this.replica, claims, this.said)\n      const last',
-      'await claimWrites(this.replica, claims, this.said)\n' +
+      'await claimWrites(this.replica, claims, this.said, before)\n      const last',
+      'await claimWrites(this.replica, claims, this.said, before)\n' +
         '      const none = { head: new Uint8Array(0), signature: new Uint8Array(0) }\n' +
         '      for (const claim of claims)\n' +
         '        for (const log of this.transfer.target)\n' +

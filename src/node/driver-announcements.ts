@@ -169,6 +169,8 @@ export class Announcements {
     const held = (all ? undefined : this.held.get(session.peer)) ?? new Map<LogId, number>()
     this.held.set(session.peer, held)
     for (const { log, seq } of claims) held.set(log, seq)
+    if (all) session.holds.clear()
+    for (const claim of claims) session.holds.set(claim.log, claim)
     if (!all) this.noticeFork(session, claims)
     this.touched()
     this.options.events?.status?.()

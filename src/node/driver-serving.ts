@@ -26,8 +26,9 @@ export class Serving {
   }
 
   async openStates(session: PeerSession, { frontier }: Effect<'openStates'>): Promise<void> {
-    const opened = await openStates(this.replica, frontier)
+    const { told, ...opened } = await openStates(this.replica, frontier)
     await this.replica.flush()
+    session.told = told
     this.sessions.step(session, { type: 'statesOpened', ...opened })
   }
 
@@ -38,7 +39,7 @@ export class Serving {
   async items(session: PeerSession, { after, frontier }: Effect<'readItems'>): Promise<void> {
     // What waits to be sent would be held in memory, up to a whole window of it.
     await session.link.whenBulkLow?.()
-    const read = await readItems(this.replica, after, frontier, CHUNK_BYTES)
+    const read = await readItems(this.replica, after, frontier, CHUNK_BYTES, session.told)
     this.sessions.step(session, { type: 'itemsRead', ...read })
   }
 

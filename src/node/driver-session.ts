@@ -1,9 +1,11 @@
 /** What the driver is given, and what it keeps of each connected peer. */
 import { toHex } from '../protocol/bytes.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId } from '../protocol/log.js'
 import { SyncSession } from '../protocol/sync.js'
 import type { CloseCode, SyncEvent, TimerName } from '../protocol/sync-types.js'
 import type { SaidClaims } from '../store/doubts.js'
+import type { Told } from '../store/outgoing.js'
 import type { Replica } from '../store/replica.js'
 import type { Statements } from '../store/statements.js'
 import type { IncomingTransfer } from '../store/transfers.js'
@@ -79,8 +81,12 @@ export class PeerSession {
   wantsTake = false
   /** The cursor that the last TAKE named. */
   takeAfter: Uint8Array = new Uint8Array(0)
+  /** What BEGIN has told of my logs. */
+  told: Told | undefined
   /** What its cases came on that are ahead of its changes. */
   readonly said: SaidClaims = new Map()
+  /** What it holds by its word. */
+  readonly holds = new Map<LogId, LogClaim>()
   lastRound: RoundResult | undefined
   /** Damaged cases that were asked for since both words were compared; true until the answer is here. */
   readonly wanted = new Map<string, boolean>()

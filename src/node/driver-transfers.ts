@@ -106,7 +106,10 @@ export class Transfers {
     const before = damaged.size
     const isAnswer = ({ key }: Item) => early && session.wanted.get(toHex(key)) === true
     if (session.incoming) await session.incoming.take(items, early, claims, isAnswer)
-    else await takeLoose(this.options.replica, items, claims, session.said, isAnswer)
+    else {
+      const holds = [...session.holds.values()]
+      await takeLoose(this.options.replica, items, claims, session.said, isAnswer, holds)
+    }
     // Whatever comes of it later may be older than what is held then.
     for (const item of items) if (isAnswer(item)) session.wanted.set(toHex(item.key), false)
     this.wantDamaged(session)

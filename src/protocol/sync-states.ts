@@ -26,6 +26,8 @@ interface Sending {
   checks: Iterator<CheckRange[]>
   /** Cases that were read, as messages that wait for the window. */
   messages: Item[][]
+  /** What they come on that BEGIN has not named. */
+  claims: LogClaim[]
   done: boolean
   /** Keys of cases that are damaged here. */
   missing: Uint8Array[]
@@ -74,6 +76,7 @@ export class StatesSender {
       reading: true,
       checks,
       messages: [],
+      claims: [],
       done: false,
       missing: [],
     }
@@ -101,7 +104,7 @@ export class StatesSender {
     const { sending } = this
     if (!sending || sending.reading) return false
     while (sending.messages.length > 0) {
-      this.sendItems('bulk', sending.messages.shift()!, false, [], [])
+      this.sendItems('bulk', sending.messages.shift()!, false, sending.claims, [])
       if (this.out.inFlightBytes >= WINDOW_BYTES) return false
     }
     const next = sending.checks.next()
@@ -137,6 +140,7 @@ export class StatesSender {
     sending.after = read.after
     sending.missing.push(...(read.missing ?? []))
     sending.messages = itemMessages(read.items)
+    sending.claims = read.claims ?? []
   }
 
   /** Cases that were asked for, or are early. */

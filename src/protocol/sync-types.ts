@@ -50,7 +50,15 @@ export type SyncEvent =
       pruned: LogId[]
     }
   | { type: 'checksRead'; stretches: CheckStretch[] }
-  | { type: 'itemsRead'; items: Item[]; after: Uint8Array; done: boolean; missing?: Uint8Array[] }
+  | {
+      type: 'itemsRead'
+      items: Item[]
+      after: Uint8Array
+      done: boolean
+      missing?: Uint8Array[]
+      /** Of what came to me after BEGIN. */
+      claims?: LogClaim[]
+    }
   | { type: 'casesRead'; items: Item[]; claims: LogClaim[]; openings: LogOpening[] }
   | { type: 'statesOpened'; target: TargetLog[]; openings: LogOpening[]; claims: LogClaim[]; cases: number }
   | {

@@ -4,7 +4,7 @@
  * that other content counts as held under the same numbers.
  */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
-import type { LogClaim } from '../protocol/frontier.js'
+import { type LogClaim, placeOf } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { TargetLog } from '../protocol/transfer.js'
@@ -42,21 +42,33 @@ export async function readDoubts(replica: Replica): Promise<Doubt[]> {
 /** The check of each log's last claim that a session's cases came on: its next one goes on from there. */
 export type SaidClaims = Map<LogId, Uint8Array>
 
-/** Content beyond the frontier came on what its giver claims to hold: a fork there must be seen. */
-export async function claimWrites(replica: Replica, claims: LogClaim[], said: SaidClaims): Promise<Write[]> {
+/**
+ * Content beyond the frontier came on what its giver claims to hold: a fork there must be seen.
+ *
+ * @param before what the giver held before: it has gone on from there. What came on that is doubted as that.
+ */
+export async function claimWrites(
+  replica: Replica,
+  claims: LogClaim[],
+  said: SaidClaims,
+  before: LogClaim[] = [],
+): Promise<Write[]> {
   if (claims.length === 0) return []
   const doubts = byLog(await readDoubts(replica))
+  const begun = new Map(before.map((claim) => [placeOf(claim), claim.seq]))
   return heldAndDoubted(claims).held.flatMap((claim) => {
     const { log, seq, check } = claim
     const held = replica.logs.get(log)?.seq ?? 0
     if (seq <= held) return []
     const olds = doubts.get(log) ?? []
-    const before = said.get(log)
+    const last = said.get(log)
     said.set(log, check)
     const same = olds.filter(
-      (old) => equalBytes(old.check, check) || (before && equalBytes(old.check, before)),
+      (old) => equalBytes(old.check, check) || (last && old.seq <= seq && equalBytes(old.check, last)),
     )
-    return noted(claim, Math.min(held, ...same.map(({ base }) => base)), same, olds)
+    const isBegun = (old: Doubt) => !same.includes(old) && old.seq < seq && begun.has(placeOf(old))
+    const from = Math.max(held, ...olds.filter(isBegun).map((old) => old.seq))
+    return noted(claim, Math.min(from, ...same.map(({ base }) => base)), same, olds)
   })
 }
 

@@ -6,12 +6,15 @@
  * Not so the logs of a target (`partedLogs`): its list shows behind which change the branches part, so that what a case
  * holds before it needs no restatement; and its end is noted as a doubt, by which others hear of the fork and cut it.
  */
-import { equalBytes } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import type { LogId } from '../protocol/log.js'
+import type { Item } from '../protocol/sync.gen.js'
 import type { TargetLog } from '../protocol/transfer.js'
 import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
+
+const NO_LOGS: ReadonlySet<LogId> = new Set()
 
 /**
  * Of all that comes on these claims, which may be very many: each is held against what I hold of its log only once, and
@@ -67,15 +70,50 @@ export function reachOf(claims: LogClaim[], target: Iterable<TargetLog> = []): (
 }
 
 /**
- * Logs of which single cases may hold another branch than I do, or will. A giver's doubt that is further than I am is no
- * doubt of mine: a giver in the midst of a transfer names ever new ones, and beyond a few they would be lumped together.
- * To restate the few cases that come like this costs less.
+ * Logs of which single cases, each by itself, may hold another branch than I do, or will. A giver's doubt that is further
+ * than I am is no doubt of mine: a giver in the midst of a transfer names ever new ones, and beyond a few they would be
+ * lumped together. To restate the few cases that come like this costs less.
+ *
+ * Of a giver that holds more of a log than I do nothing shows where its branch leaves mine. What a case holds behind the
+ * last place at which both are known to have been one counts as of another, as far as I claim it; what is beyond that is
+ * doubted (`claimWrites`).
+ *
+ * @param before what the same giver held before: when it began, or by its word.
+ * @param others logs of which its cases hold another branch anyway.
  */
-export async function foreignOfCases(replica: Replica, claims: LogClaim[]): Promise<Set<LogId>> {
-  const foreign = await new ForeignLogs(replica, claims).among()
-  for (const { log, seq } of heldAndDoubted(claims).doubted)
-    if (seq > (replica.logs.get(log)?.seq ?? 0)) foreign.add(log)
-  return foreign
+export async function foreignOfCases(
+  replica: Replica,
+  claims: LogClaim[],
+  before: LogClaim[] = [],
+  others: ReadonlySet<LogId> = NO_LOGS,
+): Promise<(item: Item) => ReadonlySet<LogId>> {
+  const foreign = new Set([...others, ...(await new ForeignLogs(replica, claims).among())])
+  const gaps = new Map<LogId, { from: number; to: number }>()
+  const { held, doubted } = heldAndDoubted(claims)
+  for (const { log, seq } of doubted) if (seq > (replica.logs.get(log)?.seq ?? 0)) foreign.add(log)
+  for (const { log, seq } of held) {
+    const to = replica.logs.get(log)?.seq ?? 0
+    if (seq > to) gaps.set(log, { from: await sameUpTo(replica, log, before), to })
+  }
+  return ({ touched }) => {
+    const among = touched.map(({ log, seq }) => ({ log: toHex(log), seq }))
+    const inGap = among.filter(({ log, seq }) => {
+      const gap = gaps.get(log)
+      return gap && seq > gap.from && seq <= gap.to
+    })
+    return inGap.length === 0 ? foreign : new Set([...foreign, ...inGap.map(({ log }) => log)])
+  }
+}
+
+/** The last place at which one of these claims says of a log what I hold there. */
+async function sameUpTo(replica: Replica, id: LogId, claims: LogClaim[]): Promise<number> {
+  let last = 0
+  for (const { log, seq, check } of claims) {
+    if (log !== id || seq <= last) continue
+    const mine = await replica.logs.checkAt(id, seq)
+    if (mine && equalBytes(mine, check)) last = seq
+  }
+  return last
 }
 
 /** Where the logs of a target begin, as claims of its giver: what comes before that isn't doubted with the target. */
@@ -83,4 +121,11 @@ export function beginnings(target: TargetLog[]): LogClaim[] {
   return target
     .filter(({ from, fromCheck }) => from > 0 && fromCheck.some((byte) => byte !== 0))
     .map(({ log, from, fromCheck }) => ({ log, seq: from, check: fromCheck }))
+}
+
+/** What the giver of whole states held when it began, by what it said then; of a target's logs it only doubted the rest. */
+export function heldBefore(target: TargetLog[], claims: LogClaim[]): LogClaim[] {
+  const ids = new Set(target.map(({ log }) => log))
+  const others = heldAndDoubted(claims.filter(({ log }) => !ids.has(log))).held
+  return [...target, ...beginnings(target), ...others]
 }

@@ -3,14 +3,15 @@
 import type { ChangeRun } from '../protocol/door.js'
 import type { States } from '../protocol/envelope.gen.js'
 import type { LetterBody, LogRange } from '../protocol/envelope.js'
-import { placeOf } from '../protocol/frontier.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import { itemMessages } from '../protocol/items.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
 import { claimToWire, openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
-import { doubtsOf, openStates, readChecks } from './outgoing.js'
+import { heldAndDoubted } from './foreign.js'
+import { openStates, readChecks } from './outgoing.js'
 import { casesFrom, readChanges, readItems } from './reading.js'
 import type { Replica } from './replica.js'
 
@@ -73,8 +74,9 @@ export class StatesWriter {
   private after: Uint8Array = new Uint8Array(0)
   private isRead = false
   private messages: Item[][] = []
+  /** What is claimed beside the cases of these messages. */
+  private claims: LogClaim[] = []
   private checks: CheckRange[][] | undefined
-  private readonly named: Set<string>
 
   private constructor(
     private readonly replica: Replica,
@@ -82,9 +84,7 @@ export class StatesWriter {
     private readonly base: Map<LogId, number>,
     private readonly opened: Awaited<ReturnType<typeof openStates>>,
     readonly bytes: number,
-  ) {
-    this.named = new Set(opened.claims.map(placeOf))
-  }
+  ) {}
 
   /** undefined while cases are damaged here: another holder gives them whole. */
   static async open(
@@ -108,8 +108,8 @@ export class StatesWriter {
   }
 
   /**
-   * The next part: the target, then its checks, then the cases. undefined: one of them is damaged here after all, or may
-   * hold something of a branch that I have come to doubt since, which the claims of part 0 don't name.
+   * The next part: the target, then its checks, then the cases, with claims of what I have taken in since part 0.
+   * undefined: one of them is damaged here after all, or may hold something of a branch that I have come to doubt since.
    */
   async next(index: number): Promise<States | undefined> {
     const { set, opened } = this
@@ -136,16 +136,16 @@ export class StatesWriter {
     if (ranges.length > 0)
       return { ...part, stretches: (await readChecks(this.replica, ranges)).map(stretchToWire) }
     while (this.messages.length === 0 && !this.isRead) {
-      const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES)
-      if (read.missing.length > 0) return undefined
-      const doubts = await doubtsOf(this.replica, read.items)
-      if (!doubts.every((doubt) => this.named.has(placeOf(doubt)))) return undefined
+      const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES, opened.told)
+      if (read.missing.length > 0 || heldAndDoubted(read.claims).doubted.length > 0) return undefined
       this.after = read.after
+      this.claims = read.claims
       this.isRead = read.done
       this.messages = itemMessages(read.items)
     }
     const items = this.messages.shift() ?? []
-    return { ...part, items, last: this.isRead && this.messages.length === 0 }
+    const claims = this.claims.map(claimToWire)
+    return { ...part, items, claims, last: this.isRead && this.messages.length === 0 }
   }
 }
 

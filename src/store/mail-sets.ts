@@ -14,8 +14,8 @@ import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transf
 import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import type { CaseDraft } from './case-content.js'
-import { besideWrites, doubtWrites, partedLogs, readDoubts } from './doubts.js'
-import { beginnings, ForeignLogs, reachOf } from './foreign.js'
+import { besideWrites, claimWrites, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
+import { beginnings, ForeignLogs, foreignOfCases, heldBefore, reachOf } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
@@ -51,6 +51,8 @@ interface Watch {
   notedAt: number
   /** What its claims show; undefined until they are needed. */
   foreign: ForeignLogs | undefined
+  /** What its parts claim that came to their sender after part 0. */
+  said: SaidClaims
   /** Parts that follow those which are in; the case that they hold is not whole yet. */
   pieces: Item[][]
 }
@@ -111,7 +113,11 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     }
     takeStretches(row, part, checks, writes)
     if (isFirst || !watch.foreign) watch.foreign = new ForeignLogs(replica, claimsOf(row))
-    const drafts = await draftsOf(replica, whole, row, await watch.foreign.among())
+    const before = heldBefore(targetOf(row), claimsOf(row))
+    const later = isFirst ? [] : claims
+    const foreignOf = await foreignOfCases(replica, later, before, await watch.foreign.among())
+    const drafts = await draftsOf(replica, whole, row, foreignOf)
+    writes.push(...(await claimWrites(replica, later, watch.said, before)))
     row.parts = part.index + 1
     writes.push({ key, value: part.last ? undefined : MailSetRow.encode(row).finish() })
     await replica.commitCases(drafts.values(), writes, { ...replica.meta, unclaimed: true })
@@ -157,6 +163,7 @@ function watchOf(replica: Replica, seen: Watches, set: string, isResumed: boolea
     loose: isResumed ? -1 : replica.loose,
     notedAt: -1,
     foreign: undefined,
+    said: new Map(),
     pieces: [],
   }
   const watch = seen.bySet.get(set) ?? fresh
@@ -178,7 +185,7 @@ function beginSet(
   row.target = adoptable.map((log) => ({ ...log, log: fromHex(log.log) }))
   row.openings = part.openings
   row.stretches = adoptable.map(() => 0)
-  row.claims = [...claims, ...beginnings(proven)].map((claim) => ({ ...claim, log: fromHex(claim.log) }))
+  row.claims = [...beginnings(proven), ...claims].map((claim) => ({ ...claim, log: fromHex(claim.log) }))
   return proven
 }
 
@@ -219,15 +226,15 @@ async function draftsOf(
   replica: Replica,
   items: Item[],
   row: MailSetRow,
-  foreign: ReadonlySet<LogId>,
+  foreignOf: (item: Item) => ReadonlySet<LogId>,
 ): Promise<Map<string, CaseDraft>> {
   const reach = new Map(row.target.map(({ log, seq }) => [toHex(log), seq]))
   const drafts = new Map<string, CaseDraft>()
   const parted = await partedLogs(replica, targetOf(row), new TargetChecks(replica.db, row.slot))
   await replica.cases.prefetch(items.map((item) => item.key))
-  const giver = { parted, foreign, reach: reachOf(claimsOf(row), targetOf(row)) }
+  const giver = { parted, reach: reachOf(claimsOf(row), targetOf(row)) }
   for (const item of items) {
-    const draft = await takeItem(replica, item, giver)
+    const draft = await takeItem(replica, item, { ...giver, foreign: foreignOf(item) })
     if (!draft) continue
     drafts.set(draft.state.caseId, draft)
     row.beyond ||= isBeyond(replica, draft, reach)

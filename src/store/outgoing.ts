@@ -1,6 +1,6 @@
 /** The serving half of a transfer of whole states: its target, fixed when it begins. */
 import { toHex } from '../protocol/bytes.js'
-import type { LogClaim } from '../protocol/frontier.js'
+import { type LogClaim, placeOf } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
@@ -8,23 +8,38 @@ import type { CheckRange, CheckStretch, TargetLog } from '../protocol/transfer.j
 import { readDoubts } from './doubts.js'
 import type { Replica } from './replica.js'
 
+/** What the giver of whole states has said of its logs when it began: how far it held each, and what it doubted. */
+export interface Told {
+  held: ReadonlyMap<LogId, number>
+  doubted: ReadonlySet<string>
+}
+
+interface Opened {
+  target: TargetLog[]
+  openings: LogOpening[]
+  claims: LogClaim[]
+  cases: number
+  told: Told
+}
+
 /**
  * Every log that reaches beyond the receiver's frontier, with its proof; of the others, and of what is doubted, the bare
  * claims, which show whether the receiver holds the same branch. Flush before it is told.
  */
-export async function openStates(
-  replica: Replica,
-  frontier: Map<LogId, number>,
-): Promise<{ target: TargetLog[]; openings: LogOpening[]; claims: LogClaim[]; cases: number }> {
+export async function openStates(replica: Replica, frontier: Map<LogId, number>): Promise<Opened> {
   return replica.exclusive(async () => {
     const target: TargetLog[] = []
-    const doubts = await readDoubts(replica)
-    const claims: LogClaim[] = [...nothingOf(replica, doubts), ...doubts]
+    const others: LogClaim[] = []
     const openings: LogOpening[] = []
+    const doubts = await readDoubts(replica)
+    const told: Told = {
+      held: new Map([...replica.logs.all()].map(({ log, seq }) => [log, seq])),
+      doubted: new Set(doubts.map(placeOf)),
+    }
     for (const held of replica.logs.all()) {
       const from = frontier.get(held.log) ?? 0
       if (held.seq <= from) {
-        if (held.seq > 0) claims.push(held)
+        others.push(held)
         continue
       }
       const { log, seq, check, head, signature } = held
@@ -32,7 +47,8 @@ export async function openStates(
       target.push({ log, seq, check, head, signature, from, fromCheck })
       openings.push(held)
     }
-    return { target, openings, claims, cases: replica.meta.total + replica.meta.deleted }
+    const claims = heldFirst(replica, others, doubts)
+    return { target, openings, claims, cases: replica.meta.total + replica.meta.deleted, told }
   })
 }
 
@@ -45,28 +61,54 @@ export async function readChecks(replica: Replica, ranges: CheckRange[]): Promis
   return stretches
 }
 
-const touchedBy = (items: Item[]): Set<LogId> =>
-  new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
-
-/** What is doubted of the logs that these cases hold something of. Read after them, so that what they came on is named. */
-export async function doubtsOf(replica: Replica, items: Item[]): Promise<LogClaim[]> {
-  const logs = touchedBy(items)
-  return (await readDoubts(replica)).filter(({ log }) => logs.has(log))
-}
-
 /**
- * What is claimed of the logs that single cases hold something of: first what is held of each, then what is doubted.
- * Read after them, as `doubtsOf`.
+ * What is claimed of the logs that these cases hold something of: first what is held of each, then what is doubted.
+ * Read after them, so that what they came on is named.
  */
 export async function claimsOfCases(
   replica: Replica,
   items: Item[],
 ): Promise<{ claims: LogClaim[]; openings: LogOpening[] }> {
-  const doubts = await doubtsOf(replica, items)
-  const held = [...touchedBy(items)].flatMap((id) => replica.logs.get(id) ?? [])
-  const claims = [...held.filter(({ seq }) => seq > 0), ...nothingOf(replica, doubts), ...doubts]
-  return { claims, openings: held }
+  const logs = new Set(items.flatMap((item) => item.touched.map(({ log }) => toHex(log))))
+  const doubts = (await readDoubts(replica)).filter(({ log }) => logs.has(log))
+  const held = [...logs].flatMap((id) => replica.logs.get(id) ?? [])
+  return { claims: heldFirst(replica, held, doubts), openings: held }
 }
+
+/**
+ * Of cases that were just read, those at the beginning of which all may hold something that came after the receiver was
+ * told of my logs, with what is claimed of these logs; or those of which none does. Who reads them runs alone: a doubt
+ * that ends meanwhile would not be named.
+ */
+export async function toldApart(
+  replica: Replica,
+  items: Item[],
+  told: Told,
+): Promise<{ items: Item[]; claims: LogClaim[] }> {
+  const doubts = (await readDoubts(replica)).filter((doubt) => !told.doubted.has(placeOf(doubt)))
+  const laterOf = ({ touched }: Item): LogId[] =>
+    touched.flatMap(({ log: bytes, seq }) => {
+      const id = toHex(bytes)
+      const before = told.held.get(id) ?? 0
+      const isGrown = seq > before && (replica.logs.get(id)?.seq ?? 0) > before
+      return isGrown || doubts.some(({ log, base }) => log === id && seq > base) ? [id] : []
+    })
+  const later = items.map(laterOf)
+  const isLater = (at: number) => (later[at]?.length ?? 0) > 0
+  let end = 1
+  while (end < items.length && isLater(end) === isLater(0)) end++
+  const logs = new Set(later.slice(0, end).flat())
+  const held = [...logs].flatMap((id) => replica.logs.get(id) ?? [])
+  const doubted = doubts.filter(({ log }) => logs.has(log))
+  return { items: items.slice(0, end), claims: heldFirst(replica, held, doubted) }
+}
+
+/** Claims of which the first one of a log is what is held of it. */
+const heldFirst = (replica: Replica, held: LogClaim[], doubts: LogClaim[]): LogClaim[] => [
+  ...held.filter(({ seq }) => seq > 0),
+  ...nothingOf(replica, doubts),
+  ...doubts,
+]
 
 /** Of doubted logs of which nothing is held, a claim that says so. */
 function nothingOf(replica: Replica, doubts: LogClaim[]): LogClaim[] {

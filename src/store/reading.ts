@@ -1,6 +1,7 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
-import { fromHex, toHex, utf8 } from '../protocol/bytes.js'
+import { compareBytes, fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
+import type { LogClaim } from '../protocol/frontier.js'
 import {
   CASE_KEY_BYTES,
   MAX_CASE_STATE_BYTES,
@@ -14,6 +15,7 @@ import type { Item } from '../protocol/sync.gen.js'
 import { type CaseState, decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { keys } from './keyspace.js'
 import type { RetainedChange, StoredLog } from './logs.js'
+import { type Told, toldApart } from './outgoing.js'
 import type { Replica } from './replica.js'
 
 export interface ReadChanges {
@@ -162,6 +164,8 @@ export interface ReadItems {
   done: boolean
   /** Cases in this stretch that are damaged here: the receiver must not count them as held. */
   missing: Uint8Array[]
+  /** Of logs of which these cases may hold something that their giver has not told of when it began. */
+  claims: LogClaim[]
 }
 
 /** Cases behind `after` that lie beyond `frontier`, each with its parts as stored, about `limitBytes` of them. */
@@ -170,10 +174,11 @@ export async function readItems(
   after: Uint8Array,
   frontier: Map<LogId, number>,
   limitBytes: number,
+  told?: Told,
 ): Promise<ReadItems> {
   // Alone with the writer, so that each case's touched vector and parts belong together.
   return replica.exclusive(async () => {
-    const out: ReadItems = { items: [], after, done: true, missing: [] }
+    const out: ReadItems = { items: [], after, done: true, missing: [], claims: [] }
     const wanted: CaseState[] = []
     let bytes = 0
     for await (const state of casesFrom(replica, after)) {
@@ -188,12 +193,26 @@ export async function readItems(
       bytes += 64 + state.row.length + stateBytes(state)
     }
     out.items = await itemsOf(replica, wanted)
+    if (told) await nameLater(replica, out, told)
     // Keys are random: turned round, one lies anywhere.
     replica.db.glance(keys.part(out.after.toReversed(), 0))
     // The last stretch names all that are known to be damaged, those whose own row can't be read included.
     if (out.done) out.missing.push(...replica.damaged.values())
     return out
   })
+}
+
+/** Cases that hold what came later go by themselves: else all that come with them would seem to hold some of it. */
+async function nameLater(replica: Replica, out: ReadItems, told: Told): Promise<void> {
+  const { items, claims } = await toldApart(replica, out.items, told)
+  const last = items.at(-1)
+  if (last && items.length < out.items.length) {
+    out.after = last.key
+    out.done = false
+    out.missing = out.missing.filter((key) => compareBytes(key, last.key) < 0)
+  }
+  out.items = items
+  out.claims = claims
 }
 
 /**

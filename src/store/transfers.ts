@@ -23,7 +23,7 @@ import {
   readDoubts,
   type SaidClaims,
 } from './doubts.js'
-import { beginnings, ForeignLogs, foreignOfCases, reachOf } from './foreign.js'
+import { beginnings, ForeignLogs, foreignOfCases, heldBefore, reachOf } from './foreign.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
@@ -85,6 +85,7 @@ export class IncomingTransfer {
     private readonly isStale: boolean,
     private readonly said: SaidClaims,
     private readonly claims: LogClaim[],
+    private readonly before: LogClaim[],
   ) {
     this.beyond = this.isResumed || replica.meta.unclaimed
     this.cuts = replica.cuts
@@ -117,7 +118,8 @@ export class IncomingTransfer {
       const stored = await readTransfer(replica)
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
       const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
-      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said, beside)
+      const before = heldBefore(proven, claims)
+      const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said, beside, before)
       await incoming.offered.checks.clear()
       const meta = { ...replica.meta, unclaimed: true }
       const metaRow = { key: keys.meta(), value: MetaRow.encode(meta).finish() }
@@ -223,19 +225,19 @@ export class IncomingTransfer {
       const { logs, checks } = this.offered
       const parted = await partedLogs(this.replica, logs.values(), checks)
       const target = new Map(this.transfer.target.map((log) => [log.log, log.seq]))
-      const foreign = await this.foreign.among()
-      // Early ones came on claims of their own, too.
-      if (early) for (const log of await foreignOfCases(this.replica, claims)) foreign.add(log)
+      // Early ones come on claims of their own, too, and so does what their giver took in since it began.
+      const { before } = this
+      const foreignOf = await foreignOfCases(this.replica, claims, before, await this.foreign.among())
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       const reach = reachOf(this.claims, logs.values())
       for (const item of items) {
-        const giver = { parted, foreign, reach: isAnswer(item) ? EVERYTHING : reach }
+        const giver = { parted, foreign: foreignOf(item), reach: isAnswer(item) ? EVERYTHING : reach }
         const draft = await takeItem(this.replica, item, giver)
         if (!draft) continue
         drafts.set(draft.state.caseId, draft)
         this.beyond ||= isBeyond(this.replica, draft, target)
       }
-      const writes: Write[] = await claimWrites(this.replica, claims, this.said)
+      const writes: Write[] = await claimWrites(this.replica, claims, this.said, before)
       const last = items[items.length - 1]
       const moved =
         !early && last && !this.isOvertaken && !this.isBroken
@@ -320,6 +322,7 @@ const EVERYTHING = () => Number.POSITIVE_INFINITY
  *
  * @param isAnswer which of them make a damaged case whole, whatever was held of it when it was asked for: what came
  * since is in it.
+ * @param before what their giver held by its word: of that both know whether it is the same.
  */
 export function takeLoose(
   replica: Replica,
@@ -327,21 +330,26 @@ export function takeLoose(
   claims: LogClaim[] = [],
   said: SaidClaims = new Map(),
   isAnswer: IsAnswer = () => false,
+  before: LogClaim[] = [],
 ): Promise<void> {
   return replica.exclusive(async () => {
     const drafts: CaseDraft[] = []
     let beyond = false
-    const foreign = await foreignOfCases(replica, claims)
+    const foreignOf = await foreignOfCases(replica, claims, before)
     const reach = reachOf(claims)
     for (const item of items) {
-      const giver = { parted: new Map(), foreign, reach: isAnswer(item) ? EVERYTHING : reach }
+      const giver = {
+        parted: new Map(),
+        foreign: foreignOf(item),
+        reach: isAnswer(item) ? EVERYTHING : reach,
+      }
       const draft = await takeItem(replica, item, giver)
       if (!draft) continue
       drafts.push(draft)
       beyond ||= isBeyond(replica, draft, new Map())
     }
     const meta = { ...replica.meta, unclaimed: replica.meta.unclaimed || beyond }
-    await replica.commitCases(drafts, await claimWrites(replica, claims, said), meta)
+    await replica.commitCases(drafts, await claimWrites(replica, claims, said, before), meta)
     if (beyond) replica.loose++
   })
 }

@@ -3,9 +3,10 @@
  * what they hold of that branch is told to everybody, though its numbers are such as all have. And nothing else is
  * restated for it.
  */
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterEach, describe, expect, test, vi } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
+import type { LogClaim } from '../../src/protocol/frontier.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
@@ -25,10 +26,12 @@ let b: MailDevice
 /** Has all of b's log, and none of a's. */
 let c: MailDevice
 let log: string
+/** The changes of a's that were lost with it. */
+let lost: Awaited<ReturnType<typeof readChanges>>
 afterEach(() => bench.stop())
 
-/** @param lost how many changes a makes before its folder is put back, and `after` that. */
-async function begin(lost: number, after: string[]): Promise<void> {
+/** @param many how many changes a makes before its folder is put back, and `after` that. */
+async function begin(many: number, after: string[]): Promise<void> {
   const begun = await MailBench.begin(41, 'a', 'b', 'c')
   bench = begun.bench
   ;[a, b, c] = begun.devices
@@ -37,7 +40,8 @@ async function begin(lost: number, after: string[]): Promise<void> {
   const before = await bench.stopDevice(a)
   await a.boot()
   await bench.phone(a, 'two', 'lost 4')
-  for (let at = 1; at < lost; at++) await bench.phone(a, 'three', `lost ${4 + at}`)
+  for (let at = 1; at < many; at++) await bench.phone(a, 'three', `lost ${4 + at}`)
+  lost = await readChanges(a.replica, new Map([[log, 0]]), 1e9)
   await bench.meet(a, b)
   await name(b, 'two')
   await name(b, 'three')
@@ -60,18 +64,34 @@ async function take(device: MailDevice, parts: States[]): Promise<void> {
   for (const part of parts) await takeStates(device.replica, part)
 }
 
-async function transfer(from: MailDevice, to: MailDevice, frontier: Map<string, number>, ends = true) {
-  const { target, openings, claims } = await openStates(from.replica, frontier)
+/** @param meanwhile what happens at the giver between BEGIN and its cases. */
+async function transfer(
+  from: MailDevice,
+  to: MailDevice,
+  frontier: Map<string, number>,
+  ends = true,
+  meanwhile?: () => Promise<unknown>,
+) {
+  const { target, openings, claims, told } = await openStates(from.replica, frontier)
   const incoming = await IncomingTransfer.begin(to.replica, target, openings, undefined, new Map(), claims)
   const ranges = target.map(({ seq, ...each }) => ({ ...each, to: seq }))
   await incoming.takeChecks(await readChecks(from.replica, ranges))
-  await incoming.take((await readItems(from.replica, new Uint8Array(0), frontier, 1e9)).items, false)
+  await meanwhile?.()
+  const read = await readItems(from.replica, new Uint8Array(0), frontier, 1e9, told)
+  await incoming.take(read.items, false, read.claims)
   if (ends) await incoming.end([])
+  return incoming
 }
 
-async function askedFor(from: MailDevice, to: MailDevice, id: string): Promise<void> {
+async function askedFor(
+  from: MailDevice,
+  to: MailDevice,
+  id: string,
+  before: LogClaim[] = [],
+): Promise<void> {
   const items = await readCases(from.replica, [from.replica.keyOf(id)])
-  await takeLoose(to.replica, items, (await claimsOfCases(from.replica, items)).claims)
+  const { claims } = await claimsOfCases(from.replica, items)
+  await takeLoose(to.replica, items, claims, new Map(), undefined, before)
 }
 
 const frontierOf = ({ replica }: MailDevice) =>
@@ -261,25 +281,152 @@ describe('nothing is restated', () => {
 /** d has written in the case that the lost branch has changed, too. */
 describe('a giver that takes another branch on while it gives', () => {
   let d: MailDevice
-  beforeEach(async () => {
-    await begin(1, ['four', 'five'])
+
+  /** @param held how much of the log d holds, `many` what the lost branch has, `after` what a has written since. */
+  async function beginWith(held: number, many = 1, after = ['four', 'five']): Promise<void> {
+    await begin(many, after)
     d = await bench.add('d')
-    while (seqOf(d) < 3) await give(log, a, d, 1)
+    while (seqOf(d) < held) await give(log, a, d, 1)
     await name(d, 'two')
     await give(log, a, c)
+    // Nobody else needs whole states for what d wrote.
+    await give(d.replica.currentLog!, d, a)
+  }
+
+  async function takeLost(): Promise<void> {
+    await d.replica.admit(lost.openings, lost.runs, b.ed)
+    expect(seqOf(d)).toBeGreaterThan(3)
+  }
+
+  /** A set from d, which is left by mail, and what happens behind its part 0. */
+  async function statesFrom(meanwhile: () => Promise<unknown>): Promise<[...States[], States | undefined]> {
+    const writer = (await StatesWriter.open(d.replica, bench.random.bytes(16), frontierOf(c)))!
+    const parts: States[] = [(await writer.next(0))!]
+    await meanwhile()
+    for (;;) {
+      const part = await writer.next(parts.length)
+      if (!part || part.last) return [...parts, part]
+      parts.push(part)
+    }
+  }
+
+  const ways: [string, (meanwhile: () => Promise<unknown>) => Promise<unknown>][] = [
+    ['in a transfer', (meanwhile) => transfer(d, c, frontierOf(c), true, meanwhile)],
+    ['by mail', async (meanwhile) => take(c, (await statesFrom(meanwhile)) as States[])],
+  ]
+
+  test.each(ways)('as ordinary changes, %s', async (_way, gives) => {
+    await beginWith(3)
+    await gives(takeLost)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test.each(ways)('as ordinary changes of a log that it held nothing of, %s', async (_way, gives) => {
+    await beginWith(0)
+    await gives(takeLost)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test.each(ways)('as ordinary changes, more than the receiver holds, %s', async (_way, gives) => {
+    await beginWith(3, 2, ['four'])
+    await gives(takeLost)
+    await bench.create(a, 'five')
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  async function early(meanwhile: () => Promise<unknown>): Promise<void> {
+    const incoming = await transfer(d, c, frontierOf(c), false)
+    await meanwhile()
+    const items = await readCases(d.replica, [d.replica.keyOf('two')])
+    await incoming.take(items, true, (await claimsOfCases(d.replica, items)).claims)
+    await incoming.end([])
+  }
+
+  test('as ordinary changes, more than the receiver holds, in an early case', async () => {
+    await beginWith(3, 2, ['four'])
+    await early(takeLost)
+    await bench.create(a, 'five')
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test('as ordinary changes, more than the receiver holds, in a case that was asked for', async () => {
+    await beginWith(3, 2, ['four'])
+    await takeLost()
+    await askedFor(d, c, 'two')
+    await bench.create(a, 'five')
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test('on a doubt, in a transfer', async () => {
+    await beginWith(3)
+    await transfer(d, c, frontierOf(c), true, () => transfer(b, d, new Map(), false))
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test.each(ways)('restates nothing of what is the same branch, %s', async (_way, gives) => {
+    await beginWith(3)
+    await gives(async () => {
+      await give(log, a, d)
+      await name(d, 'one')
+      await name(d, 'three')
+    })
+    await give(d.replica.currentLog!, d, c)
+    await settleDoubts(c.replica)
+    expect(await restateUnclaimed(c.replica)).toBe(0)
+  })
+
+  test('restates nothing of what both held before, in an early case', async () => {
+    await beginWith(4, 1, ['four'])
+    await bench.create(a, 'five')
+    await early(() => give(log, a, d))
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    expect(await restateUnclaimed(c.replica)).toBe(0)
+  })
+
+  test('restates nothing of what both held before by its word, in a case that was asked for', async () => {
+    await beginWith(4, 1, ['four'])
+    const before = [...d.replica.logs.all()]
+    await bench.create(a, 'five')
+    await give(log, a, d)
+    await askedFor(d, c, 'two', before)
+    await give(log, a, c)
+    await give(d.replica.currentLog!, d, c)
+    await settleDoubts(c.replica)
+    expect(await restateUnclaimed(c.replica)).toBe(0)
+  })
+
+  test('restates no more than what is typed, while it is given whole states by somebody who types', async () => {
+    await beginWith(3)
+    await bench.create(a, ...Array.from({ length: MANY }, (_, at) => `case ${at}`))
+    const ofD = await transfer(a, d, frontierOf(d), false)
+    await transfer(d, c, new Map([[log, 5]]), true, async () => {
+      await bench.phone(a, 'one', 'typed')
+      const items = await readCases(a.replica, [a.replica.keyOf('one')])
+      await ofD.take(items, true, (await claimsOfCases(a.replica, items)).claims)
+    })
+    await give(log, a, c)
+    await settleDoubts(c.replica)
+    expect(await restateUnclaimed(c.replica)).toBeLessThanOrEqual(1)
   })
 
   test('gives a set up that is left by mail, and the next one names what it doubts', async () => {
-    const writer = (await StatesWriter.open(d.replica, bench.random.bytes(16), frontierOf(c)))!
-    const parts = [(await writer.next(0))!]
-    await transfer(b, d, new Map(), false)
-    let part: States | undefined
-    do {
-      part = await writer.next(parts.length)
-      if (part) parts.push(part)
-    } while (part && !part.last)
-    expect(part).toBeUndefined()
-    await take(c, parts)
+    await beginWith(3)
+    const parts = await statesFrom(() => transfer(b, d, new Map(), false))
+    expect(parts.pop()).toBeUndefined()
+    await take(c, parts as States[])
     expect((await c.lines()).join()).not.toContain('lost 4')
     await take(c, await bench.statesFrom(d, frontierOf(c)))
     await restateUnclaimed(c.replica)

@@ -137,6 +137,15 @@ describe('sending whole states', () => {
     expect(machine.effects('send').every(({ lane }) => lane === 'bulk')).toBe(true)
   })
 
+  test('cases that hold what came after BEGIN go with claims of it, and only these', () => {
+    const machine = serving()
+    const claims = [other.claim()]
+    machine.step({ type: 'itemsRead', items: [item(1)], after: item(1).key, done: false, claims })
+    expect(machine.sent('items')).toMatchObject([{ items: [item(1)], claims: claims.map(claimToWire) }])
+    machine.step({ type: 'itemsRead', items: [item(2)], after: item(2).key, done: true })
+    expect(machine.sent('items')).toMatchObject([{ items: [item(2)], claims: [] }])
+  })
+
   test('[T2] goes on behind the place where another transfer stopped, beyond what the receiver holds', () => {
     const frontier = new Map([[log.id, 2]])
     const machine = new Machine().greet(mine, empty)
