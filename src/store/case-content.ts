@@ -147,12 +147,12 @@ export class CaseDraft {
   readonly merged: Uint8Array[] = []
   /** The whole content was dropped (erased, or a newer generation began). */
   dropped = false
-  /** The row before this draft, for the counts. */
-  rowBefore: string
   /** The row is as it should be, or came with the content: it need not be projected now. */
   rowGiven = false
   /** Numbers of parts that can't be read. */
   gaps: ReadonlySet<number> = new Set()
+  /** Its row was there, and counted, but can't be read. */
+  isRowLost = false
   /** It brings a damaged case back whole. */
   heals = false
   /** Others changed it, and will often go on: the document that its row is projected from may be of use again. */
@@ -165,7 +165,6 @@ export class CaseDraft {
     readonly base: CaseState,
     private readonly natives: Natives,
   ) {
-    this.rowBefore = base.row
     this.state = {
       ...base,
       touched: new Map(base.touched),
@@ -175,7 +174,7 @@ export class CaseDraft {
     }
   }
 
-  /** Parts with these numbers are what is damaged: they go, and new ones are numbered behind them. */
+  /** Parts with these numbers go, and new ones are numbered behind them. */
   replaceParts(numbers: number[]): void {
     for (const number of numbers) {
       this.removed.push(number)
@@ -340,9 +339,12 @@ export class CaseDraft {
     this.mergeBehind(kept, kept.length === 0 ? mergeThroughDoc(updates) : Y.mergeUpdates(updates))
   }
 
-  /** One part in the place of all, where that is not too large: what is in several of them is held once. */
+  /** One part in the place of all that can be read, where that is not too large: what is in several is held once. */
   async unite(db: SealedDb): Promise<void> {
-    this.mergeBehind([], mergeThroughDoc(await this.updates(db)))
+    const gaps = this.state.parts.filter(({ number }) => this.gaps.has(number))
+    this.state.parts = this.state.parts.filter(({ number }) => !this.gaps.has(number))
+    if (this.state.parts.length > 1) this.mergeBehind([], mergeThroughDoc(await this.updates(db)))
+    this.state.parts.push(...gaps)
   }
 
   private mergeBehind(kept: Part[], merged: Uint8Array): void {

@@ -143,32 +143,44 @@ export class CaseTable {
     this.recent.delete(toHex(key))
     const numbers = (await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4))
     let state: CaseState | undefined
+    let isRowLost = false
     try {
       state = await this.state(key)
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error
-      // What it held that nobody claims isn't known: what comes in its place is told to everybody.
-      state = { ...emptyCase(key, caseId), touched: new Map([[UNKNOWN_LOG, 1]]) }
+      isRowLost = true
     }
+    // What it held that nobody claims isn't known: what is left, and comes in its place, is told to everybody.
+    const isUnknown = isRowLost || (!state && numbers.length > 0)
     const whole = state ?? emptyCase(key, caseId)
+    if (isUnknown) {
+      whole.touched.set(UNKNOWN_LOG, 1)
+      whole.parts = numbers.map((number) => ({ number, bytes: 0 }))
+    }
     const parts: Part[] = []
     const gaps: Part[] = []
-    for (const part of whole.parts)
-      ((await this.canRead(keys.part(key, part.number))) ? parts : gaps).push(part)
-    if (gaps.length === 0 && parts.length === numbers.length) return new CaseDraft(whole, this.natives)
+    for (const part of whole.parts) {
+      const bytes = await this.readableBytes(keys.part(key, part.number))
+      if (bytes === undefined) gaps.push(part)
+      else parts.push({ ...part, bytes })
+    }
+    if (gaps.length === 0 && !isUnknown && parts.length === numbers.length)
+      return new CaseDraft(whole, this.natives)
     const draft = new CaseDraft({ ...whole, parts, unchecked: true }, this.natives)
-    // What is left of the damaged copy goes.
-    draft.replaceParts(numbers.filter((number) => !parts.some((part) => part.number === number)))
+    draft.isRowLost = isRowLost
+    // Numbers are not used again, and what is left of the damaged copy goes.
+    draft.replaceParts(numbers)
     await draft.check(this.db)
-    draft.noteGaps(gaps)
+    if (!isUnknown) draft.noteGaps(gaps)
     return draft
   }
 
-  private async canRead(key: Uint8Array): Promise<boolean> {
+  /** How long a value is; undefined if it is gone or has rotted. */
+  private async readableBytes(key: Uint8Array): Promise<number | undefined> {
     return this.db.get(key).then(
-      (value) => value !== undefined,
+      (value) => value?.length,
       (error: unknown) => {
-        if (error instanceof DamagedError) return false
+        if (error instanceof DamagedError) return undefined
         throw error
       },
     )

@@ -77,14 +77,16 @@ export async function commitCases(
   const list = [...drafts]
   const counts: RowCounts = { total: meta.total, archived: meta.archived, deleted: meta.deleted }
   for (const draft of list) {
-    const before = draft.rowBefore
     if (!draft.rowGiven) {
       draft.state.row = await projectCaseRow(replica, draft)
       draft.state.rowUnproven = false
     }
     if (draft.state.parts.length > COMPACT_PARTS) await compact(replica, draft)
-    rowCounts(counts, before, -1)
-    rowCounts(counts, draft.state.row, +1)
+    // A row that can't be read was counted; most likely it was as the new one.
+    if (!draft.isRowLost) {
+      rowCounts(counts, draft.base.row, -1)
+      rowCounts(counts, draft.state.row, +1)
+    }
     writes.push(...draft.writes())
   }
   // To seal all of it and hand it to the database takes longer than to pass it on to a window.

@@ -73,7 +73,11 @@ export async function takeItem(
   }
   for (const { log, seq } of touched) draft.touch(log, seq)
   if (isForeign) draft.touch(UNKNOWN_LOG, 1)
-  if (damaged && isCurrent && (await isRest(replica, draft, item, giver))) await heal(replica, draft, item)
+  if (damaged && isCurrent) {
+    if (await isRest(replica, draft, item, giver)) await heal(replica, draft, item)
+    // Else each copy that is not enough would stay beside the ones before.
+    await draft.unite(replica.db)
+  }
   const row = parseRow(fromUtf8(item.row) ?? '')
   // The sender's row should be of exactly this content if nothing else was here and every part went in.
   if (wasEmpty && !damaged && draft.state.parts.length === item.parts.length && row) {
@@ -133,8 +137,6 @@ async function isRetained(replica: Replica, log: StoredLog, from: number): Promi
 async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
   draft.heals = true
   draft.dropParts(draft.gaps)
-  // A row that could not be read was counted; most likely it was as this one.
-  if (draft.base.touched.has(UNKNOWN_LOG)) draft.rowBefore ||= fromUtf8(item.row) ?? ''
   for (const log of [...replica.logs.all()]) {
     for await (const { seq, row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {
       if (row.caseId !== item.caseId) continue
@@ -142,7 +144,6 @@ async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<voi
       draft.apply(log.log, seq, row)
     }
   }
-  if (draft.base.parts.length > 0) await draft.unite(replica.db)
 }
 
 /** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */

@@ -1,5 +1,6 @@
 /** A case of which it isn't known what was held of it becomes whole only with a copy of who has all that I claim. */
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { toHex } from '../../src/protocol/bytes.js'
 import { keys } from '../../src/store/keyspace.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
@@ -31,9 +32,11 @@ beforeEach(async () => {
 })
 afterEach(() => bench.stop())
 
-/** Its row rots, and that is noticed. */
+/** All of it rots, and that is noticed. */
 async function rot(device: Device): Promise<void> {
-  await device.damage(keys.case(device.key('one')))
+  const name = toHex(device.key('one'))
+  for (const letter of 'cp')
+    for (const key of await device.rawKeys(letter)) if (toHex(key).includes(name)) await device.damage(key)
   await device.reopen()
   await readItems(device.replica, START, new Map(), 1e9)
   expect(device.replica.damaged.size).toBe(1)

@@ -2,7 +2,7 @@
  * Cases whose stored bytes are damaged, while they hold what nobody claims: what can be read of them is told to
  * everybody, and so is what comes in the place of the rest.
  */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { encodePayload } from '../../src/protocol/payload.js'
@@ -145,4 +145,53 @@ test('changes that I retain are put on a copy that says it holds as many of thei
   await takeLoose(b.replica, [{ ...item!, touched }])
   expect(b.replica.damaged.size).toBe(0)
   expect(await b.contents()).toMatchObject({ one: { text: expect.stringContaining('x') } })
+})
+
+describe('a case whose row can’t be read, though its parts can', () => {
+  beforeEach(() => b.damage(keys.case(b.key('one'))))
+
+  test('keeps them, and tells them when it is whole', async () => {
+    await restateUnclaimed(b.replica)
+    await a.giveTo(b)
+    await heal()
+    expect(await restateUnclaimed(b.replica)).toBe(1)
+    expect(await b.contents()).toMatchObject({
+      one: { text: expect.stringMatching(/^(mtheirs |theirs m)$/) },
+    })
+    expect(await told()).toMatch(/^(mtheirs |theirs m)$/)
+  })
+
+  test('is counted once, whatever comes before it is whole', async () => {
+    await a.giveTo(b)
+    expect(b.replica.meta.total).toBe(1)
+    await heal()
+    expect(b.replica.meta.total).toBe(1)
+  })
+
+  test('keeps none of them where a case was erased since: theirs may be what was erased', async () => {
+    await a.erase('one')
+    await a.giveTo(b)
+    expect(await partsOf(b)).toEqual([])
+    await heal()
+    await b.reopen()
+    expect(await b.contents()).toMatchObject({ one: { text: '', generation: 1, erased: 1 } })
+  })
+
+  test('nor with a copy that is of a later generation', async () => {
+    const [item] = await readCases(a.replica, [a.key('one')])
+    await readItems(b.replica, new Uint8Array(0), new Map(), 1e9)
+    await takeLoose(b.replica, [{ ...item!, generation: 2, erased: 2 }])
+    expect(await b.contents()).toMatchObject({ one: { text: 'theirs ', generation: 2 } })
+  })
+
+  test('does not grow with copies that are not enough', async () => {
+    await readItems(b.replica, new Uint8Array(0), new Map(), 1e9)
+    const [item] = await readCases(a.replica, [a.key('one')])
+    const items = [{ ...item!, touched: [...item!.touched, { log: new Uint8Array(16), seq: 1 }] }]
+    for (let round = 0; round < 3; round++) {
+      await takeLoose(b.replica, items)
+      expect(b.replica.damaged.size).toBe(1)
+      expect(await partsOf(b)).toHaveLength(1)
+    }
+  })
 })
