@@ -1,5 +1,5 @@
 /** A process that compiles late and little, beside one that compiles as V8 would by itself. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -64,4 +64,11 @@ function inlinedBy(script: string): number {
 
 test('what became hot is compiled with less of what it calls', () => {
   expect(inlinedBy('less.mjs')).toBeLessThan(inlinedBy('more.mjs') / 2)
+})
+
+test('this V8 knows every flag that it is given', () => {
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, 'late.mjs'), '0'], {
+    encoding: 'utf8',
+  })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })
