@@ -4,7 +4,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import type { Surroundings } from './cli/call.js'
 import { run } from './cli/program.js'
 import { compileLess } from './compiling.js'
-import { keepHeapSmall } from './heap.js'
+import { giveBackOnce, keepHeapSmall } from './heap.js'
 import { spareForms } from './spare.js'
 import { openWindow } from './window.js'
 
@@ -54,7 +54,7 @@ for (const stream of [process.stdout, process.stderr]) stream.on('error', () => 
 if (process.argv[2] !== 'relay') {
   keepHeapSmall()
   compileLess()
-}
+} else giveBackOnce()
 spareForms()
 await harden()
 process.exit(await run(process.argv.slice(2), surroundings, await versionOf(new URL('./', import.meta.url))))

@@ -1,5 +1,5 @@
 /** A process whose heap is kept small, beside one that Node lets grow. */
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -43,4 +43,11 @@ test('what is not needed any more takes less than Node would let it take', () =>
   const [small, large] = [memoryOf('small.mjs'), memoryOf('large.mjs')]
   expect(small.young).toBeLessThan(large.young / 2)
   expect(small.most).toBeLessThan(large.most / 2)
+})
+
+test('this V8 knows every flag that it is given', () => {
+  const source = "import { giveBackOnce, keepHeapSmall } from './heap.mjs'\nkeepHeapSmall()\ngiveBackOnce()\n"
+  writeFileSync(join(folder, 'flags.mjs'), source)
+  const { status, stderr } = spawnSync(process.execPath, [join(folder, 'flags.mjs')], { encoding: 'utf8' })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })
