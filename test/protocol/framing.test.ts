@@ -85,10 +85,10 @@ describe('framing', () => {
   })
 
   test('one byte at a time', () => {
-    const bytes = Uint8Array.from({ length: 70_000 }, (_, i) => i * 7)
+    const bytes = Uint8Array.from({ length: 10_000 }, (_, i) => i * 7)
     const decoder = new FrameDecoder()
     const received: Message[] = []
-    for (const byte of concat(framesOf('bulk', bytes, 16_384))) {
+    for (const byte of concat(framesOf('bulk', bytes, 4_096))) {
       received.push(...decode(decoder, Uint8Array.of(byte)))
     }
     expect(received).toEqual([{ lane: 'bulk', bytes }])
