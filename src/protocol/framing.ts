@@ -139,7 +139,8 @@ export class FrameDecoder {
       return
     }
     this.#state = 'content'
-    if (this.#remaining === 0) this.#content(EMPTY, messages)
+    // Where nothing is to come, this was all of it.
+    this.#content(EMPTY, messages)
   }
 
   #content(part: Uint8Array, messages: Message[]): void {

@@ -5,6 +5,7 @@
  *   npm run fuzz -- --inputs N --seed S --at I
  */
 import { getHeapStatistics } from 'node:v8'
+import { expect } from 'vitest'
 import { type Random, seeded } from '../support/random.js'
 
 /** In every run; `npm run fuzz -- --inputs 200000` tries more, for which a run of all tests has no time. */
@@ -14,6 +15,9 @@ const QUICK_INPUTS = Number(process.env.KARTOTEKA_FUZZ_INPUTS ?? 200_000)
 const SEED = Number(process.env.KARTOTEKA_FUZZ_SEED ?? 1)
 /** The one input to replay. */
 const AT = process.env.KARTOTEKA_FUZZ_AT === undefined ? undefined : Number(process.env.KARTOTEKA_FUZZ_AT)
+
+/** Of fewer, as of one that is replayed, nothing can be said of how they end as a whole. */
+export const ARE_MANY = AT === undefined && INPUTS >= 50_000
 
 export const MAX_MS = 1_000
 export const MAX_BYTES = 64 * 1024 * 1024
@@ -73,6 +77,11 @@ export async function fuzz<T>(fuzzer: Fuzzer<T>): Promise<Tally> {
     Error.stackTraceLimit = stackTraceLimit
   }
   return tally
+}
+
+/** Inputs of which nearly none is taken, or nearly none refused, try little: more than this share must end in each way. */
+export function expectBoth({ value, error }: Tally, share = 1 / 50): void {
+  if (ARE_MANY) expect(Math.min(value, error)).toBeGreaterThan((value + error) * share)
 }
 
 /** Neighbouring numbers give unrelated inputs, and each fuzzer its own. */

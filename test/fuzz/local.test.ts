@@ -12,7 +12,7 @@ import { createDevice } from '../../src/node/device.js'
 import { createLocalServer, type LocalServer } from '../../src/node/local-server.js'
 import { createSecret, proofProtocol } from '../../src/node/local-server-proof.js'
 import type { Random } from '../support/random.js'
-import { fuzz, HANG_MS, type Outcome } from './fuzz.js'
+import { ARE_MANY, expectBoth, fuzz, HANG_MS, type Outcome } from './fuzz.js'
 import { mutated } from './mutate.js'
 import { type Json, mutatedJson } from './mutate-json.js'
 
@@ -229,7 +229,7 @@ test('messages over the local socket', async () => {
     },
   })
   for (const each of [talker, other]) each.close()
-  expect(Math.min(tally.value, tally.error)).toBeGreaterThan((tally.value + tally.error) / 50)
+  expectBoth(tally)
   expect(await device.cases.show({ id })).toHaveProperty('json')
 })
 
@@ -342,6 +342,7 @@ test('requests to the local port', async () => {
       return 'value'
     },
   })
+  if (!ARE_MANY) return
   expect(answered).toBeGreaterThan((tally.value * AT_ONCE) / 100)
   expect(answered).toBeLessThan((tally.value * AT_ONCE) / 2)
 })

@@ -156,6 +156,9 @@ describe('framing', () => {
     const decoder = new FrameDecoder()
     expect(errorCode([Uint8Array.of(0)], decoder)).toBe('bad-frame')
     expect(errorCode([encodeFrame('live', Uint8Array.of(1), false)], decoder)).toBe('bad-frame')
+    // Zero, then a frame with unknown flags, in one piece: the first counts.
+    const sentence = expect.stringContaining('a length is zero')
+    expect(new FrameDecoder().push(Uint8Array.of(0, 1, 4))).toMatchObject({ error: { sentence } })
   })
 
   test('a message holds no more memory than four times its own', () => {
