@@ -46,7 +46,7 @@ export class BackWriter {
   }
 
   text(field: number, value: string): void {
-    if (value !== '') this.field(field, utf8(value))
+    this.field(field, utf8(value))
   }
 
   /** Ends the nested message that began when `length` was `before`. */

@@ -1,3 +1,4 @@
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BackWriter } from '../../src/protocol/back-writer.js'
@@ -39,6 +40,31 @@ test('a case as it is stored has the bytes of the generated codec', () => {
   )
 })
 
+const roomOf = (writer: BackWriter) => (writer as unknown as { bytes: Uint8Array }).bytes
+
+test('wherever its room ends, nothing is lost and nothing is in the wrong place', () => {
+  const { length } = roomOf(new BackWriter())
+  for (let left = 0; left < 20; left++) {
+    const content = new Uint8Array(length - left).fill(left)
+    const writer = new BackWriter()
+    writer.field(2, content)
+    writer.number(1, Number.MAX_SAFE_INTEGER)
+    const forward = new BinaryWriter().tag(1, WireType.Varint).uint64(Number.MAX_SAFE_INTEGER)
+    forward.tag(2, WireType.LengthDelimited).bytes(content)
+    expect(writer.take()).toEqual(forward.finish())
+  }
+})
+
+test('what is short takes no other room', () => {
+  const writer = new BackWriter()
+  const room = roomOf(writer)
+  for (let round = 0; round < 100; round++) {
+    writer.field(1, new Uint8Array(room.length - 16))
+    expect(writer.take().length).toBe(room.length - 13)
+  }
+  expect(roomOf(writer)).toBe(room)
+})
+
 test('what is large is written whole, and its room is given back', () => {
   const writer = new BackWriter()
   const large = new Uint8Array(3_000_000).fill(7)
@@ -49,7 +75,7 @@ test('what is large is written whole, and its room is given back', () => {
     expect(equalBytes(whole.subarray(5), large)).toBe(true)
     expect(writer.length).toBe(0)
   }
-  expect((writer as unknown as { bytes: Uint8Array }).bytes.length).toBeLessThan(100_000)
+  expect(roomOf(writer).length).toBeLessThan(100_000)
 })
 
 test('nothing is left of a message that an error broke off', () => {
