@@ -16,6 +16,7 @@ import type { Natives } from '../protocol/natives.js'
 import { decodePayload } from '../protocol/payload.js'
 import { decodeCase } from './case-content.js'
 import { type RowCounts, rowCounts } from './case-row.js'
+import { isDamage } from './case-table.js'
 import { keys, rangeOf } from './keyspace.js'
 import { ChangeRow, DoubtRow, LogRow, MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
@@ -60,13 +61,19 @@ export async function distrust(
   const unreadable = gone.length
   const cases = await lookAtCases(db)
   gone.push(...cases.orphans)
+  // A row that doesn't open stands for one that is gone: until somebody tells which case it is, it can't be opened.
+  await db.writeUnreadable(cases.rowless.map(keys.case))
   if (hasOthers) {
     for (const letter of OF_CLAIMS)
       gone.push(...(await db.keysIn(allOf(letter))).map((key) => Uint8Array.from(key)))
     for await (const { value } of db.rows(rangeOf('f'), () => {}))
       await db.write(unclaimed(natives, LogRow.decode(value)))
   }
-  await drop(db, gone)
+  const rowless = new Set(cases.rowless.map((key) => toHex(keys.case(key))))
+  await drop(
+    db,
+    gone.filter((key) => !rowless.has(toHex(key))),
+  )
   const stored = await db.get(keys.meta())
   const meta: MetaRow = {
     ...(stored ? MetaRow.decode(stored) : { ...MetaRow.decode(EMPTY), version }),
@@ -87,6 +94,7 @@ export async function distrust(
 /** What may be held by nobody else goes on in my new log; then no change is left of the logs that are doubted. */
 export async function sayAgain(replica: Replica, { again }: Sifted): Promise<void> {
   for (const change of again) {
+    await goOnWithRest(replica, change.caseId)
     const outcome = await replica.append([change])
     // It was taken before, as it is. Were it refused, what follows would drop the last of it.
     if (!outcome.ok) throw new Error('a change that is said again was refused')
@@ -96,12 +104,27 @@ export async function sayAgain(replica: Replica, { again }: Sifted): Promise<voi
   const old = await replica.db.keysIn(allOf('l'))
   const logOf = (key: Uint8Array) => toHex(key.subarray(1, key.length - 4))
   const isHeld = (key: Uint8Array) =>
-    logOf(key) === mine && readU32(key, key.length - 4) <= replica.logs.get(mine)!.seq
+    logOf(key) === mine && readU32(key, key.length - 4) <= (replica.logs.get(mine)?.seq ?? 0)
   await drop(
     replica.db,
     old.filter((key) => !isHeld(key)).map((key) => Uint8Array.from(key)),
   )
   await replica.flush()
+}
+
+/** A case that can't be read takes changes once what can be read of it stands by itself. */
+function goOnWithRest(replica: Replica, caseId: string): Promise<void> {
+  const { cases } = replica
+  const key = replica.keyOf(caseId)
+  return replica.exclusive(async () => {
+    try {
+      await cases.draft(key, caseId)
+    } catch (error) {
+      if (!isDamage(error)) throw error
+      cases.noteDamaged(key)
+      await replica.commitCases([await cases.draftOrRest(key, caseId)], [], replica.meta)
+    }
+  })
 }
 
 /** All keys of one kind, none that follows it. */
@@ -139,34 +162,62 @@ function unclaimed(natives: Natives, row: LogRow): Write[] {
 }
 
 interface Cases {
-  /** Ids of cases that have all their parts. */
+  /** Ids of cases that have all their parts, and were not known to lack anything. */
   whole: Set<string>
-  /** Keys of those that don't. */
+  /** Keys of those that don't, those without a row included. */
   broken: Uint8Array[]
-  /** Parts that belong to no case, or to none any more. */
+  /** Keys of those whose parts are all that is left: they stay, for who knows which case that is. */
+  rowless: Uint8Array[]
+  /** Parts that their case doesn't count on any more. */
   orphans: Uint8Array[]
   counts: RowCounts
 }
 
+/** Which cases were damaged before; where that can't be read, any may have been. */
+async function markedBefore(db: SealedDb): Promise<{ has(hex: string): boolean }> {
+  try {
+    const stored = (await db.get(keys.damaged())) ?? EMPTY
+    const marked = new Set<string>()
+    for (let at = 0; at < stored.length; at += CASE_KEY_BYTES)
+      marked.add(toHex(stored.subarray(at, at + CASE_KEY_BYTES)))
+    return marked
+  } catch (error) {
+    if (!isDamage(error)) throw error
+    return { has: () => true }
+  }
+}
+
 async function lookAtCases(db: SealedDb): Promise<Cases> {
+  const marked = await markedBefore(db)
   const parts = new Map<string, Uint8Array>()
   for await (const { key } of db.rows({ gte: Uint8Array.of(0x70), lt: Uint8Array.of(0x71) }, () => {}))
     parts.set(toHex(key), Uint8Array.from(key))
   const found: Cases = {
     whole: new Set(),
     broken: [],
+    rowless: [],
     orphans: [],
     counts: { total: 0, archived: 0, deleted: 0 },
   }
+  const rows = new Set<string>()
   for await (const { key, value } of db.rows(rangeOf('c'), () => {})) {
+    rows.add(toHex(key.subarray(1)))
     const state = decodeCase(key.slice(1, 1 + CASE_KEY_BYTES), value)
     rowCounts(found.counts, state.row, 1)
     // All of them are taken out of the map, whichever is missing.
     const there = state.parts.filter(({ number }) => parts.delete(toHex(keys.part(state.key, number))))
-    if (there.length === state.parts.length) found.whole.add(state.caseId)
-    else found.broken.push(state.key)
+    if (there.length < state.parts.length) found.broken.push(state.key)
+    // Of one that was damaged before, some of what is retained may be in none of its parts.
+    else if (!marked.has(toHex(state.key))) found.whole.add(state.caseId)
   }
-  found.orphans.push(...parts.values())
+  const rowless = new Map<string, Uint8Array>()
+  for (const part of parts.values()) {
+    const key = part.slice(1, 1 + CASE_KEY_BYTES)
+    if (rows.has(toHex(key))) found.orphans.push(part)
+    else rowless.set(toHex(key), key)
+  }
+  found.rowless.push(...rowless.values())
+  found.broken.push(...found.rowless)
   return found
 }
 

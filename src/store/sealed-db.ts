@@ -158,6 +158,20 @@ export class SealedDb {
     if (this.options.compact) this.churn.note(writes)
   }
 
+  /** Values that don't open, in the place of what has been lost. Not durable until `flush`. */
+  async writeUnreadable(keys: Uint8Array[]): Promise<void> {
+    this.checkWritable()
+    this.dirty = true
+    const nothing = new Uint8Array(0)
+    await this.attempt(() =>
+      this.options.db.batch(
+        keys.map((key) => ({ type: 'put' as const, key, value: nothing })),
+        VIEW,
+      ),
+    )
+    this.dirty = true
+  }
+
   private checkWritable(): void {
     if (this.newerVersion !== undefined) throw new ReadOnlyError(this.newerVersion)
     if (this.failure) throw this.failure

@@ -8,6 +8,7 @@ import { distrust, opensAnything, sayAgain } from '../../../src/store/distrust.j
 import { readDoubts } from '../../../src/store/doubts.js'
 import { cutLog, restateUnclaimed, settleDoubts } from '../../../src/store/healing.js'
 import { keys } from '../../../src/store/keyspace.js'
+import { prune } from '../../../src/store/pruning.js'
 import { readCases } from '../../../src/store/reading.js'
 import { STORE_VERSION } from '../../../src/store/replica.js'
 import { SealedDb } from '../../../src/store/sealed-db.js'
@@ -99,6 +100,41 @@ export function distrustSuite(createDb: CreateDb): void {
       expect(b.replica.meta).toMatchObject({ unclaimed: true, running: true, total: 4 })
       await meet()
       await expectSame()
+    })
+
+    test('starts also where the row of the log that it wrote last is gone', async () => {
+      await b.rawDelete(keys.log(b.log))
+      await start(b)
+      await meet()
+      await expectSame()
+    })
+
+    test('keeps the parts of a case whose row is gone: who knows which case that is may make something of them', async () => {
+      const parts = async () =>
+        (await b.rawKeys('p')).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+      await prune(b.replica, [], 0)
+      const before = await parts()
+      await b.rawDelete(keys.case(b.key('one')))
+      for (let time = 0; time < 2; time++) {
+        expect((await start(b)).brokenCases).toBe(1)
+        expect(await parts()).toEqual(before)
+        expect([...b.replica.damaged.values()]).toEqual([b.key('one')])
+      }
+      await meet()
+      await expectSame()
+    })
+
+    test('says again what it retains of a case that was damaged before, though all that is counted of it can be read', async () => {
+      const own = async () => (await b.rawKeys()).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+      const before = await Promise.all((await own()).map(async (key) => [key, await b.rawGet(key)] as const))
+      await b.type('one', 'mine alone ')
+      for (const key of await own()) await b.rawDelete(key)
+      for (const [key, value] of before) await b.rawPut(key, value)
+      await b.sealed.write([{ key: keys.damaged(), value: b.key('one') }])
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(await a.contents()).toMatchObject({ one: { text: 'mine alone ' } })
     })
 
     test('leaves its log: what it lost of it is never written twice', async () => {
