@@ -92,6 +92,7 @@ async function compose(
   const natives = nodeNatives
   const now = () => Date.now()
   let watch: StoreWatch | undefined
+  const rotten = () => void watch?.rotten()
   const db = new SealedDb({
     db: folder.db,
     natives,
@@ -99,7 +100,7 @@ async function compose(
     random,
     compact: (from, to) => folder.compact(from, to),
     glance: (key) => folder.glance(key),
-    onCorrupt: () => void watch?.rotten(),
+    onCorrupt: rotten,
   })
   if (folder.isInDoubt && !(await opensAnything(db)))
     throw new Refused(
@@ -136,6 +137,7 @@ async function compose(
     listen: options.listen ?? (notes.get('listen') === '' ? undefined : notes.get('listen').split(/[\s,]+/)),
     lan: options.lan ?? notes.get('lan') === 'true',
     sifted,
+    rotten,
     async goOwnWay() {
       if (!keeper.hasRoom) throw new Error('the practice has no room for one more device')
       await renewIdentity(options.folder, identity)

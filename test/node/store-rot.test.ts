@@ -23,6 +23,7 @@ import { openFolder } from '../../src/node/device/folder.js'
 import { loadIdentity } from '../../src/node/device/identity.js'
 import { crc32c, hasHole, isTableSound, judgeLog, readLogs } from '../../src/node/device/store-files.js'
 import { createDevice } from '../../src/node/device.js'
+import { keys } from '../../src/store/keyspace.js'
 import { seeded } from '../support/random.js'
 import { workloadLines } from '../support/workload.js'
 
@@ -157,6 +158,26 @@ describe('one flipped bit, and a device that starts on it', () => {
     }
     for (const kind of 'mgfcp') expect(kinds.get(kind), kind).toBeDefined()
     for (const kind of 'mfcp') expect(Object.keys(kinds.get(kind)!), kind).toEqual(['said'])
+  })
+})
+
+describe('a row that opens no case, and that syncing reads', () => {
+  it('is said when it is read, and the next start puts the store in order', async () => {
+    const path = copyOf()
+    const doubt = keys.doubt('00'.repeat(16), new Uint8Array(8))
+    await withRaw(path, (db) => db.put(doubt, Uint8Array.of(1, 2, 3), RAW))
+    const codes = async (device: Device) => (await device.status()).problems.map(({ code }) => code)
+    const device = await start(path)
+    expect(await codes(device)).toEqual([])
+    await device.cases.create({ json: JSON.stringify({ id: 'new' }) })
+    await expect.poll(() => codes(device)).toContain('store-rotten')
+    await device.close()
+    const next = await start(path)
+    expect(await codes(next)).toContain('store-repaired')
+    expect((await contents(next)).split('\n').filter((line) => line !== '{"id":"new"}')).toEqual(
+      before.split('\n'),
+    )
+    await next.close()
   })
 })
 

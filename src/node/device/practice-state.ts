@@ -10,7 +10,7 @@ import type { CaseState } from '../../store/case-content.js'
 import { type Sifted, sayAgain } from '../../store/distrust.js'
 import type { Notepad } from '../../store/jottings.js'
 import { Replica } from '../../store/replica.js'
-import type { SealedDb } from '../../store/sealed-db.js'
+import { DamagedError, type SealedDb } from '../../store/sealed-db.js'
 import { Statements } from '../../store/statements.js'
 import { Refused } from '../api.js'
 import type { DeviceEvent } from '../contract.js'
@@ -47,6 +47,8 @@ export interface PracticeOptions {
   lan: boolean
   /** What putting a damaged store in order has shown, at this start. */
   sifted?: Sifted | undefined
+  /** A stored value doesn't open that isn't a case's: reading again won't help, and the next start must put it in order. */
+  rotten: () => void
   /** Another process has this device's keys, and this one shall be a device of its own from its next start on. */
   goOwnWay: () => Promise<void>
 }
@@ -192,7 +194,7 @@ export class Practice {
         closed: (peer, code) => {
           if (code === 'peer-too-old' || code === 'peer-too-new') this.peerProblems.set(peer, code)
         },
-        failed: (error) => this.options.log(`sync: ${error}`),
+        failed: (error) => this.failed('sync', error),
         changed: () => this.mail?.changed(),
         stated: () => this.mail?.stated(),
         twin: () => this.twins?.seen(),
@@ -212,7 +214,7 @@ export class Practice {
       events: {
         status: () => emit({ type: 'status' }),
         closed: (relay, code) => this.mailboxes?.closed(relay, code),
-        failed: (error) => this.options.log(`mail: ${error instanceof Error ? error.stack : error}`),
+        failed: (error) => this.failed('mail', error),
         rosterChanged: () => this.driver?.rosterChanged(),
       },
     })
@@ -227,6 +229,11 @@ export class Practice {
       emit({ type: 'status' })
     }
     this.openReplica = replica
+  }
+
+  private failed(what: string, error: unknown): void {
+    this.options.log(`${what}: ${error instanceof Error ? error.stack : error}`)
+    if (error instanceof DamagedError) this.options.rotten()
   }
 
   /** Whether this folder was at home elsewhere when its keys were made. */
