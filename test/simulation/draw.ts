@@ -8,6 +8,7 @@ export type Ending = 'direct' | 'alone' | 'both'
  * What a world suffers most from. `apart`: two places that hear nothing of each other for long, with copies of one
  * device in both. `handovers`: whole states that flow while their giver goes on writing, and that are broken off.
  * `doubted`: whole states that are broken off, of a branch that nobody holds afterwards, while the log is forked and cut.
+ * `rot`: stored rows that don't open any more, or are gone; `rotOfClaims`: none of them is a case's own.
  */
 export type Strain =
   | 'none'
@@ -19,6 +20,8 @@ export type Strain =
   | 'apart'
   | 'handovers'
   | 'doubted'
+  | 'rot'
+  | 'rotOfClaims'
 
 export interface Draw {
   strain: Strain
@@ -34,6 +37,7 @@ export interface Draw {
   later: boolean
   skew: boolean
   quotas: boolean
+  rot: 'nothing' | 'claims' | 'everything'
   ending: Ending
 }
 
@@ -43,6 +47,14 @@ export function drawOf(seed: number, strain: Strain = seeded(seed ^ 0x57a1).pick
 }
 
 const STRAINS: Strain[] = ['none', 'none', 'forks', 'forksByMail', 'states', 'losses', 'apart', 'handovers']
+/** Never drawn. What has rotted is asked for where two devices meet: so all of them are there in the end. */
+const ROTTING: Partial<Draw> = {
+  rollbacks: false,
+  twins: false,
+  deaths: false,
+  direct: true,
+  ending: 'direct',
+}
 const STRAINED: Record<Strain, Partial<Draw>> = {
   none: {},
   forks: { rollbacks: true, twins: true, erasing: true, dropping: true, direct: true, ending: 'direct' },
@@ -71,6 +83,8 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
     direct: true,
     ending: 'direct',
   },
+  rot: { ...ROTTING, rot: 'everything' },
+  rotOfClaims: { ...ROTTING, rot: 'claims' },
 }
 
 function plainDrawOf(seed: number): Omit<Draw, 'strain'> {
@@ -92,6 +106,7 @@ function plainDrawOf(seed: number): Omit<Draw, 'strain'> {
     later: random() < 0.3,
     skew: random() < 0.5,
     quotas: random() < 0.3,
+    rot: 'nothing',
     ending: random.pick(endings),
   }
 }

@@ -24,6 +24,10 @@ describe('everything at once, with abstract content', () => {
     expect(await run(71_000, 60, 'doubted')).toEqual([])
   })
 
+  it('stored rows that rot, none of them a case’s own, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(72_000, 60, 'rotOfClaims')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -9,6 +9,8 @@ import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
 import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { decodeMailFrame, encodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
+import { isDamage } from '../../src/store/case-table.js'
+import { fingerprints } from '../../src/store/fingerprints.js'
 import { keys } from '../../src/store/keyspace.js'
 import { prune } from '../../src/store/pruning.js'
 import type { Rows } from '../support/disk.js'
@@ -17,6 +19,7 @@ import type { SimDevice, Wire } from '../support/world.js'
 import { type Draw, drawOf, type Ending, type Strain } from './draw.js'
 import { MAIL_DEFAULTS, MailSimulation } from './mail-sim.js'
 import { Oracle } from './oracle.js'
+import { flipped, isSound, rowsToRot, Standing } from './rot.js'
 import { CASES, runToEnd, type SimResult, tokensOf } from './sim.js'
 
 const YEAR_MS = 365 * 24 * 3_600_000
@@ -34,7 +37,7 @@ export const FULL_DEFAULTS: FullOptions = { steps: 360, lookEvery: 40 }
 
 /** Breaks something. */
 const FAULTS = new Set(
-  'cut crash disk restart rollback twin enrol die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken'.split(
+  'cut crash disk restart rollback twin enrol die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken rot'.split(
     ' ',
   ),
 )
@@ -45,6 +48,9 @@ class FullSimulation extends MailSimulation {
   private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []
   private readonly older = new Map<SimDevice, Rows[]>()
   private readonly clean = new Map<SimDevice, Rows[]>()
+  private readonly standing: Standing
+  /** What becomes of a device's rows before its next start. */
+  private readonly whileOff = new Map<SimDevice, () => void>()
   private turn = 0
   /** Two places hear nothing of each other before this turn. */
   private apartUntil = 0
@@ -68,6 +74,12 @@ class FullSimulation extends MailSimulation {
     this.draw = draw
     this.world.mostMessages = MOST_MESSAGES
     this.oracle = new Oracle(() => this.world.devices)
+    this.standing = new Standing(
+      () => this.live(),
+      this.oracle,
+      (what) => this.oracle.lost(`${what}, after ${this.operations.at(-1)}`),
+    )
+    this.oracle.excused = this.standing.excused
     this.fillMenu()
   }
 
@@ -93,8 +105,12 @@ class FullSimulation extends MailSimulation {
     const { skew, later } = this.draw
     device.wallMs ||= EPOCH_MS + (skew ? random.int(-20, 20) * YEAR_MS : 0)
     device.isLater ||= later && random() < 0.3
+    device.mayRot = this.rots
+    device.opened = () => this.oracle.follow(device)
     const boot = device.boot.bind(device)
     device.boot = async () => {
+      this.whileOff.get(device)?.()
+      this.whileOff.delete(device)
       await boot()
       this.oracle.follow(device)
       await this.oracle.look(device)
@@ -110,6 +126,10 @@ class FullSimulation extends MailSimulation {
 
   protected override isForked(log: LogId): boolean {
     return this.oracle.forked.has(log)
+  }
+
+  private get rots(): boolean {
+    return this.draw.rot !== 'nothing'
   }
 
   private count(kind: string, by = 1): void {
@@ -165,6 +185,7 @@ class FullSimulation extends MailSimulation {
     add(1, (_device, relay) => this.changeQuota(relay), mail && draw.quotas)
     add(0.7, () => this.rotate(), mail)
     add(5, (device) => this.enrolAnew(device), draw.strain === 'copies')
+    add(8, (device) => this.rot(device), this.rots)
     add(6, (device) => this.gather(device), draw.strain === 'apart')
     add(40, (device) => this.handOver(device), draw.strain === 'handovers')
   }
@@ -177,8 +198,10 @@ class FullSimulation extends MailSimulation {
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
-    await this.menu.find(({ upTo }) => roll < upTo)!.run(device, relay)
+    const { run } = this.menu.find(({ upTo }) => roll < upTo)!
+    await this.orDamaged(async () => run(device, relay))
     this.oracle.tick()
+    if (this.rots && this.turn % LOOK_AT_DISKS === 0) this.standing.look()
     if (++this.turn % this.fullOptions.lookEvery === 0) await this.oracle.look(random.pick(this.live()))
   }
 
@@ -475,6 +498,8 @@ class FullSimulation extends MailSimulation {
 
   /** Past the bound: changes go whoever lacks them, and whole states must do. */
   private async dropOld(device: SimDevice): Promise<void> {
+    // What is left of a case that has rotted may be among them: no device drops 20,000 changes that soon.
+    if (this.rots && (device.disk.held || !isSound(device))) return
     this.note(`drop ${device.name}`)
     this.oracle.drops = true
     await Promise.race([prune(device.replica, [], this.world.random.int(0, 4)), this.world.settle(2)])
@@ -508,6 +533,60 @@ class FullSimulation extends MailSimulation {
     await this.written(device.replica.append([{ caseId, kind: 9, update }]))
   }
 
+  /** A person is told that it can't be read. */
+  private async orDamaged(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      if (!this.rots || !isDamage(error)) throw error
+      this.note('unreadable')
+    }
+  }
+
+  protected override edit(device: SimDevice, id?: string): Promise<void> {
+    return this.orDamaged(() => super.edit(device, id))
+  }
+
+  protected override async flush(device: SimDevice): Promise<void> {
+    if (!this.rots) return super.flush(device)
+    this.note(`flush ${device.name}`)
+    await this.written(device.replica.flush())
+  }
+
+  /**
+   * Rows rot, while the device runs or is off. What LevelDB's checksums show at the next start makes that believe
+   * nothing; what rotted in memory, before it was written, they don't show. Rows are gone without a word only behind
+   * files that have rotted.
+   */
+  private async rot(device: SimDevice): Promise<void> {
+    const { random } = this.world
+    const isOff = random() < 0.5
+    const isSeen = random() < 0.5
+    const rot = () => this.rotNow(device, isSeen, isOff && isSeen)
+    if (!isOff) return rot()
+    this.whileOff.set(device, rot)
+    await (random() < 0.5 ? this.restart(device) : this.crash(device))
+  }
+
+  private rotNow(device: SimDevice, isSeen: boolean, mayBeGone: boolean): void {
+    const { random } = this.world
+    const names = rowsToRot(device, random, this.draw.rot === 'everything')
+    const rotten: string[] = []
+    const gone = this.standing.except(() => {
+      for (const name of names) {
+        const value =
+          mayBeGone && random() < 0.4 ? undefined : flipped(device.disk.durableRows.get(name)!, random)
+        if (device.disk.rot(name, value)) rotten.push(`${value ? '' : '-'}${name[0]}`)
+      }
+    })
+    if (rotten.length === 0) return
+    if (isSeen) device.isInDoubt = true
+    this.oracle.forget(device)
+    this.oracle.rots = true
+    this.note(`rot ${device.name} ${isSeen ? 'seen' : 'unseen'} ${rotten.join('')} ${gone.join()}`)
+    this.count('excused', gone.length)
+  }
+
   private async changeQuota(relay: SimRelay): Promise<void> {
     relay.quotaBytes = this.world.random.pick([2_000, 6_000, 20_000, undefined])
     this.note(`quota ${relay.quotaBytes}`)
@@ -524,6 +603,7 @@ class FullSimulation extends MailSimulation {
   protected override async heal(): Promise<string[]> {
     const { mailWorld } = this
     const apart = await this.standingApart()
+    if (this.rots) await this.lookAfterRot()
     const ending = this.live().some(({ name }) => name.endsWith('+')) ? 'direct' : this.draw.ending
     this.note(`heal ${ending}`)
     for (const wire of [...mailWorld.wires]) mailWorld.cut(wire)
@@ -558,6 +638,20 @@ class FullSimulation extends MailSimulation {
     }
   }
 
+  /** Before the last meeting somebody looks whether everything can be read, and starts again what asks for it. */
+  private async lookAfterRot(): Promise<void> {
+    for (const device of this.live()) await device.replica.flush()
+    this.standing.look()
+    for (const device of this.live()) {
+      if (device.isInDoubt || this.world.random() < 0.5) await this.restart(device)
+      for await (const _ of fingerprints(device.replica));
+    }
+  }
+
+  protected override async expectedTokens(live: SimDevice[]): Promise<Set<string>> {
+    return this.rots ? new Set(this.standing.tokens.keys()) : super.expectedTokens(live)
+  }
+
   /** Whose connection still stands has the same as the other in the end, without a new one and without being asked. */
   private async standingApart(): Promise<string[]> {
     const { mailWorld } = this
@@ -590,6 +684,8 @@ class FullSimulation extends MailSimulation {
         for (const device of online as MailDevice[])
           for (const relay of mailWorld.relays)
             if (!this.wireOf(device, relay)) await mailWorld.connectMail(device, relay)
+      // Whoever is told so starts it again.
+      for (const device of online) if (device.isInDoubt) await this.restart(device)
       this.meet(online)
       await world.quiesce()
       await mailWorld.pass(3_000, 3_000)
@@ -627,10 +723,34 @@ class FullSimulation extends MailSimulation {
     }
   }
 
+  /** What still stood somewhere is everywhere, be it that it waits there for what has rotted; what was erased is nowhere. */
+  private async unheld(expected: ReadonlySet<string>): Promise<string[]> {
+    const { oracle, standing } = this
+    const problems: string[] = []
+    for (const device of this.live()) {
+      const seen = await oracle.see(device)
+      const levelOf = (caseId: string) => {
+        const state = seen.get(caseId)?.state
+        return state ? Math.max(state.erased, state.generation) : 0
+      }
+      const held = new Set([...seen.values()].flatMap(({ tokens }) => [...tokens]))
+      for (const [caseId, level] of standing.erased)
+        if (levelOf(caseId) < level) problems.push(`${device.name} knows no end ${level} of ${caseId}`)
+      for (const token of new Set([...expected, ...held])) {
+        const known = oracle.generations.get(token)
+        const isErased = known !== undefined && known.generation < levelOf(known.caseId)
+        if (isErased === held.has(token))
+          problems.push(`${device.name} ${isErased ? 'holds erased' : 'lost'} ${token}`)
+      }
+    }
+    return problems
+  }
+
   /** What was erased in the end is expected of nobody, and must be nowhere. */
   protected override async check(expected: Set<string>): Promise<string[]> {
     const { oracle } = this
     for (const device of this.live()) await oracle.look(device)
+    if (this.rots) return [...(await this.unheld(expected)), ...(await super.check(new Set()))]
     const seen = await oracle.see(this.live()[0]!)
     const isErased = (token: string) => {
       const known = oracle.generations.get(token)
@@ -678,6 +798,8 @@ const MOST_MESSAGES = 5_000
 const STANDING_ROUNDS = 8
 /** Copies of one folder, from different times. */
 const KEPT_COPIES = 4
+/** In steps. */
+const LOOK_AT_DISKS = 1
 
 export function simulateFull(seed: number, options: Partial<FullOptions> = {}): Promise<SimResult> {
   return runToEnd(new FullSimulation(seed, { ...FULL_DEFAULTS, ...options }))

@@ -9,10 +9,13 @@
  *  [I8] what is announced is durable;
  *  [I9] what is dropped from a log was durable at every other device;
  *  [I10] what a relay says it holds is durable there.
+ *
+ * Where rows rot, a device is asked for what it can read, and for what it doesn't count as damaged. What has rotted
+ * everywhere is asked of nobody (rot.ts).
  */
 import { nodeNatives } from '../../src/node/natives.js'
 import { equalBytes, toHex } from '../../src/protocol/bytes.js'
-import { MAX_STATE_BYTES } from '../../src/protocol/limits.js'
+import { CASE_KEY_BYTES, MAX_STATE_BYTES } from '../../src/protocol/limits.js'
 import {
   KIND_STATE,
   KIND_TOMBSTONE,
@@ -24,10 +27,10 @@ import { decodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-
 import { decodePayload } from '../../src/protocol/payload.js'
 import { Ack, type Claim, Claims, Hello, Statements, Take } from '../../src/protocol/sync.gen.js'
 import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
-import type { CaseState } from '../../src/store/case-content.js'
+import { type CaseState, decodeCase, UNKNOWN_LOG } from '../../src/store/case-content.js'
+import { isDamage } from '../../src/store/case-table.js'
 import { readDoubts } from '../../src/store/doubts.js'
-import { keys } from '../../src/store/keyspace.js'
-import { casesFrom } from '../../src/store/reading.js'
+import { keys, rangeOf } from '../../src/store/keyspace.js'
 import type { Growth } from '../../src/store/replica.js'
 import type { SimRelay } from '../support/mail-world.js'
 import { lineOf, type SimDevice } from '../support/world.js'
@@ -68,8 +71,14 @@ export class Oracle {
   readonly forked = new Set<LogId>()
   /** Logs are shortened without regard to who lacks them. */
   drops = false
+  /** Rows of devices that rot have made them forget what they held: words from before still count for others. */
+  rots = false
+  /** Changes that have rotted everywhere. */
+  excused: ReadonlySet<string> = new Set()
   /** token → the generation of its case that it was written in. */
   readonly generations = new Map<string, { caseId: string; generation: number }>()
+  /** Generations of a case below this one were erased, or something newer has begun. */
+  private readonly newest = new Map<string, number>()
   private readonly changes = new Map<LogId, Known[][]>()
   /** Where each token was written, once for each check that it has there; undefined where that isn't known. */
   private readonly byToken = new Map<string, { log: LogId; seq: number; check: Uint8Array | undefined }[]>()
@@ -97,6 +106,11 @@ export class Oracle {
     this.shown.delete(device)
   }
 
+  /** What could be read on some disk can be read on none, and nothing has rotted in between. */
+  lost(what: string): void {
+    if (this.problems.size < 20) this.problems.add(`[rot] ${what} (step ${this.step})`)
+  }
+
   private broken(device: SimDevice, rule: string, what: string): void {
     if (this.problems.size < 20) this.problems.add(`[${rule}] ${device.name} ${what} (step ${this.step})`)
   }
@@ -108,6 +122,8 @@ export class Oracle {
       const held = device.replica.logs.get(run.log)
       for (const [at, change] of run.changes.entries()) {
         const { caseId, generation, kind, payload } = change
+        const begins = kind === KIND_TOMBSTONE ? generation + 1 : generation
+        if (begins > (this.newest.get(caseId) ?? 0)) this.newest.set(caseId, begins)
         const seq = run.from + at + 1
         known[seq] ??= []
         const branches = known[seq]
@@ -130,6 +146,17 @@ export class Oracle {
         }
       }
     }
+  }
+
+  /** Was the token's generation of its case erased by anybody, or is there a newer one? */
+  isErased(token: string): boolean {
+    const known = this.generations.get(token)
+    return known !== undefined && known.generation < this.generationOf(known.caseId)
+  }
+
+  /** The newest generation of a case that anybody has begun, or is to begin behind what was erased. */
+  generationOf(caseId: string): number {
+    return this.newest.get(caseId) ?? 0
   }
 
   private place(token: string, log: LogId, seq: number, check: Uint8Array | undefined): void {
@@ -193,7 +220,7 @@ export class Oracle {
     if (device.disk.held || !device.alive) return
     await device.replica.exclusive(async () => {
       const seen = await this.see(device)
-      this.coverage(device, seen)
+      this.coverage(device, seen, await this.damagedCases(device))
       this.within(device, seen)
       await this.onItsBranch(device, seen)
       this.onlyForward(device, seen)
@@ -208,9 +235,15 @@ export class Oracle {
   async see(device: SimDevice): Promise<Map<string, CaseSeen>> {
     const { replica } = device
     const seen = new Map<string, CaseSeen>()
-    for await (const state of casesFrom(replica, new Uint8Array(0))) {
+    // Without a word to the device: it shall find out by itself what has rotted.
+    for await (const { key, value } of replica.db.rows(rangeOf('c'), () => {})) {
+      const state = decodeCase(key.slice(1), value)
       const numbers = state.parts.map(({ number }) => keys.part(state.key, number))
-      const parts = (await replica.db.getMany(numbers)) as Uint8Array[]
+      const read = device.mayRot
+        ? await Promise.all(numbers.map((number) => replica.db.get(number).catch(() => undefined)))
+        : await replica.db.getMany(numbers)
+      if (device.mayRot && read.includes(undefined)) continue
+      const parts = read as Uint8Array[]
       const line = parts.length > 0 ? lineOf(state.caseId, parts, state.unchecked) : ''
       const tokens = new Set(tokensOfLine(line))
       for (const { payload } of state.parked) for (const token of tokensIn(payload)) tokens.add(token)
@@ -220,20 +253,41 @@ export class Oracle {
   }
 
   /** [I1] */
-  private coverage(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): void {
+  private coverage(
+    device: SimDevice,
+    seen: ReadonlyMap<string, CaseSeen>,
+    damaged: ReadonlySet<string>,
+  ): void {
     for (const { log, seq } of device.replica.logs.all()) {
       const known = this.changes.get(log)
       for (let at = 1; at <= seq; at++) {
         const branches = known?.[at]
-        if (branches && !branches.some((change) => isCovered(change, seen.get(change.caseId))))
+        const isHere = (change: Known) =>
+          isCovered(change, seen.get(change.caseId), this.excused) ||
+          (damaged.size > 0 && damaged.has(toHex(device.replica.keyOf(change.caseId))))
+        if (branches && !branches.some(isHere))
           this.broken(device, 'I1', `claims ${short(log)}:${at} and lacks ${branches[0]!.tokens.join()}`)
       }
     }
   }
 
+  /** A case that this device can't read, or knows to lack something of. */
+  private async damagedCases(device: SimDevice): Promise<Set<string>> {
+    const { replica, mayRot } = device
+    if (!mayRot) return new Set()
+    const damaged = new Set(replica.damaged.keys())
+    const isRotten = (key: Uint8Array) => void damaged.add(toHex(key.subarray(1, 1 + CASE_KEY_BYTES)))
+    for await (const { key, value } of replica.db.rows(rangeOf('c'), isRotten))
+      for (const { number } of decodeCase(key.slice(1), value).parts)
+        if (!(await replica.db.get(keys.part(key.subarray(1), number)).catch(() => undefined))) isRotten(key)
+    return damaged
+  }
+
   /** [I4] */
   private within(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): void {
     for (const [caseId, { state, tokens }] of seen) {
+      // What it came with could not be read: all of it is told to everybody anew.
+      if (device.mayRot && state.touched.has(UNKNOWN_LOG)) continue
       for (const token of tokens) {
         const places = this.byToken.get(token) ?? []
         if (!places.some(({ log, seq }) => (state.touched.get(log) ?? 0) >= seq))
@@ -245,7 +299,12 @@ export class Oracle {
   /** [I4] What no log of this device holds on its branch must be known to be unclaimed: else it is told to nobody. */
   private async onItsBranch(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): Promise<void> {
     const { logs, meta } = device.replica
-    const doubts = await readDoubts(device.replica)
+    const doubts = await readDoubts(device.replica).catch((error: unknown) => {
+      if (device.mayRot && isDamage(error)) return undefined
+      throw error
+    })
+    // What is in doubt isn't known then.
+    if (!doubts) return
     for (const [caseId, { state, line }] of seen) {
       const isBeyond = [...state.touched].some(([log, seq]) => seq > (logs.get(log)?.seq ?? 0))
       const isDoubted = doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
@@ -255,7 +314,8 @@ export class Oracle {
         let isHeld = false
         for (const { log, seq, check } of places) {
           const mine = check && (await logs.checkAt(log, seq))
-          if (!check || (mine && equalBytes(mine, check))) isHeld = true
+          const isUnknown = !check || (device.mayRot && !mine && seq <= (logs.get(log)?.seq ?? 0))
+          if (isUnknown || (mine && equalBytes(mine, check))) isHeld = true
         }
         if (!isHeld) this.broken(device, 'I4', `${caseId} contains ${token} of a branch that is not held`)
       }
@@ -300,7 +360,7 @@ export class Oracle {
       shown.retained.set(log, { from: retainedFrom, to: seq })
       // Beyond what was held: whole states brought it, and no changes were there to be dropped.
       const isDropped = retainedFrom > before.from && retainedFrom <= before.to
-      if (isFirst || !isDropped || cut || this.hasCopies || this.drops) continue
+      if (isFirst || !isDropped || cut || this.hasCopies || this.drops || this.rots) continue
       for (const other of this.devices()) {
         if (other === device || !other.alive || (this.since.get(other) ?? 0) >= shown.at) continue
         const held = other.replica.logs.get(log)
@@ -322,10 +382,11 @@ function isSameCheck(one: Uint8Array | undefined, other: Uint8Array | undefined)
   return one === other || (one !== undefined && other !== undefined && equalBytes(one, other))
 }
 
-function isCovered(change: Known, seen: CaseSeen | undefined): boolean {
-  const { kind, generation, tokens } = change
+function isCovered(change: Known, seen: CaseSeen | undefined, excused: ReadonlySet<string>): boolean {
+  const { kind, generation } = change
   if (kind === KIND_TOMBSTONE) return seen !== undefined && seen.state.erased > generation
   if (kind !== KIND_UPDATE && kind !== KIND_STATE) return true
+  const tokens = change.tokens.filter((token) => !excused.has(token))
   if (tokens.length === 0) return true
   if (!seen) return false
   if (generation < seen.state.erased || generation < seen.state.generation) return true

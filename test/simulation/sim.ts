@@ -308,6 +308,7 @@ export class Simulation {
 
   protected async settled(): Promise<boolean> {
     const live = this.live()
+    if (live.some(({ isInDoubt }) => isInDoubt)) return false
     const digest = toHex(live[0]!.replica.digest())
     for (const device of live) {
       const { replica } = device
@@ -341,8 +342,11 @@ export class Simulation {
       const logs = [...replica.logs.all()].map(
         (log) => `${log.log.slice(0, 4)}:${log.seq}${log.cut ? `|${log.cut.seq}` : ''}`,
       )
-      const doubts = (await readDoubts(replica)).length
-      return `${device.name} [${logs.sort().join(' ')}] unclaimed=${replica.meta.unclaimed} receiving=${driver.isReceiving} doubts=${doubts}`
+      const doubts = await readDoubts(replica).then(
+        ({ length }) => length,
+        () => '?',
+      )
+      return `${device.name} [${logs.sort().join(' ')}] unclaimed=${replica.meta.unclaimed} receiving=${driver.isReceiving} doubts=${doubts} damaged=${replica.damaged.size}`
     })
     return (await Promise.all(parts)).join('; ')
   }

@@ -14,6 +14,7 @@ export class Disk {
   private journal: Operation[][] = []
   private waiting: (() => void)[] = []
   private generation = 0
+  private level!: LightLevel
   /** Batches written since this disk began. */
   private pushed = 0
   /** Flushes wait until `release`. */
@@ -27,6 +28,7 @@ export class Disk {
   private open(rows: Rows): Database {
     const generation = ++this.generation
     const level = new LightLevel(rows)
+    this.level = level
     const apply = level.batch.bind(level)
     level.batch = async (operations: Operation[], options?: { sync?: boolean }) => {
       // A process that was killed writes no more.
@@ -66,6 +68,29 @@ export class Disk {
   /** What a power cut now would leave of one row. */
   durable(key: Uint8Array): Uint8Array | undefined {
     return this.rows.get(toKey(key))
+  }
+
+  /** What a power cut now would leave: each row by its key as the rows know it. */
+  get durableRows(): ReadonlyMap<string, Uint8Array> {
+    return this.rows
+  }
+
+  /** The same as who has the database open reads it. */
+  get currentRows(): ReadonlyMap<string, Uint8Array> {
+    return this.level.rows
+  }
+
+  /**
+   * A stored row rots: from now on it reads as `value`, or is gone, also for who has the database open. False where it is
+   * not there, or is about to be written anew.
+   */
+  rot(name: string, value: Uint8Array | undefined): boolean {
+    const stored = this.rows.get(name)
+    if (!stored || this.level.rows.get(name) !== stored) return false
+    this.level.put(name, value)
+    if (value) this.rows.set(name, value)
+    else this.rows.delete(name)
+    return true
   }
 
   /** Is this written in some row, which a power cut now would take back? */

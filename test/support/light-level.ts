@@ -139,6 +139,16 @@ export class LightLevel {
     this.table.apply(operations)
   }
 
+  get rows(): ReadonlyMap<string, Uint8Array> {
+    return this.table.rows
+  }
+
+  /** Puts other bytes in a row's place, or takes it away, as no program would. */
+  put(name: string, value: Uint8Array | undefined): void {
+    const key = fromKey(name)
+    this.table.apply([value ? { type: 'put', key, value } : { type: 'del', key }])
+  }
+
   iterator(range: Range): Cursor<[Uint8Array, Uint8Array]> {
     return new Cursor(this.within(range), (key, value) => [key, value])
   }

@@ -93,7 +93,7 @@ export class MailDevice extends SimDevice {
         keysOf: (keyId) => this.epochs.find((each) => equalBytes(each.keyId, keyId)),
         collectors: () => mailWorld.collectors(this),
       },
-      events: { failed: (error) => this.failures.push(error) },
+      events: { failed: (error) => this.failed(error) },
     })
   }
 }

@@ -15,11 +15,13 @@ import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { decodeParts, docOf } from '../../src/store/case-content.js'
+import { isDamage } from '../../src/store/case-table.js'
+import { distrust, sayAgain } from '../../src/store/distrust.js'
 import { keys } from '../../src/store/keyspace.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { LogRow } from '../../src/store/records.gen.js'
-import { Replica, type ReplicaOptions } from '../../src/store/replica.js'
-import { SealedDb } from '../../src/store/sealed-db.js'
+import { Replica, type ReplicaOptions, STORE_VERSION } from '../../src/store/replica.js'
+import { DamagedError, SealedDb } from '../../src/store/sealed-db.js'
 import { Statements } from '../../src/store/statements.js'
 import { Disk } from './disk.js'
 import { toKey } from './light-level.js'
@@ -107,6 +109,12 @@ export class SimDevice {
   dataKey: Uint8Array
   failures: unknown[] = []
   alive = true
+  /** Its stored rows rot: that some don't open is no fault of its program. */
+  mayRot = false
+  /** What is under its store has been seen to have rotted: the next start puts it in order, and believes no claim of it. */
+  isInDoubt = false
+  /** Its store is open, and nothing has been written by this start. */
+  opened: (() => void) | undefined
   /** Its key, as maps know it. */
   readonly hex: string
 
@@ -128,6 +136,8 @@ export class SimDevice {
     let seq = durableSeqs.get(stored)
     if (seq === undefined) {
       const row = this.replica.db.opened(key, stored)
+      // What it was isn't known; no smaller than it is in memory.
+      if (!row && this.mayRot) return Number.POSITIVE_INFINITY
       if (!row) throw new Error('the row of a log does not open')
       seq = LogRow.decode(row).seq
       durableSeqs.set(stored, seq)
@@ -136,6 +146,18 @@ export class SimDevice {
   }
 
   async boot(): Promise<void> {
+    try {
+      await this.open()
+    } catch (error) {
+      // As a program does whose store shows at its start that it has rotted: once.
+      if (!(error instanceof DamagedError) || !this.mayRot || this.isInDoubt) throw error
+      this.isInDoubt = true
+      await this.open()
+    }
+    this.isInDoubt = false
+  }
+
+  private async open(): Promise<void> {
     const { world } = this
     const db = new SealedDb({
       db: this.disk.db,
@@ -143,6 +165,8 @@ export class SimDevice {
       dataKey: this.dataKey,
       random: (length) => world.random.bytes(length),
     })
+    const hasOthers = () => world.members.size > 1
+    const sifted = this.isInDoubt ? await distrust(db, nodeNatives, STORE_VERSION, hasOthers()) : undefined
     this.replica = await Replica.open({
       db,
       natives: nodeNatives,
@@ -153,10 +177,12 @@ export class SimDevice {
       indexKey: world.indexKey,
       device: { ed: this.ed, secret: this.secret },
       isMember: (ed) => world.isMember(ed),
-      hasOthers: () => world.members.size > 1,
+      hasOthers,
       binding: this.binding,
       ...this.replicaExtras(),
     })
+    this.opened?.()
+    if (sifted) await sayAgain(this.replica, sifted)
     this.statements = new Statements(this.replica)
     await this.statements.load()
     this.driver = new Driver({
@@ -171,8 +197,14 @@ export class SimDevice {
         others: () => [...world.members].flatMap(([hex, ed]) => (hex === this.hex ? [] : [ed])),
       },
       ...this.driverExtras(),
-      events: { failed: (error) => this.failures.push(error), ...this.driverExtras().events },
+      events: { failed: (error) => this.failed(error), ...this.driverExtras().events },
     })
+  }
+
+  /** Something of its program has failed. */
+  failed(error: unknown): void {
+    if (this.mayRot && error instanceof DamagedError) this.isInDoubt = true
+    else this.failures.push(error)
   }
 
   /** What a device with a notepad adds to its store. */
@@ -196,9 +228,15 @@ export class SimDevice {
     const lines: string[] = []
     for await (const state of casesFrom(this.replica, new Uint8Array(0))) {
       if (state.parts.length === 0) continue
-      const parts = await this.replica.db.getMany(
-        state.parts.map(({ number }) => keys.part(state.key, number)),
-      )
+      const numbers = state.parts.map(({ number }) => keys.part(state.key, number))
+      const parts = await this.replica.db.getMany(numbers).catch((error: unknown) => {
+        if (this.mayRot && isDamage(error)) return [undefined]
+        throw error
+      })
+      if (this.mayRot && parts.includes(undefined)) {
+        lines.push(`${state.caseId}: unreadable`)
+        continue
+      }
       const line = lineOf(state.caseId, parts as Uint8Array[])
       lines.push(`${line}${state.parked.length > 0 ? ` parked:${state.parked.length}` : ''}`)
     }
