@@ -4,9 +4,8 @@
  * Here reservations live as long as their connection and are renewed for as long as one likes, and a circuit
  * holds its sender.
  */
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
-import type { Connection, PeerId, Stream, StreamMessageEvent } from '@libp2p/interface'
+import type { PeerId, Stream, StreamMessageEvent } from '@libp2p/interface'
 
 /** A reservation is renewed by its device five minutes before it ends. */
 const RESERVATION_TTL_MS = 2 * 60 * 60 * 1000
@@ -27,9 +26,13 @@ export interface HopOptions {
   bytes: bigint
 }
 
+/** The question of one device for a circuit, and what the library hands on with it. */
+interface HopRequest {
+  stream: { unwrap(): Stream }
+}
 type HopServer = ReturnType<ReturnType<typeof circuitRelayServer>> & {
-  onHop(stream: Stream, connection: Connection): Promise<void>
-  stopHop(options: unknown, abort: unknown): Promise<Stream | undefined>
+  handleConnect(request: HopRequest, options: object): Promise<void>
+  stopHop(request: unknown, options: object): Promise<Stream | undefined>
   reservationStore: {
     reserve(peer: PeerId, address: unknown): { status: Status; expire?: number }
   }
@@ -41,7 +44,8 @@ type Reservation = { signal: AbortSignal & { reset(ms?: number): void; clear(): 
 export class Hop {
   circuits = 0
   readonly #options: HopOptions
-  readonly #source = new AsyncLocalStorage<Stream>()
+  /** The other device's end of a circuit that is being made, by the options of the question for it. */
+  readonly #ends = new WeakMap<object, Stream>()
   #server: HopServer | undefined
 
   constructor(options: HopOptions) {
@@ -59,14 +63,23 @@ export class Hop {
       maxOutboundStopStreams: MAX_HOP_STREAMS,
     })(components) as HopServer
     this.#server = server
-    const { onHop, stopHop } = server
-    server.onHop = (stream, connection) =>
-      this.#source.run(stream, () => onHop.call(server, stream, connection))
-    server.stopHop = async (options, abort) => {
-      const destination = await stopHop.call(server, options, abort)
-      const source = this.#source.getStore()
-      if (destination !== undefined && source !== undefined) this.#join(source, destination)
-      return destination
+    const { handleConnect, stopHop } = server
+    server.stopHop = async (request, options) => {
+      const end = await stopHop.call(server, request, options)
+      if (end !== undefined) this.#ends.set(options, end)
+      return end
+    }
+    server.handleConnect = (request, options) => {
+      const { stream } = request
+      const unwrap = stream.unwrap.bind(stream)
+      // Called when all has been said, right before the two are joined.
+      stream.unwrap = () => {
+        const source = unwrap()
+        const end = this.#ends.get(options)
+        if (end !== undefined) this.#join(source, end)
+        return source
+      }
+      return handleConnect.call(server, request, options)
     }
     server.reservationStore.reserve = (peer, address) => this.#reserve(server, peer, address)
     return server
