@@ -19,10 +19,24 @@ function became(by) {
   completeAt = present === hosts.length ? clock() : undefined
 }
 
+/** Resolves when the host is connected to its relay, which it sees to by itself. */
+function whenConnected(host) {
+  const isConnected = () => host.relays()[0]?.state === 'connected'
+  if (isConnected()) return
+  return new Promise((resolve) => {
+    const off = host.onRelayChanged(() => {
+      if (!isConnected()) return
+      off()
+      resolve()
+    })
+  })
+}
+
 /** In its mailbox for good: where the relay has gone, it comes again, less and less often. */
 async function stay(host, roster, addresses) {
   let isIn = false
   for (let waitMs = FIRST_AGAIN_MS; !isIn; waitMs = Math.min(2 * waitMs, LAST_AGAIN_MS)) {
+    await whenConnected(host)
     try {
       await enter(host, roster, addresses, () => {
         if (!isIn) return

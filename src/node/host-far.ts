@@ -27,6 +27,7 @@ export class FarPaths {
     this.#transports = transports
     this.#log = log
     this.relays = new Relays({ node, log, circuits: () => this.#loadCircuits(), changed })
+    transports.isRelay = (id) => typeof id === 'string' && this.relays.has(id)
   }
 
   async stop(): Promise<void> {

@@ -2,17 +2,17 @@
 import './polyfill.js'
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyComponents, identify } from '@libp2p/identify'
-import type { ConnectionGater, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
+import type { ConnectionGater, Logger, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
-import { thriftyNoise, thriftyYamux } from './host-thrift.js'
+import { listInOneGo, rememberNobody, thriftyNoise, thriftyYamux } from './host-thrift.js'
 import type { Transports } from './host-transports.js'
 
 /** A phone that wakes up may take long for its half of a handshake. */
 const UPGRADE_TIMEOUT_MS = 20_000
 
-/** One address that leads nowhere must not use up the time for the others. */
-const ADDRESS_DIAL_TIMEOUT_MS = 3_000
+/** Connecting and a handshake with a relay; with others the transports give up sooner. */
+const ADDRESS_DIAL_TIMEOUT_MS = 10_000
 
 /** Streams of all protocols in one connection of a device. */
 const MAX_STREAMS = 64
@@ -33,6 +33,14 @@ const UNASKED = { runOnLimitedConnection: true, runOnConnectionOpen: false }
 /** What others learn of our software. */
 const USER_AGENT = 'kartoteka'
 
+/** The library's own log, which nobody reads: every connection and every stream would make itself several. */
+const SILENCE: Logger = Object.assign(() => {}, {
+  error: () => {},
+  trace: () => {},
+  enabled: false,
+  newScope: () => SILENCE,
+})
+
 export interface NodeOptions {
   /** The 32-byte Ed25519 seed. */
   privateKey: Uint8Array
@@ -48,8 +56,9 @@ export interface NodeOptions {
 }
 
 export async function createNode(options: NodeOptions, transports: Transports): Promise<Libp2p> {
-  const maxStreams = options.maxStreams ?? MAX_STREAMS
-  return createLibp2p({
+  const { maxStreams = MAX_STREAMS, isCurious = true } = options
+  const node = await createLibp2p({
+    logger: { forComponent: () => SILENCE },
     privateKey: await generateKeyPairFromSeed('Ed25519', options.privateKey),
     nodeInfo: { name: USER_AGENT, version: '', userAgent: USER_AGENT },
     addresses: { listen: options.listen, appendAnnounce: options.announce ?? [] },
@@ -68,7 +77,7 @@ export async function createNode(options: NodeOptions, transports: Transports): 
       }),
     ],
     services: {
-      identify: options.isCurious === false ? identify(UNASKED) : identifyLater(),
+      identify: isCurious ? identifyLater() : identify(UNASKED),
       ...options.services,
     },
     // It cuts live connections under load; the protocols keep their own alive.
@@ -93,6 +102,9 @@ export async function createNode(options: NodeOptions, transports: Transports): 
       filterMultiaddrForPeer: (_peer, address) => isPlainAddress(address),
     },
   })
+  listInOneGo(node)
+  if (!isCurious) rememberNobody(node)
+  return node
 }
 
 /** The library would do it at once: half of the work of a meeting, and before what two devices meet for. */

@@ -23,8 +23,6 @@ export const STUN_PORT = 3478
 export const MAX_RELAY_CONNECTIONS = 8_192
 /** A hospital behind one address, twice over while reconnecting, and hundreds there that say nothing. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_024
-/** Half of the connections may be in use by each other's circuits. */
-export const MAX_RESERVATIONS = 4_096
 /** A first sync over a slow line takes a night. */
 export const CIRCUIT_DURATION_MS = 24 * 60 * 60 * 1000
 export const CIRCUIT_BYTES = 64n * 1024n ** 3n
@@ -171,7 +169,8 @@ function strangersOf({
 
 function createHop(limits: CircuitLimits): Hop {
   return new Hop({
-    maxReservations: limits.maxReservations ?? MAX_RESERVATIONS,
+    // Whoever is connected can be reached.
+    maxReservations: limits.maxReservations ?? MAX_RELAY_CONNECTIONS,
     durationMs: limits.durationMs ?? CIRCUIT_DURATION_MS,
     bytes: limits.bytes ?? CIRCUIT_BYTES,
   })

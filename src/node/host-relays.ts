@@ -13,7 +13,7 @@ import type { Circuits } from './host-circuit.js'
 import { classify } from './host-dial.js'
 
 /** Connecting, agreeing on a protocol, and a first answer. */
-const CONNECT_TIMEOUT_MS = 10_000
+const CONNECT_TIMEOUT_MS = 20_000
 
 /** Between attempts. At most what keeps a device unreachable for less than 30 s when its relay returns. */
 const FIRST_RETRY_MS = 500

@@ -5,8 +5,17 @@
  */
 import { Socket } from 'node:net'
 import { noise } from '@chainsafe/libp2p-noise'
-import type { MultiaddrConnection, Stream, StreamMuxerFactory, Upgrader } from '@libp2p/interface'
+import type {
+  Connection,
+  MultiaddrConnection,
+  Peer,
+  PeerId,
+  Stream,
+  StreamMuxerFactory,
+  Upgrader,
+} from '@libp2p/interface'
 import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
+import type { Libp2p } from 'libp2p'
 
 /**
  * A receiver grants more once it has taken so much: a quarter of the smallest window, about one bulk fragment. A
@@ -91,10 +100,10 @@ function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
   return secured
 }
 
-/** The same upgrader; connections that it takes write what belongs together at once. `taken`: it has taken one from outside. */
+/** The same upgrader; connections that it takes write what belongs together at once, and it tells of their handshakes. */
 export function joiningUpgrader(
   upgrader: Upgrader,
-  taken: (connection: MultiaddrConnection) => void = () => {},
+  tell: { begun?: () => void; done?: (connection: MultiaddrConnection) => void },
 ): Upgrader {
   return new Proxy(upgrader, {
     get(target, name) {
@@ -103,8 +112,9 @@ export function joiningUpgrader(
       if (name !== 'upgradeInbound' && name !== 'upgradeOutbound') return value.bind(target)
       return async (connection: MultiaddrConnection, ...rest: unknown[]) => {
         joinWrites(connection)
+        tell.begun?.()
         const upgraded: unknown = await Reflect.apply(value, target, [connection, ...rest])
-        if (name === 'upgradeInbound') taken(connection)
+        tell.done?.(connection)
         return upgraded
       }
     },
@@ -165,4 +175,38 @@ function corkForNow(socket: Socket): void {
   if (socket.writableCorked > 0) return
   socket.cork()
   if (pressed === undefined) process.nextTick(() => socket.uncork())
+}
+
+interface InnerManager {
+  getConnections(peer?: PeerId): Connection[]
+  getConnectionsMap(): { values(): Iterable<Connection[]> }
+}
+
+/**
+ * Lists all connections in one go. The library joins a longer and longer list for one peer after the other, and does so
+ * twice for each connection that comes: with thousands of them that was most of the work of letting one in.
+ */
+export function listInOneGo(node: Libp2p): void {
+  const { connectionManager } = (node as unknown as { components: { connectionManager: InnerManager } })
+    .components
+  const ofPeer = connectionManager.getConnections.bind(connectionManager)
+  connectionManager.getConnections = (peer) => {
+    if (peer !== undefined) return ofPeer(peer)
+    const all: Connection[] = []
+    for (const some of connectionManager.getConnectionsMap().values()) all.push(...some)
+    return all
+  }
+}
+
+/**
+ * Keeps nothing of others: who dials nobody asks for it never. The library would note for each stream that its peer
+ * speaks the protocol, and forget nobody who ever came.
+ */
+export function rememberNobody({ peerId, peerStore }: Libp2p): void {
+  const merge = peerStore.merge.bind(peerStore)
+  peerStore.merge = async (peer, ...rest) => (peer.equals(peerId) ? merge(peer, ...rest) : nothingOf(peer))
+}
+
+function nothingOf(id: PeerId): Peer {
+  return { id, addresses: [], protocols: [], metadata: new Map(), tags: new Map() }
 }

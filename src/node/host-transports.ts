@@ -6,6 +6,7 @@ import { isIPv6, Server, type Socket } from 'node:net'
 import type { Listener, MultiaddrConnection, Transport } from '@libp2p/interface'
 import { tcp } from '@libp2p/tcp'
 import { webSockets } from '@libp2p/websockets'
+import { addressPeerId } from './host-address.js'
 import { Crowd } from './host-crowd.js'
 import { joiningUpgrader, socketOf } from './host-thrift.js'
 
@@ -25,9 +26,19 @@ export interface ListenFailure {
 const HANDSHAKE_TIMEOUT_MS = 30_000
 
 /**
- * Sockets before the end of their handshake; each takes about 30 KB. A relay that restarts is met by everybody, and
- * hundreds that say nothing must not keep the others out: beyond the limit the one that waits longest goes. More than
- * the system hands over at once (511), so that each is heard before others can take its place.
+ * Connections that the system keeps until we take them, one in each turn of the event loop. So of a crowd that comes at
+ * once, as when a relay was started anew, one after the other is let in; whoever finds no room asks once more after a
+ * second, and costs nothing. Never more than are let in while a device waits for its handshake (by default 511): else
+ * the next one would always be somebody who is about to give up, and nobody would ever come in.
+ */
+const BACKLOG = 128
+
+/** One address that leads nowhere must not use up the time for the others; the handshake included, but for relays. */
+const DIAL_TIMEOUT_MS = 3_000
+
+/**
+ * Sockets before the end of their handshake; each takes about 30 KB. Hundreds that say nothing must not keep the others
+ * out: beyond the limit the one that waits longest goes.
  */
 const MAX_WAITING = 1_024
 
@@ -49,6 +60,8 @@ export class Transports {
   readonly listenFailures: ListenFailure[] = []
   /** What libp2p hands to transports: the way to add one later. */
   components: { transportManager: { getAddrs(): { toString(): string }[] } } | undefined
+  /** A relay that was started anew is met by everybody: once it has answered, its handshake may take longer. */
+  isRelay: (id: string | undefined | false) => boolean = () => false
   readonly #perAddress: number
   readonly #sockets = new Set<Socket>()
   readonly #byAddress = new Map<string, number>()
@@ -93,12 +106,22 @@ export class Transports {
   #watch(transport: Transport): Transport {
     const createListener = transport.createListener.bind(transport)
     transport.createListener = (options) => {
-      const upgrader = joiningUpgrader(options.upgrader, (connection) => this.#isThrough(connection))
+      const upgrader = joiningUpgrader(options.upgrader, {
+        done: (connection) => this.#isThrough(connection),
+      })
       return this.#watchListener(createListener({ ...options, upgrader }))
     }
     const dial = transport.dial.bind(transport)
-    transport.dial = (address, options) =>
-      dial(address, { ...options, upgrader: joiningUpgrader(options.upgrader) })
+    transport.dial = (address, options) => {
+      const late = new AbortController()
+      const timer = setTimeout(() => late.abort(new Error('nobody answers')), DIAL_TIMEOUT_MS)
+      const begun = (): void => {
+        if (this.isRelay(addressPeerId(address))) clearTimeout(timer)
+      }
+      const upgrader = joiningUpgrader(options.upgrader, { begun })
+      const signal = AbortSignal.any([options.signal, late.signal])
+      return dial(address, { ...options, signal, upgrader }).finally(() => clearTimeout(timer))
+    }
     return transport
   }
 
@@ -113,7 +136,12 @@ export class Transports {
       }
     }
     const server: unknown = Reflect.get(listener, 'server')
-    if (server instanceof Server) server.on('connection', (socket) => this.#watchSocket(socket))
+    if (server instanceof Server) {
+      server.on('connection', (socket) => this.#watchSocket(socket))
+      const open = server.listen.bind(server) as (options: object, ...rest: unknown[]) => Server
+      server.listen = (options: unknown, ...rest: unknown[]) =>
+        open({ ...(options as object), backlog: BACKLOG }, ...rest)
+    }
     return listener
   }
 

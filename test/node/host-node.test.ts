@@ -24,7 +24,7 @@ test('nodes say what they are once what they met for had its time', async () => 
   expect(protocols).toContain('/ipfs/id/1.0.0')
 })
 
-test('a node that is not curious tells what it is, and asks nobody', async () => {
+test('a node that is not curious tells what it is, asks nobody, and remembers nobody', async () => {
   const [device, other, relay] = [
     await startNode(1),
     await startNode(2),
@@ -41,4 +41,8 @@ test('a node that is not curious tells what it is, and asks nobody', async () =>
   expect(asked.toSorted()).toEqual(
     [`device ${relay.peerId}`, `device ${other.peerId}`, `other ${device.peerId}`].toSorted(),
   )
+  const known = async ({ peerStore }: Awaited<ReturnType<typeof startNode>>) =>
+    (await peerStore.all()).map(({ id }) => id.toString())
+  expect(await known(device)).toHaveLength(2)
+  expect(await known(relay)).toEqual([])
 })
