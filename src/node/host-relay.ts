@@ -7,11 +7,12 @@ import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { type Host, type HostLog, Libp2pHost, type ListenError, listenError, listenFailure } from './host.js'
 import { isPlainAddress, parseAddress } from './host-address.js'
-import { isIdle } from './host-alive.js'
+import { isIdle, letSystemWatch, RELAY_PATIENCE_MS, RELAY_PROBES_MS } from './host-alive.js'
 import type { CrowdLimits } from './host-crowd.js'
 import { Hop, MAX_HOP_STREAMS } from './host-hop.js'
 import { createNode } from './host-node.js'
 import { STUN_HOSTS, type Stun, startStun } from './host-stun.js'
+import { trafficOf } from './host-thrift.js'
 import { Transports } from './host-transports.js'
 import { peerIdToPublicKey } from './peer-id.js'
 
@@ -30,7 +31,7 @@ export const CIRCUIT_BYTES = 64n * 1024n ** 3n
 /** The mailbox and others, beside circuits. */
 const MAX_STREAMS = 2 * MAX_HOP_STREAMS + 64
 
-/** A connection that has used nothing of ours for so long belongs to a stranger. A device asks whether we live. */
+/** A connection that has used nothing of ours for so long belongs to a stranger. */
 const IDLE_TIMEOUT_MS = 30_000
 const IDLE_INTERVAL_MS = 5_000
 
@@ -57,6 +58,8 @@ export interface RelayHostOptions {
   maxConnectionsPerAddress?: number
   /** Connections that use nothing are ended after this long. */
   idleTimeoutMs?: number
+  /** Connections on which nothing comes are ended after this long. */
+  patienceMs?: number
   /** Who may be reached through circuits; without it everybody. */
   mayReserve?: (publicKey: Uint8Array) => boolean
   /** Who may open a circuit to whom; without it everybody to everybody who has reserved. */
@@ -128,8 +131,10 @@ class RelayLibp2pHost extends Libp2pHost implements RelayHost {
     this.#hop = hop
     this.#stun = stun
     node.addEventListener('peer:disconnect', (event) => hop?.left(event.detail))
-    const idleMs = options.idleTimeoutMs ?? IDLE_TIMEOUT_MS
-    this.#idle = setInterval(() => endIdle(node, idleMs), Math.min(IDLE_INTERVAL_MS, idleMs / 2))
+    node.addEventListener('connection:open', (event) => letSystemWatch(event.detail, RELAY_PROBES_MS))
+    const { idleTimeoutMs = IDLE_TIMEOUT_MS, patienceMs = RELAY_PATIENCE_MS } = options
+    const sweep = (): void => endIdle(node, idleTimeoutMs, patienceMs)
+    this.#idle = setInterval(sweep, Math.min(IDLE_INTERVAL_MS, idleTimeoutMs / 2, patienceMs / 2))
     this.#idle.unref()
   }
 
@@ -192,12 +197,15 @@ function circuitGater({ mayReserve, mayConnect }: RelayHostOptions): ConnectionG
   }
 }
 
-function endIdle(node: Libp2p, idleMs: number): void {
+function endIdle(node: Libp2p, idleMs: number, patienceMs: number): void {
   const before = Date.now() - idleMs
+  const silentSince = performance.now() - patienceMs
   for (const connection of node.getConnections()) {
-    if (connection.status === 'open' && connection.timeline.open < before && isIdle(connection)) {
+    if (connection.status !== 'open') continue
+    if ((trafficOf(connection)?.heardAt ?? Number.POSITIVE_INFINITY) < silentSince)
+      connection.abort(new Error('it is silent'))
+    else if (connection.timeline.open < before && isIdle(connection))
       connection.abort(new Error('nothing was asked'))
-    }
   }
 }
 

@@ -26,6 +26,7 @@ const GRANT_BYTES = 64 * 1024
 /** What the library's connections and streams have inside; instances are adapted, never its classes. */
 interface InnerConnection {
   sendData(data: Pieces): unknown
+  onData(data: unknown): void
 }
 
 type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
@@ -100,7 +101,10 @@ function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
   return secured
 }
 
-/** The same upgrader; connections that it takes write what belongs together at once, and it tells of their handshakes. */
+/**
+ * The same upgrader; connections that it takes write what belongs together at once, their traffic is noted, and it
+ * tells of their handshakes.
+ */
 export function joiningUpgrader(
   upgrader: Upgrader,
   tell: { begun?: () => void; done?: (connection: MultiaddrConnection) => void },
@@ -121,7 +125,29 @@ export function joiningUpgrader(
   })
 }
 
-/** What lies under a connection by TCP or by WebSocket; undefined for others. */
+/** When something last went over a connection, by the monotonic clock. */
+export interface Traffic {
+  saidAt: number
+  heardAt: number
+}
+
+const traffics = new WeakMap<object, Traffic>()
+
+/** Of a connection by TCP or by WebSocket; undefined for others. */
+export function trafficOf(connection: Connection): Traffic | undefined {
+  return traffics.get(lowerOf(connection))
+}
+
+/** What lies under a connection by TCP, or by a WebSocket that isn't Node's own; undefined for others. */
+export function socketUnder(connection: Connection): Socket | undefined {
+  return socketOf(lowerOf(connection))
+}
+
+function lowerOf(connection: Connection): MultiaddrConnection {
+  return Reflect.get(connection, 'maConn') as MultiaddrConnection
+}
+
+/** The same, before it is secured. */
 export function socketOf(connection: MultiaddrConnection): Socket | undefined {
   const webSocket: unknown = Reflect.get(connection, 'websocket')
   const socket: unknown =
@@ -134,15 +160,25 @@ export function socketOf(connection: MultiaddrConnection): Socket | undefined {
 function joinWrites(connection: MultiaddrConnection): void {
   const inner = connection as unknown as InnerConnection
   const send = inner.sendData.bind(connection)
+  const hear = inner.onData.bind(connection)
+  const now = performance.now()
+  const traffic = { saidAt: now, heardAt: now }
+  traffics.set(connection, traffic)
+  inner.onData = (data) => {
+    traffic.heardAt = performance.now()
+    hear(data)
+  }
   const socket: unknown = Reflect.get(connection, 'socket')
   if (socket instanceof Socket) {
     inner.sendData = (data) => {
+      traffic.saidAt = performance.now()
       corkForNow(socket)
       return send(data)
     }
   } else {
     // A message of a WebSocket is whole.
     inner.sendData = (data) => {
+      traffic.saidAt = performance.now()
       const whole = data.subarray()
       data.consume(whole.byteLength)
       data.append(whole)
@@ -184,14 +220,15 @@ interface InnerManager {
 
 /**
  * Lists all connections in one go. The library joins a longer and longer list for one peer after the other, and does so
- * twice for each connection that comes: with thousands of them that was most of the work of letting one in.
+ * twice for each connection that comes: with thousands of them that was most of the work of letting one in. Of one peer
+ * the newest comes first: an older one may have died unnoticed.
  */
 export function listInOneGo(node: Libp2p): void {
   const { connectionManager } = (node as unknown as { components: { connectionManager: InnerManager } })
     .components
   const ofPeer = connectionManager.getConnections.bind(connectionManager)
   connectionManager.getConnections = (peer) => {
-    if (peer !== undefined) return ofPeer(peer)
+    if (peer !== undefined) return ofPeer(peer).toReversed()
     const all: Connection[] = []
     for (const some of connectionManager.getConnectionsMap().values()) all.push(...some)
     return all

@@ -8,7 +8,7 @@ import type { Connection, Stream } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
 import { Channel, type ChannelOptions } from './frames.js'
 import { isPlainAddress, isRtcAddress, type Path, parseAddress, pathOfAddress } from './host-address.js'
-import { ALIVE_PROTOCOL, answerAlive, isIdle, RELAY_PATIENCE_MS, RTC_PATIENCE_MS } from './host-alive.js'
+import { ALIVE_PROTOCOL, answerAlive, answerAliveOrEnd, isIdle, RTC_PATIENCE_MS } from './host-alive.js'
 import { Crowd, type CrowdLimits, type Standing } from './host-crowd.js'
 import { type DialError, type DialOptions, isAccepted, openBy, openStream } from './host-dial.js'
 import { FarPaths } from './host-far.js'
@@ -247,10 +247,10 @@ export class Libp2pHost implements Host {
 
   /** Answers those who ask whether their connection with us still works. */
   async answerAlive(stunPort: number): Promise<void> {
-    const take = (stream: Stream, connection: Connection): Promise<void> => {
-      const isRtc = isRtcAddress(connection.remoteAddr.toString())
-      return answerAlive(stream, connection, { stunPort }, isRtc ? RTC_PATIENCE_MS : RELAY_PATIENCE_MS)
-    }
+    const take = (stream: Stream, connection: Connection): Promise<void> =>
+      isRtcAddress(connection.remoteAddr.toString())
+        ? answerAliveOrEnd(stream, connection, { stunPort }, RTC_PATIENCE_MS)
+        : answerAlive(stream, { stunPort })
     await this.#node.handle(ALIVE_PROTOCOL, take, {
       maxInboundStreams: MAX_INBOUND_STREAMS,
       runOnLimitedConnection: true,

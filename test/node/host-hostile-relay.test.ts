@@ -5,7 +5,7 @@ import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { describe, expect, test, vi } from 'vitest'
 import type { Host } from '../../src/node/host.js'
-import { ALIVE_PROTOCOL, answerAlive, RELAY_PATIENCE_MS } from '../../src/node/host-alive.js'
+import { ALIVE_PROTOCOL, answerAlive } from '../../src/node/host-alive.js'
 import { createNode } from '../../src/node/host-node.js'
 import { Transports } from '../../src/node/host-transports.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
@@ -45,9 +45,7 @@ async function lyingRelay(claimed: () => string): Promise<string[]> {
     new Transports(),
   )
   whileRunning(node)
-  await node.handle(ALIVE_PROTOCOL, (stream, connection) =>
-    answerAlive(stream, connection, { stunPort: 0 }, RELAY_PATIENCE_MS),
-  )
+  await node.handle(ALIVE_PROTOCOL, (stream) => answerAlive(stream, { stunPort: 0 }))
   return node.getMultiaddrs().map(String)
 }
 

@@ -199,6 +199,33 @@ describe('a relay as a host', () => {
     again.destroy()
   })
 
+  test('a connection on which nothing comes is ended, though it is used', async () => {
+    const relay = await startRelay({ patienceMs: 400 })
+    const device = await behind(relay)
+    await until(() => relay.connections().length === 0)
+    await until(() => device.relays()[0]?.state === 'unreachable')
+  })
+
+  test('the newest connection of a device is that by which others reach it', async () => {
+    const relay = await startRelay()
+    const privateKey = randomBytes(32)
+    const [a, b] = [await behind(relay), await behind(relay, { privateKey })]
+    // The same device: its older connection may have died, which nobody has noticed yet.
+    const again = await startHost({ listen: [], privateKey })
+    again.setRelays([{ addresses: relay.addresses() }])
+    await until(() => again.relays()[0]?.circuit === true)
+    let reached = ''
+    await b.handle('/x/1', () => {
+      reached = 'older'
+    })
+    await again.handle('/x/1', () => {
+      reached = 'newest'
+    })
+    opened(await a.dialRelayed(b.id, '/x/1'))
+    await until(() => reached !== '')
+    expect(reached).toBe('newest')
+  })
+
   test('a connection that uses nothing is ended, one that is used stays', async () => {
     const relay = await startRelay({ idleTimeoutMs: 300 })
     await relay.handle('/x/1', (channel) => void channel.close())
