@@ -1,8 +1,8 @@
 /** Devices behind NATs, far apart: which path they end on, that it follows the network, and whom they ask. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
-import { Lab, labProblem } from './lab.js'
-import { startCast, untilAll, untilAllArrived } from './processes.js'
+import { Lab, labProblem, RELAY_ADDRESS } from './lab.js'
+import { type DeviceState, LabDevice, startCast, Talker, untilAll, untilAllArrived } from './processes.js'
 
 const problem = labProblem()
 const PATIENCE_MS = 30_000
@@ -63,6 +63,22 @@ function paths(): void {
     lab.blockUdp('a', false)
     await untilAll(cast, ({ path }) => path === 'direct', 90_000)
     await untilAllArrived(cast)
+  })
+
+  it('notice within 25 s that a relay has gone out of reach, though nothing is said', async () => {
+    const lab = new Lab({ a: 'preserving', b: 'preserving' })
+    const relay = new Talker<{ addresses: string[] }>(lab.relay, './relay.mjs', [RELAY_ADDRESS, 'offered'])
+    const cast = { a: new LabDevice(lab, 'a'), b: new LabDevice(lab, 'b') }
+    const { addresses } = await relay.first
+    for (const device of Object.values(cast)) device.tell({ relay: addresses })
+    await untilAll(cast, ({ relays }) => relays[0]?.circuit === true, PATIENCE_MS)
+    // What they have to tell each other at the beginning.
+    await sleep(3_000)
+    for (const side of ['a', 'b'] as const) lab.breakLine(side, true)
+    const isGone = ({ relays }: DeviceState) => relays[0]?.state === 'unreachable'
+    expect(await untilAll(cast, isGone, PATIENCE_MS)).toBeLessThan(25_000)
+    for (const side of ['a', 'b'] as const) lab.breakLine(side, false)
+    await untilAll(cast, ({ relays }) => relays[0]?.circuit === true, PATIENCE_MS)
   })
 
   it('are connected again within 30 s when one gets another address', async () => {
