@@ -7,8 +7,8 @@ import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
 import { forkPoints, narrowFork } from '../store/healing.js'
-import { claimsOfCases, openStates, readChecks } from '../store/outgoing.js'
-import { readCases, readChanges, readItems } from '../store/reading.js'
+import { openStates, readChecks } from '../store/outgoing.js'
+import { readChanges, readClaimed, readItems } from '../store/reading.js'
 import type { Replica } from '../store/replica.js'
 import type { PeerSession, Sessions } from './driver-session.js'
 
@@ -46,8 +46,7 @@ export class Serving {
   /** Whole cases, one by one: together they might outgrow a message. */
   async cases(session: PeerSession, keys: Uint8Array[]): Promise<void> {
     for (const key of keys) {
-      const items = await readCases(this.replica, [key])
-      this.sessions.step(session, { type: 'casesRead', items, ...(await claimsOfCases(this.replica, items)) })
+      this.sessions.step(session, { type: 'casesRead', ...(await readClaimed(this.replica, [key])) })
     }
   }
 

@@ -63,7 +63,7 @@ export async function readChecks(replica: Replica, ranges: CheckRange[]): Promis
 
 /**
  * What is claimed of the logs that these cases hold something of: first what is held of each, then what is doubted.
- * Read after them, so that what they came on is named.
+ * Who reads them runs alone, as for `toldApart`.
  */
 export async function claimsOfCases(
   replica: Replica,

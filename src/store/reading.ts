@@ -15,7 +15,7 @@ import type { Item } from '../protocol/sync.gen.js'
 import { type CaseState, decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { keys } from './keyspace.js'
 import type { RetainedChange, StoredLog } from './logs.js'
-import { type Told, toldApart } from './outgoing.js'
+import { claimsOfCases, type Told, toldApart } from './outgoing.js'
 import type { Replica } from './replica.js'
 
 export interface ReadChanges {
@@ -215,21 +215,34 @@ async function nameLater(replica: Replica, out: ReadItems, told: Told): Promise<
   out.claims = claims
 }
 
-/**
- * Whole cases by key, for a peer that asked or for one that is behind this very case. Of one that can be read, but of
- * which something may be missing here, its touched vector says so: two devices must not wait for each other's copy.
- */
-export function readCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
+/** Whole cases by key. */
+export const readCases = (replica: Replica, wanted: Uint8Array[]): Promise<Item[]> =>
+  replica.exclusive(() => wholeCases(replica, wanted))
+
+/** The same for a peer that asked or for one that is behind this very case, with what is claimed of them. */
+export function readClaimed(
+  replica: Replica,
+  wanted: Uint8Array[],
+): Promise<{ items: Item[]; claims: LogClaim[]; openings: LogOpening[] }> {
   return replica.exclusive(async () => {
-    const states: CaseState[] = []
-    for (const key of wanted) {
-      const state = await replica.caseState(key).catch(() => undefined)
-      if (!state || !isServable(state)) continue
-      const isMarked = replica.damaged.has(toHex(state.key))
-      states.push(isMarked ? { ...state, touched: new Map([...state.touched, [UNKNOWN_LOG, 1]]) } : state)
-    }
-    return itemsOf(replica, states, true)
+    const items = await wholeCases(replica, wanted)
+    return { items, ...(await claimsOfCases(replica, items)) }
   })
+}
+
+/**
+ * Of a case that can be read, but of which something may be missing here, its touched vector says so: two devices must
+ * not wait for each other's copy.
+ */
+async function wholeCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
+  const states: CaseState[] = []
+  for (const key of wanted) {
+    const state = await replica.caseState(key).catch(() => undefined)
+    if (!state || !isServable(state)) continue
+    const isMarked = replica.damaged.has(toHex(state.key))
+    states.push(isMarked ? { ...state, touched: new Map([...state.touched, [UNKNOWN_LOG, 1]]) } : state)
+  }
+  return itemsOf(replica, states, true)
 }
 
 const stateBytes = ({ parts, parked }: CaseState): number =>

@@ -11,8 +11,8 @@ import { readDoubts } from '../../src/store/doubts.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
-import { claimsOfCases, openStates, readChecks } from '../../src/store/outgoing.js'
-import { readCases, readChanges, readItems } from '../../src/store/reading.js'
+import { openStates, readChecks } from '../../src/store/outgoing.js'
+import { readCases, readChanges, readClaimed, readItems } from '../../src/store/reading.js'
 import { IncomingTransfer, takeLoose } from '../../src/store/transfers.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'
@@ -89,8 +89,7 @@ async function askedFor(
   id: string,
   before: LogClaim[] = [],
 ): Promise<void> {
-  const items = await readCases(from.replica, [from.replica.keyOf(id)])
-  const { claims } = await claimsOfCases(from.replica, items)
+  const { items, claims } = await readClaimed(from.replica, [from.replica.keyOf(id)])
   await takeLoose(to.replica, items, claims, new Map(), undefined, before)
 }
 
@@ -160,6 +159,18 @@ describe('a receiver that holds as much of another branch', () => {
     await transfer(b, d, new Map(), false)
     await give(log, a, c)
     await askedFor(d, c, 'two')
+    await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test('as a case that was asked for, whose giver restates all that it doubts in that moment', async () => {
+    await begin(1, ['four', 'five'])
+    const d = await bench.add('d')
+    await transfer(b, d, new Map(), false)
+    await give(log, a, c)
+    const reading = readClaimed(d.replica, [d.replica.keyOf('two')])
+    const [{ items, claims }] = await Promise.all([reading, restateUnclaimed(d.replica)])
+    await takeLoose(c.replica, items, claims)
     await restateUnclaimed(c.replica)
     await expectAll()
   })
@@ -342,8 +353,8 @@ describe('a giver that takes another branch on while it gives', () => {
   async function early(meanwhile: () => Promise<unknown>): Promise<void> {
     const incoming = await transfer(d, c, frontierOf(c), false)
     await meanwhile()
-    const items = await readCases(d.replica, [d.replica.keyOf('two')])
-    await incoming.take(items, true, (await claimsOfCases(d.replica, items)).claims)
+    const { items, claims } = await readClaimed(d.replica, [d.replica.keyOf('two')])
+    await incoming.take(items, true, claims)
     await incoming.end([])
   }
 
@@ -414,8 +425,8 @@ describe('a giver that takes another branch on while it gives', () => {
     const ofD = await transfer(a, d, frontierOf(d), false)
     await transfer(d, c, new Map([[log, 5]]), true, async () => {
       await bench.phone(a, 'one', 'typed')
-      const items = await readCases(a.replica, [a.replica.keyOf('one')])
-      await ofD.take(items, true, (await claimsOfCases(a.replica, items)).claims)
+      const { items, claims } = await readClaimed(a.replica, [a.replica.keyOf('one')])
+      await ofD.take(items, true, claims)
     })
     await give(log, a, c)
     await settleDoubts(c.replica)
