@@ -138,9 +138,13 @@ export class Replica {
   leaveLog(): void {
     if (!this.needsNewLog && this.currentLog) {
       this.needsNewLog = true
-      // Any later start must leave it too.
-      this.meta = { ...this.meta, running: true }
-      void this.exclusive(() => this.db.write([this.metaWrite()])).catch(() => {})
+      // Any later start must leave it too. What is being written just now may bring its own word of it.
+      const mark = () => {
+        this.meta = { ...this.meta, running: true }
+        return this.metaWrite()
+      }
+      mark()
+      void this.exclusive(() => this.db.write([mark()])).catch(() => {})
       this.events.healed?.('old-copy')
     }
   }

@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from 'vitest'
 import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
+import { exportLine } from '../../src/cases/project.js'
 import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
@@ -159,6 +160,54 @@ it('a HELLO that was overtaken by an acknowledgement takes nothing of it back fo
   expect(announcements.summary).toBe(summary)
   expect(held()).toBe(c.replica.logs.get(c.replica.currentLog!)!.seq)
 })
+
+it.each(['stored', 'lost in a crash'])(
+  'a letter that is shown before it is stored, and then is %s',
+  async (end) => {
+    world = new World(37)
+    const [a, b] = [await world.add('a'), await world.add('b')]
+    await importCases(a, 1)
+    const wire = world.connect(a, b)
+    await world.quiesce()
+    const log = a.replica.currentLog!
+    const before = b.durableSeq(log)
+    const held = () => a.driver.held.get(b.hex)?.get(log)
+    const claimed: number[] = []
+    world.onSend = (from, bytes) => {
+      const frame = from === b ? decodeFrame(bytes) : undefined
+      const claims =
+        frame?.$case === 'ack' ? frame.value.claims : frame?.$case === 'hello' ? frame.value.open : []
+      for (const claim of claims) if (toHex(claim.log) === log) claimed.push(claim.seq)
+    }
+    const doc = await b.replica.openDoc('case-0')
+    let goOn = () => {}
+    b.replica.options.whenShown = () => new Promise((resolve) => (goOn = resolve))
+    await a.edit('case-0', (doc) => typeText(doc, 'c0', 3, 0, 'X'))
+    await world.quiesce()
+    const shown = () => exportLine(doc, 'case-0')
+    expect(shown()).toContain('bólX')
+    expect([b.durableSeq(log), held(), claimed]).toEqual([before, before, []])
+    if (end === 'stored') {
+      // What is typed to it is written behind it.
+      const typed = b.edit('case-0', (doc) => typeText(doc, 'c0', 4, 0, 'Y'))
+      await world.settle()
+      expect([b.replica.currentLog, claimed]).toEqual([undefined, []])
+      goOn()
+      await typed
+      await world.quiesce()
+      expect([b.durableSeq(log), held(), Math.max(...claimed)]).toEqual([before + 1, before + 1, before + 1])
+    } else {
+      world.cut(wire)
+      await b.disk.crash(0)
+      await b.boot()
+      expect((await b.lines()).join()).not.toContain('bólX')
+      world.connect(a, b)
+      await world.quiesce()
+    }
+    expect(await b.lines()).toEqual(await a.lines())
+    expect((await b.lines()).join()).toContain(end === 'stored' ? 'bólXY' : 'bólX')
+  },
+)
 
 it('a change of one’s own leaves its channel before the store’s flush is handed over', async () => {
   world = new World(23)

@@ -124,6 +124,24 @@ export function startsSuite(createDb: CreateDb): void {
       expect(a.log).not.toBe(first)
     })
 
+    test('so it is where that shows while something else is being written', async () => {
+      const b = await bench.device()
+      await b.type('two', 'of b')
+      await a.reopen()
+      const { db } = a.replica
+      const write = db.write.bind(db)
+      db.write = (writes) => {
+        db.write = write
+        a.replica.leaveLog()
+        return write(writes)
+      }
+      await b.giveTo(a)
+      await a.replica.flush()
+      await a.reopen(false)
+      await a.type('one', 'x')
+      expect(a.log).not.toBe(first)
+    })
+
     test('a device that was restored to an earlier state and stopped cleanly goes on; one that wasn’t doesn’t', async () => {
       await a.replica.flush()
       const rows = await Promise.all(
