@@ -25,6 +25,16 @@ const NONCE_BYTES = 24
 const ZERO_NONCE = new Uint8Array(NONCE_BYTES)
 /** The longest name in UTF-8: a person's screen, not a store. */
 export const MAX_NAME_BYTES = 128
+
+/** Control characters, other ends of lines, and what turns round the direction of all that follows. */
+const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/
+
+/** A name is there, short enough, and of visible characters and inner spaces. */
+export function isName(name: string): boolean {
+  // No character takes less than a byte: nothing long is encoded.
+  if (name.length === 0 || name.length > MAX_NAME_BYTES || utf8(name).length > MAX_NAME_BYTES) return false
+  return name.trim() === name && !INVISIBLE.test(name)
+}
 /** Sealed names tell their length only roughly. */
 const NAME_PADDING_BYTES = 64
 const SETTINGS_PADDING_BYTES = 256

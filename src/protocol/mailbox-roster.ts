@@ -2,7 +2,7 @@
 import { equalBytes } from './bytes.js'
 import { MAX_CHAIN_BYTES } from './mailbox-limits.js'
 import type { Natives } from './natives.js'
-import { applyEntries, type Roster } from './roster.js'
+import { applyEntries, chainBytes, type Roster } from './roster.js'
 import { resolveFork } from './roster-fork.js'
 
 /**
@@ -15,8 +15,7 @@ export function betterRoster(
   held: Roster | undefined,
   entries: readonly Uint8Array[],
 ): Roster | undefined {
-  const bytes = entries.reduce((sum, entry) => sum + entry.length, 0)
-  if (bytes > MAX_CHAIN_BYTES) return undefined
+  if (chainBytes(entries) > MAX_CHAIN_BYTES) return undefined
   const grown = applyEntries(natives, held, entries)
   if ('roster' in grown) {
     const { roster } = grown

@@ -12,6 +12,7 @@
  */
 import { equalBytes } from './bytes.js'
 import { ED_KEY_BYTES } from './ed25519.js'
+import { isName } from './epoch-keys.js'
 import { isUsableXKey } from './hpke.js'
 import type { Natives, Random } from './natives.js'
 import type { Hello, Share } from './pair.gen.js'
@@ -38,7 +39,6 @@ import type { CloseReason, PairSession, WindowEffect, WindowEvent } from './pair
 import { PAKE_SCALAR_BYTES, PAKE_SHARE_BYTES, pakeShare } from './pake.js'
 import type { Roster } from './roster.js'
 import { enrolmentBytes, isMember, memberByEd } from './roster.js'
-import { isName } from './roster-write.js'
 
 export interface WindowInput {
   natives: Natives

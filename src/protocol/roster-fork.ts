@@ -12,9 +12,10 @@
  *      roster is contested: neither side adopts, and the recovery key or people decide.
  */
 import { compareBytes, equalBytes } from './bytes.js'
+import { MAX_CHAIN_BYTES } from './mailbox-limits.js'
 import type { Natives } from './natives.js'
 import type { Roster } from './roster.js'
-import { applyEntries, decodedEntries, isMember, memberByEd } from './roster.js'
+import { applyEntries, chainBytes, decodedEntries, isMember, memberByEd } from './roster.js'
 import type { Entry, EntryKind } from './roster-format.js'
 
 /**
@@ -121,8 +122,12 @@ export function hasLost(
   entries: readonly Uint8Array[],
   ed: Uint8Array,
 ): boolean {
-  const applied = memberByEd(standing, ed) ? undefined : applyEntries(natives, undefined, entries)
-  if (!applied || !('roster' in applied)) return false
+  if (memberByEd(standing, ed) || chainBytes(entries) > MAX_CHAIN_BYTES) return false
+  // Of another practice, or of no branch, nothing is verified: that is much work for whoever comes.
+  const grown = applyEntries(natives, standing, entries)
+  if (!('error' in grown) || grown.error !== 'fork') return false
+  const applied = applyEntries(natives, undefined, entries)
+  if (!('roster' in applied)) return false
   const added = decodedEntries(natives, applied.roster).find(
     ({ body }) => body.kind === 'add' && equalBytes(body.ed, ed),
   )

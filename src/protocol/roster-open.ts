@@ -4,7 +4,7 @@
  */
 import { equalBytes, toHex } from './bytes.js'
 import type { SealPlace } from './epoch-keys.js'
-import { indexKeyOf, openEpochKey, openLadder, openText, rosterSealKey } from './epoch-keys.js'
+import { indexKeyOf, isName, openEpochKey, openLadder, openText, rosterSealKey } from './epoch-keys.js'
 import { xPublicKey } from './hpke.js'
 import { LABEL_DEVICE_NAME, LABEL_PRACTICE_NAME, LABEL_SETTINGS } from './labels.js'
 import type { Natives } from './natives.js'
@@ -133,6 +133,7 @@ export function openSettings(
 const asObject = (value: unknown): object =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? value : {}
 
+/** What members see. A name that nobody may write, as only a hostile member's device would, is none. */
 class View {
   practiceName = ''
   readonly deviceNames = new Map<string, string>()
@@ -148,7 +149,8 @@ class View {
     if (body.kind === 'genesis') {
       this.name(entry, author, body.sealedName, sealKey)
       const place = textPlace(entry, LABEL_PRACTICE_NAME, author)
-      this.practiceName = openText(this.natives, sealKey, place, body.sealedPracticeName) ?? ''
+      const name = openText(this.natives, sealKey, place, body.sealedPracticeName) ?? ''
+      this.practiceName = isName(name) ? name : ''
     } else if (body.kind === 'add') {
       this.name(entry, body.ed, body.sealedName, sealKey)
     } else if (body.kind === 'settings') {
@@ -158,13 +160,13 @@ class View {
 
   private name(entry: Entry, device: Uint8Array, sealed: Uint8Array, sealKey: Uint8Array): void {
     const name = openText(this.natives, sealKey, textPlace(entry, LABEL_DEVICE_NAME, device), sealed)
-    if (name !== undefined) this.deviceNames.set(toHex(device), name)
+    if (name !== undefined && isName(name)) this.deviceNames.set(toHex(device), name)
   }
 
   private change(change: SettingsChange): void {
     for (const [name, value] of Object.entries(change)) {
       if (name === 'practiceName') {
-        if (typeof value === 'string' && value !== '') this.practiceName = value
+        if (typeof value === 'string' && isName(value)) this.practiceName = value
       } else if (name === 'deviceNames') {
         if (typeof value === 'object' && value !== null) this.rename(value)
       } else if (name === 'collectsMail') {
@@ -179,7 +181,7 @@ class View {
   private rename(names: object): void {
     const known = new Set(this.roster.members.map((member) => toHex(member.ed)))
     for (const [device, name] of Object.entries(names)) {
-      if (known.has(device) && typeof name === 'string' && name !== '') this.deviceNames.set(device, name)
+      if (known.has(device) && typeof name === 'string' && isName(name)) this.deviceNames.set(device, name)
     }
   }
 }

@@ -1,13 +1,13 @@
 /** After a lost fork: what I wrote in my branch, written again on the branch that stands. */
 import { equalBytes, toHex } from './bytes.js'
-import { rosterSealKey } from './epoch-keys.js'
+import { isName, rosterSealKey } from './epoch-keys.js'
 import type { Roster } from './roster.js'
 import { decodedEntries, isMember } from './roster.js'
 import { forkHeight } from './roster-fork.js'
 import type { Entry, EntryKind } from './roster-format.js'
 import { epochPartOf, type OpenedRoster, openSettings } from './roster-open.js'
 import type { WriteContext, WriteError } from './roster-write.js'
-import { addDevice, changeSettings, isName, removeDevices } from './roster-write.js'
+import { addDevice, changeSettings, removeDevices } from './roster-write.js'
 
 export interface Reissued {
   roster: Roster

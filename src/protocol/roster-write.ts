@@ -3,14 +3,7 @@
  * checks as an entry from elsewhere; none of them changes the roster it is handed.
  */
 import { compareBytes, equalBytes, utf8 } from './bytes.js'
-import {
-  epochKeyId,
-  MAX_NAME_BYTES,
-  rosterSealKey,
-  sealEpochKey,
-  sealLadder,
-  sealText,
-} from './epoch-keys.js'
+import { epochKeyId, isName, rosterSealKey, sealEpochKey, sealLadder, sealText } from './epoch-keys.js'
 import { LABEL_DEVICE_NAME, LABEL_PRACTICE_NAME, LABEL_SETTINGS } from './labels.js'
 import type { Natives, Random } from './natives.js'
 import type { Member, Roster, RosterError } from './roster.js'
@@ -48,14 +41,6 @@ export interface NewDevice {
   /** By its own key over `enrolmentBytes`. */
   selfSignature: Uint8Array
   name: string
-}
-
-/** A name is there, short enough, and of visible characters and inner spaces. */
-export function isName(name: string): boolean {
-  const size = utf8(name).length
-  return (
-    size > 0 && size <= MAX_NAME_BYTES && name.trim() === name && !/[\u0000-\u001f\u007f-\u009f]/.test(name)
-  )
 }
 
 /** A new practice: GENESIS, which enrols this device. */

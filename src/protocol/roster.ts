@@ -100,6 +100,10 @@ export function currentMembers(roster: Roster): Member[] {
   return roster.members.filter((member) => member.removedAt === undefined)
 }
 
+/** How long a chain is in all. */
+export const chainBytes = (entries: readonly Uint8Array[]): number =>
+  entries.reduce((sum, entry) => sum + entry.length, 0)
+
 /** The entries of a verified roster. */
 export function decodedEntries(natives: Natives, roster: Roster): Entry[] {
   return roster.entries.map((bytes) => decodeEntry(natives, bytes)!)

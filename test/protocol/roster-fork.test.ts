@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { xPublicKey } from '../../src/protocol/hpke.js'
+import { MAX_CHAIN_BYTES } from '../../src/protocol/mailbox-limits.js'
 import { applyEntries, isMember, type Roster } from '../../src/protocol/roster.js'
 import { forkHeight, hasLost, resolveFork } from '../../src/protocol/roster-fork.js'
 import { reissue } from '../../src/protocol/roster-reissue.js'
@@ -202,6 +203,20 @@ describe('who belongs only in a chain that has lost is shown the one that stands
     expect(isShown(settings(base, a), lost, phone)).toBe(false)
     expect(isShown(base, lost, phone)).toBe(false)
     expect(hasLost(natives, rotate(base, a), lost.entries.slice(1), phone.ed)).toBe(false)
+  })
+
+  test('nothing is verified of a chain that is too long, is of another practice, or parts from nothing', () => {
+    let verified = 0
+    const counting = { ...natives, verify: () => ++verified < 0 }
+    const standing = rotate(base, a)
+    const shown = (entries: Uint8Array[]) => hasLost(counting, standing, entries, phone.ed)
+    const long = new Uint8Array(MAX_CHAIN_BYTES)
+    const foreign = enrol(random, genesis(random, a), a, phone)
+    for (const entries of [[...lost.entries, long], foreign.entries, base.entries, standing.entries, []])
+      expect(shown([...entries])).toBe(false)
+    expect(verified).toBe(0)
+    expect(shown([...lost.entries])).toBe(false)
+    expect(verified).toBe(1)
   })
 
   test('not who was removed there or here, belongs here, or is in neither', () => {

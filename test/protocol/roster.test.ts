@@ -519,6 +519,27 @@ describe('opening', () => {
       expect(({} as { a?: unknown }).a).toBeUndefined()
     })
 
+    test('a name that nobody may write changes nothing, and takes nothing else with it', () => {
+      const odd = [
+        'x'.repeat(129),
+        'ł'.repeat(65),
+        ' x',
+        'a\nb',
+        'a\u0085b',
+        'a\u2028b',
+        '\u202ekseD',
+        'a\u2066b',
+      ]
+      for (const name of odd) {
+        const names = { [toHex(laptop.ed)]: name, [toHex(desk.ed)]: 'Desk 2' }
+        const opened = open(saying(JSON.stringify({ practiceName: name, deviceNames: names })), desk)
+        expect(opened.practiceName).toBe('Praxis')
+        expect([...opened.deviceNames.values()]).toEqual(known.with(0, 'Desk 2'))
+      }
+      const longest = { practiceName: 'ł'.repeat(64) }
+      expect(open(saying(JSON.stringify(longest)), desk)).toMatchObject(longest)
+    })
+
     test('that don’t open change nothing', () => {
       const sealed = random(60)
       const garbage = must(apply([forge(two, laptop, { kind: 'settings', sealed })], two)).roster

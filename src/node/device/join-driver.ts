@@ -1,12 +1,12 @@
 /** Joining a practice from this device: performs what the joining machine decides, at one address after the other. */
 import { toHex } from '../../protocol/bytes.js'
+import { isName } from '../../protocol/epoch-keys.js'
 import { parseInvitation } from '../../protocol/invitation.js'
 import { type PairingError, pairingSentence } from '../../protocol/pairing-errors.js'
 import { type JoinEffect, type JoinEvent, Joining } from '../../protocol/pairing-join.js'
 import { decodePairFrame, encodePairFrame, MAX_PAIR_FRAME_BYTES } from '../../protocol/pairing-rules.js'
 import { pinToBytes } from '../../protocol/pin.js'
 import type { Roster } from '../../protocol/roster.js'
-import { isName } from '../../protocol/roster-write.js'
 import { Refused } from '../api.js'
 import type { RemotePeer } from '../host.js'
 import { peerIdToPublicKey } from '../peer-id.js'

@@ -1,7 +1,8 @@
 /** What a person does with a practice and its devices. */
 import { toHex } from '../../protocol/bytes.js'
+import { isName } from '../../protocol/epoch-keys.js'
 import { PIN_FAULT_SENTENCES, pinFault } from '../../protocol/pin.js'
-import { changeSettings, createGenesis, isName } from '../../protocol/roster-write.js'
+import { changeSettings, createGenesis } from '../../protocol/roster-write.js'
 import { type DeviceApi, Refused } from '../api.js'
 import { guarded } from './cases.js'
 import type { Practice } from './practice-state.js'

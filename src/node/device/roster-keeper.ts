@@ -3,6 +3,7 @@
  * stored here was verified; what it says decides who may read and write.
  */
 import { equalBytes, toHex } from '../../protocol/bytes.js'
+import { isName } from '../../protocol/epoch-keys.js'
 import type { Natives } from '../../protocol/natives.js'
 import { applyEntries, currentMembers, isMember, memberByEd, type Roster } from '../../protocol/roster.js'
 import { hasLost, resolveFork } from '../../protocol/roster-fork.js'
@@ -12,7 +13,6 @@ import { reissue } from '../../protocol/roster-reissue.js'
 import {
   addDevice,
   changeSettings,
-  isName,
   signEnrolment,
   type WriteContext,
   type Written,
