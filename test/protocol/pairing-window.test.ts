@@ -1,5 +1,5 @@
 /** What a window answers to each step of who knocks, one rule at a time; whole pairings are in pairing.test.ts. */
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { pairingErrorFromWire } from '../../src/protocol/pairing-errors.js'
 import type { FrameKind } from '../../src/protocol/pairing-rules.js'
 import {
@@ -16,20 +16,10 @@ import { pinToBytes } from '../../src/protocol/pin.js'
 import type { Roster } from '../../src/protocol/roster.js'
 import { signEnrolment } from '../../src/protocol/roster-write.js'
 import { Attempt, Existing, PIN, run } from './pairing-helpers.js'
-import { enrol, genesis, makeDevice, natives, type TestDevice } from './roster-helpers.js'
-import { seededRandom } from './vectors.js'
+import { beginPractice, desk, laptop, other, random, roster } from './pairing-practice.js'
+import { enrol, makeDevice, natives } from './roster-helpers.js'
 
-const random = seededRandom('windows')
-const desk = makeDevice(random, 'Desk')
-let roster: Roster
-let laptop: TestDevice
-let other: TestDevice
-
-beforeEach(() => {
-  roster = genesis(random, desk)
-  laptop = makeDevice(random, 'Laptop')
-  other = makeDevice(random, 'Other')
-})
+beginPractice('windows')
 
 const hello = (nonce = random(32)): FrameKind => ({
   $case: 'hello',

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
 import {
   type PairingError,
@@ -8,33 +8,13 @@ import {
 } from '../../src/protocol/pairing-errors.js'
 import { decodePairFrame, type FrameKind, MAX_TRIES, refusal } from '../../src/protocol/pairing-rules.js'
 import { practiceCode } from '../../src/protocol/practice-code.js'
-import { isMember, type Roster } from '../../src/protocol/roster.js'
+import { isMember } from '../../src/protocol/roster.js'
 import { removeDevices } from '../../src/protocol/roster-write.js'
 import { Attempt, Existing, overTheWire, run, spend, windowHex } from './pairing-helpers.js'
-import {
-  asking,
-  enrol,
-  genesis,
-  makeDevice,
-  must,
-  natives,
-  open,
-  type TestDevice,
-  writing,
-} from './roster-helpers.js'
-import { seededRandom } from './vectors.js'
+import { beginPractice, desk, laptop, other, random, roster } from './pairing-practice.js'
+import { asking, enrol, makeDevice, must, natives, open, type TestDevice, writing } from './roster-helpers.js'
 
-const random = seededRandom('pairing')
-const desk = makeDevice(random, 'Desk')
-let roster: Roster
-let laptop: TestDevice
-let other: TestDevice
-
-beforeEach(() => {
-  roster = genesis(random, desk)
-  laptop = makeDevice(random, 'Laptop')
-  other = makeDevice(random, 'Other')
-})
+beginPractice('pairing')
 
 const attempt = (
   device: TestDevice,
@@ -223,10 +203,12 @@ describe('who may knock [E1] [E5]', () => {
   })
 
   test('a removed device is told so, before anything else', () => {
-    roster = enrol(random, roster, desk, laptop)
-    roster = must(removeDevices(writing(random, roster, desk), { ids: [laptop.ed], cuts: [] })).roster
+    const enrolled = enrol(random, roster, desk, laptop)
+    const without = must(
+      removeDevices(writing(random, enrolled, desk), { ids: [laptop.ed], cuts: [] }),
+    ).roster
     const joining = attempt(laptop)
-    run(new Existing(random, desk, roster), joining)
+    run(new Existing(random, desk, without), joining)
     expect(joining.find('failed')?.error).toBe('removed')
   })
 
