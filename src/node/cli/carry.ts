@@ -1,4 +1,4 @@
-/** `carry out|in`: sealed updates in a file, on a USB stick for example. */
+/** `carry out|in`: sealed changes in a file, on a USB stick for example. */
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Act, Call } from './call.js'
@@ -10,7 +10,7 @@ import { bytes, count } from './text.js'
 const PIECE_BYTES = 1024 * 1024
 
 export function addCarryCommands(program: Command, act: Act): void {
-  const carry = program.command('carry').description('sealed updates in a file, for devices that never meet')
+  const carry = program.command('carry').description('sealed changes in a file, for devices that never meet')
   carry.command('out <file>').description('write what other devices may lack into a file').action(act(out))
   carry.command('in <file>').description('take in such a file').action(act(takeIn))
 }

@@ -22,7 +22,7 @@ export function addReportCommands(program: Command, act: Act): void {
     .action(act(status))
   program.command('sync').description('exchange changes with the other devices now').action(act(sync))
   program.command('verify').description('prove that all devices hold identical cases').action(act(verify))
-  program.command('search <text>').description('find text in all cases').action(act(search))
+  program.command('search <text>').description('find cases by a name').action(act(search))
   program.command('log').description('what happened lately').action(act(log))
   program.command('doctor').description('check this device').action(act(doctor))
 }
