@@ -113,6 +113,8 @@ export function rules() {
   })
 }
 
+const isOfRosterForks = ({ id, file }) => id.startsWith('F') && file.includes('roster')
+
 /** The tests that name a rule. Two families share the letter F: their tests tell which is meant. */
 function testsOf({ id, file }) {
   return readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
@@ -132,8 +134,11 @@ const UNNAMED = {
 /** The table of rules in PROTOCOL.md. */
 export function rulesText() {
   const order = 'FDATXSHRENVLPB'
+  /** By letter, the forks of the roster behind the frontiers; then by number. */
+  const placeOf = ({ id, file }) =>
+    100 * (order.indexOf(id[0]) + (isOfRosterForks({ id, file }) ? 0.5 : 0)) + Number(id.slice(1))
   const rows = rules()
-    .sort((a, b) => order.indexOf(a.id[0]) - order.indexOf(b.id[0]) || (a.file < b.file ? -1 : 1))
+    .sort((a, b) => placeOf(a) - placeOf(b))
     .map((rule) => {
       const tests = testsOf(rule).map((name) => `\`${name}\``)
       return `| [${rule.id}] | ${rule.wording} | \`${rule.file}\` | ${tests.join(', ') || UNNAMED[rule.file] || ''} |`

@@ -151,10 +151,6 @@ export function readU32(bytes: Uint8Array, offset = 0): number {
   return readUnsigned(bytes, offset, 4)
 }
 
-export function readU48(bytes: Uint8Array, offset = 0): number {
-  return readUnsigned(bytes, offset, 6)
-}
-
 /** undefined beyond 2^53 - 1, which nothing of ours writes. */
 export function readU64(bytes: Uint8Array, offset = 0): number | undefined {
   const value = readUnsigned(bytes, offset, 8)

@@ -3,7 +3,6 @@
  *
  * Invariants kept here (PROTOCOL.md, [F…]):
  *  [F1] a claim moves only by verified contiguity or by a completed transfer;
- *  [F2] cuts only fall;
  *  [F3] equal digests mean equal frontiers and equal cuts.
  */
 import { compareBytes, concat, equalBytes, fromHex, toHex, u32, utf8 } from './bytes.js'
@@ -80,9 +79,4 @@ export function judgeClaim(
   if (claim.seq === mine.seq) return equalBytes(claim.check, mine.check) ? 'same' : 'fork'
   const check = checkAt(claim.seq)
   return check && equalBytes(check, claim.check) ? 'behind' : 'fork'
-}
-
-/** [F2] The stricter of two cuts. */
-export function lowerCut<T extends { seq: number }>(a: T | undefined, b: T): T {
-  return a && a.seq <= b.seq ? a : b
 }

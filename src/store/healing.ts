@@ -1,6 +1,7 @@
 /**
  * The one healing tool for every kind of damage: cut and restate. Every holder can heal; none needs the author.
  *
+ *  [F2] cuts only fall;
  *  [H1] cut(log, k): from now on that log ends at k, everywhere;
  *  [H2] restate(case): the case's whole state, appended to my own log;
  *  [H3] what a case holds beyond my frontier is restated before "in sync" is reported.

@@ -2,7 +2,7 @@
  * The logs a device holds: one small row each in memory, retained changes and checks on disk.
  * Checks (8 bytes of every head) stay after payloads are pruned: without them forks hide.
  */
-import { concat, equalBytes, readU32, toHex } from '../protocol/bytes.js'
+import { concat, equalBytes, readU32 } from '../protocol/bytes.js'
 import { encoded } from '../protocol/encode.js'
 import type { HeldLog } from '../protocol/frontier.js'
 import { CHECK_BYTES } from '../protocol/limits.js'
@@ -232,6 +232,3 @@ function rowToLog(natives: Natives, row: LogRow): StoredLog {
     retainedFrom: row.retainedFrom,
   }
 }
-
-/** Hex of an opening's predecessor, '' for none. */
-export const predecessorOf = (log: HeldLog) => (log.predecessor.length === 0 ? '' : toHex(log.predecessor))

@@ -11,7 +11,6 @@ import {
   Reader,
   readU16,
   readU32,
-  readU48,
   readU64,
   toHex,
   u16,
@@ -37,7 +36,7 @@ test('integers are big-endian and come back', () => {
   fc.assert(
     fc.property(fc.maxSafeNat(), (value) => {
       expect(readU64(u64(value))).toBe(value)
-      expect(readU48(u48(value % 2 ** 48))).toBe(value % 2 ** 48)
+      expect(u48(value % 2 ** 48)).toEqual(u64(value % 2 ** 48).subarray(2))
       expect(readU32(u32(value % 2 ** 32))).toBe(value % 2 ** 32)
       expect(readU16(u16(value % 2 ** 16))).toBe(value % 2 ** 16)
     }),

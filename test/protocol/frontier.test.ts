@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { nodeNatives as natives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
-import { claimsDigest, type HeldLog, judgeClaim, lowerCut, splitLogs } from '../../src/protocol/frontier.js'
+import { claimsDigest, type HeldLog, judgeClaim, splitLogs } from '../../src/protocol/frontier.js'
 import { change, makeKeys, TestLog } from '../support/logs.js'
 import { seeded } from '../support/random.js'
 
@@ -123,13 +123,4 @@ describe('[F1] a claim judged by what I hold', () => {
     }
     expect(asked).toEqual([1, 2, 3])
   })
-})
-
-test('[F2] of two cuts the lower stands; of equal ones the one that was there', () => {
-  const low = { seq: 2 }
-  const high = { seq: 5 }
-  expect(lowerCut(undefined, high)).toBe(high)
-  expect(lowerCut(high, low)).toBe(low)
-  expect(lowerCut(low, high)).toBe(low)
-  expect(lowerCut(low, { seq: 2 })).toBe(low)
 })

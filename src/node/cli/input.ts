@@ -2,6 +2,7 @@
 import { createReadStream } from 'node:fs'
 import type { Readable } from 'node:stream'
 import { InvalidArgumentError } from 'commander'
+import { stripNewline } from '../../protocol/pin.js'
 import { Refused } from '../api.js'
 
 /** A PIN or a passphrase; more than this is the wrong file. */
@@ -16,8 +17,7 @@ export function openInput(path: string, stdin: Readable): Readable {
 
 /** One trailing line break isn't part of a secret. */
 export async function readSecret(path: string, stdin: Readable): Promise<string> {
-  const text = await readText(path, stdin, MAX_SECRET_BYTES)
-  return text.replace(/\r?\n$/, '')
+  return stripNewline(await readText(path, stdin, MAX_SECRET_BYTES))
 }
 
 /** A whole file of UTF-8, without a byte order mark. */
