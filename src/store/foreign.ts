@@ -93,7 +93,16 @@ export async function foreignOfCases(
   for (const { log, seq } of doubted) if (seq > (replica.logs.get(log)?.seq ?? 0)) foreign.add(log)
   for (const { log, seq } of held) {
     const to = replica.logs.get(log)?.seq ?? 0
-    if (seq > to) gaps.set(log, { from: await sameUpTo(replica, log, before), to })
+    if (seq > to) gaps.set(log, { from: 0, to })
+  }
+  // Both may be very many.
+  if (gaps.size > 0) {
+    for (const { log, seq, check } of before) {
+      const gap = gaps.get(log)
+      if (!gap || seq <= gap.from) continue
+      const mine = await replica.logs.checkAt(log, seq)
+      if (mine && equalBytes(mine, check)) gap.from = seq
+    }
   }
   return ({ touched }) => {
     const among = touched.map(({ log, seq }) => ({ log: toHex(log), seq }))
@@ -103,17 +112,6 @@ export async function foreignOfCases(
     })
     return inGap.length === 0 ? foreign : new Set([...foreign, ...inGap.map(({ log }) => log)])
   }
-}
-
-/** The last place at which one of these claims says of a log what I hold there. */
-async function sameUpTo(replica: Replica, id: LogId, claims: LogClaim[]): Promise<number> {
-  let last = 0
-  for (const { log, seq, check } of claims) {
-    if (log !== id || seq <= last) continue
-    const mine = await replica.logs.checkAt(id, seq)
-    if (mine && equalBytes(mine, check)) last = seq
-  }
-  return last
 }
 
 /** Where the logs of a target begin, as claims of its giver: what comes before that isn't doubted with the target. */
