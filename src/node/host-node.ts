@@ -5,7 +5,8 @@ import { type Identify, type IdentifyComponents, identify } from '@libp2p/identi
 import type { ConnectionGater, Logger, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
 import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
-import { listInOneGo, rememberNobody, thriftyNoise, thriftyYamux } from './host-thrift.js'
+import { thriftyNoise } from './host-noise.js'
+import { listInOneGo, rememberNobody, thriftyYamux } from './host-thrift.js'
 import type { Transports } from './host-transports.js'
 
 /** A phone that wakes up may take long for its half of a handshake. */

@@ -1,10 +1,9 @@
 /**
- * Less work for the same bytes. libp2p writes each piece of a message to the socket by itself, answers every frame
- * of the multiplexer with one of its own, and learns from an exception that nothing more has come: for a relay under
- * many small messages these three are half of its work.
+ * Less work for the same bytes. libp2p writes each piece of a message to the socket by itself, and answers every frame
+ * of the multiplexer with one of its own: for a relay under many small messages these are a third of its work. The
+ * cipher's part: host-noise.ts.
  */
 import { Socket } from 'node:net'
-import { noise } from '@chainsafe/libp2p-noise'
 import type {
   Connection,
   MultiaddrConnection,
@@ -30,10 +29,6 @@ interface InnerConnection {
 }
 
 type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
-
-interface InnerCipher {
-  decoder: { lengthDecoder(data: Pieces): number }
-}
 
 interface InnerStream {
   state: number
@@ -74,31 +69,6 @@ function grantLater(stream: InnerStream): InnerStream {
     grant()
   }
   return stream
-}
-
-/** Of a Noise message. */
-const LENGTH_BYTES = 2
-/** Noise that finds the end of what has come without the cost of an exception. */
-export function thriftyNoise(): ReturnType<typeof noise> {
-  const make = noise()
-  return (components) => {
-    const encrypter = make(components)
-    const inbound = encrypter.secureInbound.bind(encrypter)
-    const outbound = encrypter.secureOutbound.bind(encrypter)
-    encrypter.secureInbound = async (...values) => lookBeforeDecoding(await inbound(...values))
-    encrypter.secureOutbound = async (...values) => lookBeforeDecoding(await outbound(...values))
-    return encrypter
-  }
-}
-
-function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
-  const { decoder } = secured.connection as InnerCipher
-  const decode = decoder.lengthDecoder
-  decoder.lengthDecoder = (data) => {
-    // Even an empty message would be longer than what is there, so the decoder waits for more.
-    return data.byteLength < LENGTH_BYTES ? 0 : decode(data)
-  }
-  return secured
 }
 
 /**
