@@ -246,11 +246,7 @@ const BROKEN = {
     [`${STORE}/pruning.ts`, 'frontier?.get(log.log) ?? 0', 'frontier?.has(log.log) ? log.seq : 0'],
   ],
   'what one other device holds is dropped for all': [
-    [
-      `${STORE}/pruning.ts`,
-      'Math.min(log.seq, ...others.map((frontier) => frontier?.get(log.log) ?? 0))',
-      'Math.min(log.seq, Math.max(0, ...others.map((frontier) => frontier?.get(log.log) ?? 0)))',
-    ],
+    [`${STORE}/pruning.ts`, 'Math.min(log.seq, ...words)', 'Math.min(log.seq, Math.max(0, ...words))'],
   ],
   'the largest word wins, not the newest': [
     [

@@ -220,9 +220,10 @@ export class Oracle {
     if (device.disk.held || !device.alive) return
     await device.replica.exclusive(async () => {
       const seen = await this.see(device)
-      this.coverage(device, seen, await this.damagedCases(device))
+      const damaged = await this.damagedCases(device)
+      this.coverage(device, seen, damaged)
       this.within(device, seen)
-      await this.onItsBranch(device, seen)
+      await this.onItsBranch(device, seen, damaged)
       this.onlyForward(device, seen)
       this.dropped(device)
     })
@@ -297,7 +298,11 @@ export class Oracle {
   }
 
   /** [I4] What no log of this device holds on its branch must be known to be unclaimed: else it is told to nobody. */
-  private async onItsBranch(device: SimDevice, seen: ReadonlyMap<string, CaseSeen>): Promise<void> {
+  private async onItsBranch(
+    device: SimDevice,
+    seen: ReadonlyMap<string, CaseSeen>,
+    damaged: ReadonlySet<string>,
+  ): Promise<void> {
     const { logs, meta } = device.replica
     const doubts = await readDoubts(device.replica).catch((error: unknown) => {
       if (device.mayRot && isDamage(error)) return undefined
@@ -309,6 +314,8 @@ export class Oracle {
       const isBeyond = [...state.touched].some(([log, seq]) => seq > (logs.get(log)?.seq ?? 0))
       const isDoubted = doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
       if ((isBeyond || isDoubted) && (meta.unclaimed || doubts.length > 0)) continue
+      // What has been kept of a damaged case is told when the rest has come back.
+      if (damaged.has(toHex(state.key)) && state.touched.has(UNKNOWN_LOG)) continue
       for (const token of new Set(line.match(TOKEN) ?? [])) {
         const places = this.byToken.get(token) ?? []
         let isHeld = false

@@ -346,7 +346,7 @@ export class Simulation {
         ({ length }) => length,
         () => '?',
       )
-      return `${device.name} [${logs.sort().join(' ')}] unclaimed=${replica.meta.unclaimed} receiving=${driver.isReceiving} doubts=${doubts} damaged=${replica.damaged.size}`
+      return `${device.name} [${logs.sort().join(' ')}] unclaimed=${replica.meta.unclaimed} receiving=${driver.isReceiving} doubts=${doubts} damaged=${CASES.filter((id) => replica.damaged.has(toHex(replica.keyOf(id))))}`
     })
     return (await Promise.all(parts)).join('; ')
   }

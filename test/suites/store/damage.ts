@@ -138,6 +138,20 @@ export function damageSuite(createDb: CreateDb): void {
       expect(c.replica.digest()).toEqual(a.replica.digest())
     })
 
+    test('while a case is damaged nothing that is retained goes on the word of others, at the next start neither', async () => {
+      const { retainedFrom } = a.replica.logs.get(a.log)!
+      const words = [new Map([[a.log, a.seq()]])]
+      for (const part of await partsOf(a, 'one')) await a.damage(part)
+      await readItems(a.replica, START, new Map(), 1e9)
+      expect(await prune(a.replica, words)).toBe(0)
+      await a.reopen(false)
+      expect(await prune(a.replica, words)).toBe(0)
+      expect(a.replica.logs.get(a.log)?.retainedFrom).toBe(retainedFrom)
+      await takeLoose(a.replica, await readCases(b.replica, [a.key('one')]))
+      expect(a.replica.damaged.size).toBe(0)
+      expect(await prune(a.replica, words)).toBe(1)
+    })
+
     test('checks that have rotted are unknown, and everything else goes on', async () => {
       const c = await everyKind()
       const [key] = await c.rawKeys('h')
