@@ -10,7 +10,7 @@ import { parseArgs } from 'node:util'
 import { ensureInstalled } from './lib/build.mjs'
 
 const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail]
-                                    [--steps N] [--strain S] [--workers N]
+                                    [--steps N] [--strain S] [--workers N] [--quiet]
        npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--strain S] [--enough N] [--workers N]
 
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
@@ -19,7 +19,8 @@ with letters that are only jotted down, kills, and folders copied while they run
 worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
 handovers, doubted, rot or rotOfClaims; without it each draws its own.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
-so many have noticed it (--enough, 2), at most N (100).`
+so many have noticed it (--enough, 2), at most N (100).
+--quiet shows no bar.`
 
 ensureInstalled()
 const { bundleSimulator } = await import('./lib/sim-bundle.mjs')
@@ -44,6 +45,7 @@ function given() {
         jottings: flag,
         mail: flag,
         bugs: flag,
+        quiet: flag,
         help: flag,
       },
     })
@@ -173,7 +175,7 @@ async function showBugs(seeds) {
  * @param {number} began
  */
 function bar(done, of, words, began) {
-  if (!process.stderr.isTTY) return
+  if (values.quiet || !process.stderr.isTTY) return
   const filled = Math.floor((30 * done) / of)
   const leftS = ((performance.now() - began) / 1000 / done) * (of - done)
   const line = `${'#'.repeat(filled)}${'.'.repeat(30 - filled)} ${done} of ${of} seeds, ${words}, ${leftS.toFixed(0)} s left`

@@ -3,19 +3,9 @@ import { abstractSeeds } from './bundled.js'
 import { simulateFull } from './full-sim.js'
 import { FULL_PINNED } from './seeds.js'
 
-/** `npm run sim` goes further, and with real cases; what it still finds there is written down in docs/proof.md. */
-const BLOCKS = 20
-const SEEDS = 100
-
+/** Those that are drawn as they come run behind all tests (scripts/test.mjs), and with real cases by `npm run sim`. */
 describe('everything at once, with abstract content', () => {
   const run = abstractSeeds()
-  for (let block = 0; block < BLOCKS; block++) {
-    const from = 50_000 + block * SEEDS
-    it(`seeds ${from} to ${from + SEEDS - 1}`, { timeout: 600_000 }, async () => {
-      expect(await run(from, SEEDS)).toEqual([])
-    })
-  }
-
   it('copies that become devices of their own, 60 seeds', { timeout: 600_000 }, async () => {
     expect(await run(70_000, 60, 'copies')).toEqual([])
   })
