@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test, vi } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
 import type { LogClaim } from '../../src/protocol/frontier.js'
+import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { restateUnclaimed, settleDoubts } from '../../src/store/healing.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
@@ -330,6 +331,31 @@ describe('a giver that takes another branch on while it gives', () => {
     await beginWith(3)
     await gives(takeLost)
     await restateUnclaimed(c.replica)
+    await expectAll()
+  })
+
+  test('as ordinary changes, in a session that breaks off before both compare again', async () => {
+    await beginWith(3)
+    // Only what has to do with the transfer arrives.
+    const course = ['hello', 'offer', 'take', 'begin', 'checks', 'items', 'end', 'ack']
+    const nothing = encodeFrame({ $case: 'addresses', value: { addresses: [] } })
+    const sent: string[] = []
+    bench.onItsWay = (from, bytes) => {
+      const kind = decodeFrame(bytes)!.$case
+      if (from === c) return kind === 'offer' || !course.includes(kind) ? nothing : bytes
+      if (kind === 'begin') void takeLost()
+      const isCourse = course.includes(kind) && !(kind === 'hello' && sent.includes('begin'))
+      if (isCourse) sent.push(kind)
+      return isCourse ? bytes : nothing
+    }
+    // Nothing of it is retained: it goes as whole states.
+    await bench.forget(d)
+    const wire = bench.connect(d, c)
+    await bench.quiesce()
+    bench.onItsWay = undefined
+    bench.cut(wire)
+    expect(sent.filter((kind) => ['begin', 'items', 'end'].includes(kind))).toEqual(['begin', 'items', 'end'])
+    expect((await c.lines()).join()).toContain('lost 4')
     await expectAll()
   })
 
