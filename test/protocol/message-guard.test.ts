@@ -113,8 +113,17 @@ describe('how many elements are sound', () => {
       expect(hasSoundCounts(Uint8Array.from(bytes), {})).toBe(true)
       expect(hasSoundCounts(Uint8Array.from(bytes.slice(0, -1)), {})).toBe(false)
     }
+    // Nothing is read of a number's own bytes, which here would be a group.
+    expect(hasSoundCounts(Uint8Array.of(tags.four, 3, 3, 3, 3), {})).toBe(true)
+    expect(hasSoundCounts(Uint8Array.of(tags.eight, 3, 3, 3, 3, 3, 3, 3, 3), {})).toBe(true)
     for (const group of [3, 4, 6, 7]) expect(hasSoundCounts(Uint8Array.of(1 * 8 + group), {})).toBe(false)
   })
+})
+
+test('of a tag of ten bytes the lowest 32 bits count, as for the codec', () => {
+  const tag = [0x80 | (2 * 8 + 2), ...Array<number>(8).fill(0x80), 0x01]
+  expect(hasSoundCounts(Uint8Array.from([...tag, 1, 3]), {})).toBe(true)
+  expect(hasSoundCounts(Uint8Array.from([...tag, 2, 3]), {})).toBe(false)
 })
 
 describe('the largest honest messages', () => {
