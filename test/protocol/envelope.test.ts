@@ -563,6 +563,7 @@ describe('a hostile letter', () => {
       expect(openIt(sealCoded('changes', concat([Uint8Array.of(code), letter])))).toBeUndefined()
     expect(openIt(sealCoded('changes', letter))).toBeUndefined()
     expect(openIt(sealCoded('changes', new Uint8Array(0)))).toBeUndefined()
+    expect(openIt(sealCoded('changes', concat([Uint8Array.of(2), natives.deflate(letter)])))).toBeUndefined()
     expect(openIt(sealCoded('changes', deflated(letter).subarray(0, -1)))).toBeUndefined()
     expect(openIt(sealCoded('changes', concat([deflated(letter), Uint8Array.of(0)])))).toBeUndefined()
     // A field that is passed over, as long as it takes.
