@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- [measures] [--n 1000,10000] [--runs N] [--json] [--compare] [--write FILE] [--profile DIR]
- * [--keep DIR]`:
+ * `npm run bench -- [measures] [--n 1000,10000] [--runs N] [--devices N] [--json] [--compare] [--write FILE]
+ * [--profile DIR] [--keep DIR]`:
  * the numbers of docs/bench.md. Progress goes to standard error.
  */
 import { mkdirSync } from 'node:fs'
@@ -18,7 +18,7 @@ const GROUPS = { relay: ['M4 mailbox', 'M4 circuit', 'M8', 'M9', 'M10'] }
 
 function usage(sentence) {
   process.stderr.write(
-    `${sentence}\nUsage: npm run bench -- [${[...MEASURES, ...Object.keys(GROUPS)].join('|')}]… [--n 1000,10000] [--runs N]`,
+    `${sentence}\nUsage: npm run bench -- [${[...MEASURES, ...Object.keys(GROUPS)].join('|')}]… [--n 1000,10000] [--runs N] [--devices N]`,
   )
   process.stderr.write(' [--json] [--compare] [--write FILE] [--profile DIR] [--keep DIR]\n')
   process.exit(2)
@@ -28,6 +28,7 @@ function read() {
   const options = {
     n: { type: 'string', default: '1000' },
     runs: { type: 'string', default: '3' },
+    devices: { type: 'string', default: '5000' },
     json: { type: 'boolean', default: false },
     compare: { type: 'boolean', default: false },
     write: { type: 'string' },
@@ -49,6 +50,8 @@ const sizes = values.n.split(',').map(Number)
 if (sizes.some((n) => !Number.isInteger(n) || n < 100)) usage('--n takes numbers of cases from 100 up.')
 const runs = Number(values.runs)
 if (!Number.isInteger(runs) || runs < 1) usage('--runs takes a number of runs.')
+const devices = Number(values.devices)
+if (!Number.isInteger(devices) || devices < 2) usage('--devices takes a number of devices.')
 const wanted = named.length > 0 ? named : MEASURES.filter((name) => !ASKED_FOR.includes(name))
 
 checkNode()
@@ -100,7 +103,7 @@ const ONCE = {
 }
 
 if (values.profile) mkdirSync(values.profile, { recursive: true })
-const bench = new Bench({ runs, profile: values.profile, keep: values.keep })
+const bench = new Bench({ runs, devices, profile: values.profile, keep: values.keep })
 const rows = []
 
 /** A measure that fails is a row too: the others go on, with new devices. */

@@ -5,7 +5,6 @@ import { say } from './fixtures.mjs'
 import { cpuMilliseconds, startProgram, Worker } from './processes.mjs'
 import { clock } from './worker.mjs'
 
-const DEVICES = 5_000
 const PROCESSES = 2
 /** By then what a connection brought with it is over: identify, reservations, deadlines, and V8 has given memory back. */
 const SETTLED_MS = 75_000
@@ -21,6 +20,7 @@ function start(folder, port, profile) {
 }
 
 export async function crowd(bench) {
+  const { devices } = bench
   const folder = bench.newFolder('relay')
   let relay = start(folder, 0, bench.profile)
   const workers = Array.from({ length: PROCESSES }, () => new Worker('crowd-process.mjs'))
@@ -29,15 +29,15 @@ export async function crowd(bench) {
     const port = /\/tcp\/(\d+)/.exec(addresses[0])[1]
     await sleep(1_000)
     const alone = residentKilobytes(relay.pid)
-    const each = DEVICES / PROCESSES
+    const each = Math.round(devices / PROCESSES)
     await Promise.all(workers.map((worker, at) => worker.call('come', addresses, each, at + 1)))
-    say(`  M10: ${DEVICES} devices are connected`)
+    say(`  M10: ${devices} devices are connected`)
     await sleep(SETTLED_MS)
     const before = cpuMilliseconds(relay.pid)
     const began = clock()
     await sleep(MEASURE_MS)
     const share = (cpuMilliseconds(relay.pid) - before) / (clock() - began)
-    const kilobytes = (residentKilobytes(relay.pid) - alone) / DEVICES
+    const kilobytes = (residentKilobytes(relay.pid) - alone) / devices
     const reached = await Promise.all(workers.map((worker) => worker.call('reached')))
     say(`  M10: ${kilobytes.toFixed(0)} KB each, ${(share * 100).toFixed(1)} % of a core, ${reached} reached`)
     await relay.end()
@@ -46,7 +46,7 @@ export async function crowd(bench) {
     const back = clock()
     const ms = Math.max(...(await Promise.all(workers.map(whenComplete)))) - back
     say(`  M10: all are back ${(ms / 1000).toFixed(1)} s after the relay`)
-    return [{ name: 'M10', n: DEVICES, ms, ratio: share, bytes: Math.round(kilobytes * 1024) }]
+    return [{ name: 'M10', n: devices, ms, ratio: share, bytes: Math.round(kilobytes * 1024) }]
   } finally {
     for (const worker of workers) await worker.end()
     await relay.end()

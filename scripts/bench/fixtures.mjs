@@ -121,6 +121,8 @@ export class Bench {
     // Also of a run that is broken off.
     process.once('exit', () => rmSync(this.#folder, { recursive: true, force: true }))
     this.runs = options.runs
+    /** Of M10. */
+    this.devices = options.devices
     if (options.keep) mkdirSync(options.keep, { recursive: true })
     this.keep = options.keep
     this.profile = options.profile

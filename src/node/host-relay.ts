@@ -20,7 +20,7 @@ export const RELAY_LISTEN = ['/ip4/0.0.0.0/tcp/4001', '/ip4/0.0.0.0/tcp/4002/ws'
 /** The port registered for STUN. */
 export const STUN_PORT = 3478
 
-/** About 180 KB of memory each. */
+/** 80 to 180 KB of memory each. */
 export const MAX_RELAY_CONNECTIONS = 8_192
 /** A hospital behind one address, twice over while reconnecting, and hundreds there that say nothing. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_024
