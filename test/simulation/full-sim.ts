@@ -716,11 +716,13 @@ class FullSimulation extends MailSimulation {
     return Math.max(...counts.values())
   }
 
+  /** In a row; but where a case has rotted, every other member is asked for it: everybody meets everybody. */
   private meet(online: SimDevice[]): void {
-    for (let at = 1; at < online.length; at++) {
-      const [a, b] = [online[at - 1]!, online[at]!]
-      if (!this.wireBetween(a, b)) this.world.connect(a, b)
-    }
+    for (let at = 1; at < online.length; at++)
+      for (let before = this.rots ? 0 : at - 1; before < at; before++) {
+        const [a, b] = [online[before]!, online[at]!]
+        if (!this.wireBetween(a, b)) this.world.connect(a, b)
+      }
   }
 
   /** What still stood somewhere is everywhere, be it that it waits there for what has rotted; what was erased is nowhere. */
