@@ -45,14 +45,17 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
 /** The row of a case without conflicts that isn't deleted. Quotes inside values are escaped: these are its own flags. */
 export const isPlainRow = (row: string) => row.includes('"deleted":false') && row.includes('"conflicts":0,')
 
-/** Counts one row in or out. */
+/** Counts one row in or out. None below nothing: a row that could not be read may have been counted otherwise. */
 export function rowCounts(counts: RowCounts, row: string, sign: 1 | -1): void {
   if (row === '') return
+  const count = (name: keyof RowCounts) => {
+    counts[name] = Math.max(0, counts[name] + sign)
+  }
   // Quotes inside values are escaped, so these can only be the row's own flags.
-  if (row.includes('"deleted":true')) counts.deleted += sign
+  if (row.includes('"deleted":true')) count('deleted')
   else {
-    counts.total += sign
-    if (row.includes('"archived":true')) counts.archived += sign
+    count('total')
+    if (row.includes('"archived":true')) count('archived')
   }
 }
 

@@ -218,6 +218,8 @@ async function lookAtCases(db: SealedDb): Promise<Cases> {
   }
   found.rowless.push(...rowless.values())
   found.broken.push(...found.rowless)
+  // As one whose row can't be read any more counts until it comes back.
+  found.counts.total += found.rowless.length
   return found
 }
 

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { setArchived, setDeleted } from '../../../src/cases/edit.js'
 import { nodeNatives } from '../../../src/node/natives.js'
 import { toHex } from '../../../src/protocol/bytes.js'
 import { MAX_CASE_BYTES, MAX_CHANGE_BYTES } from '../../../src/protocol/limits.js'
@@ -120,6 +121,17 @@ export function distrustSuite(createDb: CreateDb): void {
         expect(await parts()).toEqual(before)
         expect([...b.replica.damaged.values()]).toEqual([b.key('one')])
       }
+      await meet()
+      await expectSame()
+      expect(b.replica.meta).toMatchObject({ total: 4, archived: 0, deleted: 0 })
+    })
+
+    test('what was counted otherwise than it comes back stops nothing', async () => {
+      await prune(b.replica, [], 0)
+      for (const key of await b.rawKeys('c')) await b.rawDelete(key)
+      await a.replica.docs.edit('one', (doc) => setArchived(doc, true))
+      await a.replica.docs.edit('two', (doc) => setDeleted(doc, nodeNatives.sha256))
+      await start(b)
       await meet()
       await expectSame()
     })
