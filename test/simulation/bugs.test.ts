@@ -29,6 +29,7 @@ const QUICK: [name: string, strain?: Strain][] = [
   ['forks are not healed by the ladders of words', 'forksByMail'],
   ['wrong gap rule: what follows a gap is taken'],
   ['a cut ends all doubts about its log', 'doubted'],
+  ['putting a store in order drops its own word', 'rotOfClaims'],
   ['refusing instead of parking'],
   ['a change without its base is dropped'],
   ['a parked change is never tried again'],
