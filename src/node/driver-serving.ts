@@ -8,11 +8,14 @@ import { encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
 import { forkPoints, narrowFork } from '../store/healing.js'
 import { openStates, readChecks } from '../store/outgoing.js'
-import { readChanges, readClaimed, readItems } from '../store/reading.js'
+import { notWhole, readChanges, readClaimed, readItems } from '../store/reading.js'
 import type { Replica } from '../store/replica.js'
 import type { PeerSession, Sessions } from './driver-session.js'
 
 type Effect<T extends SyncEffect['type']> = Extract<SyncEffect, { type: T }>
+
+/** Transfers count from 1. */
+const NO_TRANSFER = 0
 
 export class Serving {
   constructor(
@@ -43,11 +46,14 @@ export class Serving {
     this.sessions.step(session, { type: 'itemsRead', ...read })
   }
 
-  /** Whole cases, one by one: together they might outgrow a message. */
+  /** Whole cases, one by one: together they might outgrow a message. Then which of them aren't whole here, either. */
   async cases(session: PeerSession, keys: Uint8Array[]): Promise<void> {
     for (const key of keys) {
       this.sessions.step(session, { type: 'casesRead', ...(await readClaimed(this.replica, [key])) })
     }
+    const missing = await notWhole(this.replica, keys)
+    if (missing.length === 0) return
+    session.link.send('live', encodeFrame({ $case: 'end', value: { transfer: NO_TRANSFER, missing } }))
   }
 
   /** My checks of a log that the peer contradicts at `seq`. */

@@ -62,6 +62,14 @@ export interface DriverEvents {
   addresses?: (peer: string, addresses: string[]) => void
 }
 
+/** A damaged case that a peer was asked for. */
+export interface Wanted {
+  /** What was held then, by the peer as well. */
+  held: ReadonlyMap<LogId, number>
+  /** Nothing has come; a copy has; whatever comes is of no more use, for more is claimed of the case by now. */
+  state: 'open' | 'given' | 'over'
+}
+
 export interface RoundResult {
   equal: boolean
   complete: boolean
@@ -88,8 +96,10 @@ export class PeerSession {
   /** What it holds by its word. */
   readonly holds = new Map<LogId, LogClaim>()
   lastRound: RoundResult | undefined
-  /** Damaged cases that were asked for since both words were compared; true until the answer is here. */
-  readonly wanted = new Map<string, boolean>()
+  /** How far it gave each log: it holds that, though it acknowledges none of it. */
+  readonly gave = new Map<LogId, number>()
+  /** Damaged cases that were asked for since both words were compared. */
+  readonly wanted = new Map<string, Wanted>()
   /** The peer believes that I am connected to others, too. */
   saidNeighbours = false
   /** The last claim in an acknowledgement that contradicted what is held: asked about once. */

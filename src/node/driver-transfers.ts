@@ -1,15 +1,18 @@
 /** Whole states that this device takes from a peer, one transfer at a time, and healing when nobody has more to give. */
 
 import { toHex } from '../protocol/bytes.js'
+import type { ChangeRun } from '../protocol/door.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import type { SyncEffect } from '../protocol/sync-types.js'
 import { encodeFrame } from '../protocol/wire.js'
+import { noteAsked } from '../store/asked.js'
 import { restateUnclaimed } from '../store/healing.js'
+import type { AdmitOutcome } from '../store/replica-types.js'
 import { IncomingTransfer, readTransfer, takeLoose } from '../store/transfers.js'
 import type { Announcements } from './driver-announcements.js'
 import { RowSweep } from './driver-rows.js'
-import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
+import type { DriverOptions, PeerSession, Sessions, Wanted } from './driver-session.js'
 
 /** Damaged cases that one WANT asks for. */
 const WANTED_CASES = 64
@@ -100,21 +103,35 @@ export class Transfers {
     this.announcements.due(session, [], bytes)
   }
 
-  async take(session: PeerSession, effect: Effect<'takeItems'>): Promise<void> {
+  takeItems(session: PeerSession, effect: Effect<'takeItems'>): void {
+    // What is on its way when it is asked for is no answer.
+    const answered = new Map<string, Wanted>()
+    for (const { key } of effect.early ? effect.items : []) {
+      const wanted = session.wanted.get(toHex(key))
+      if (wanted?.state === 'open') answered.set(toHex(key), wanted)
+    }
+    this.sessions.inOrder(session, () => this.take(session, effect, answered))
+  }
+
+  private async take(
+    session: PeerSession,
+    effect: Effect<'takeItems'>,
+    answered: ReadonlyMap<string, Wanted>,
+  ): Promise<void> {
     const { items, early, claims, bytes } = effect
     const { damaged } = this.options.replica
     const before = damaged.size
-    const isAnswer = ({ key }: Item) => early && session.wanted.get(toHex(key)) === true
-    if (session.incoming) await session.incoming.take(items, early, claims, isAnswer)
+    const heldAtAsking = ({ key }: Item) => answered.get(toHex(key))?.held
+    if (session.incoming) await session.incoming.take(items, early, claims, heldAtAsking)
     else {
       const holds = [...session.holds.values()]
-      await takeLoose(this.options.replica, items, claims, session.said, isAnswer, holds)
+      await takeLoose(this.options.replica, items, claims, session.said, heldAtAsking, holds)
     }
-    // Whatever comes of it later may be older than what is held then.
-    for (const item of items) if (isAnswer(item)) session.wanted.set(toHex(item.key), false)
+    for (const wanted of answered.values()) if (wanted.state === 'open') wanted.state = 'given'
     this.wantDamaged(session)
     // Others may have waited for what is whole here now.
-    if (damaged.size < before && ![...session.wanted.values()].includes(true)) this.sessions.askRounds()
+    if (damaged.size < before && ![...session.wanted.values()].some(({ state }) => state === 'open'))
+      this.sessions.askRounds()
     // With its first cases a transfer notes what its target is doubted for; it may never come to its end.
     this.announcements.noteDoubts()
     if (!this.isReceiving) this.rows.start()
@@ -126,13 +143,31 @@ export class Transfers {
     this.options.events?.status?.()
   }
 
+  /** Who was asked does not have these whole, either. What every other member was asked for in vain is as whole as it gets. */
+  notWhole(session: PeerSession, keys: Uint8Array[]): void {
+    // As above: what was said before it was asked for is no answer.
+    const answered = keys.flatMap((key) => {
+      const wanted = session.wanted.get(toHex(key))
+      return wanted && wanted.state !== 'over' ? [{ key, wanted }] : []
+    })
+    this.sessions.inOrder(session, async () => {
+      const { replica, roster } = this.options
+      const asked = answered.filter(({ wanted }) => session.open && wanted.state !== 'over')
+      for (const { wanted } of asked) wanted.state = 'over'
+      const missing = asked.map(({ key }) => key)
+      if (await noteAsked(replica, missing, session.link.publicKey, roster.others()))
+        this.sessions.askRounds()
+      this.wantDamaged(session)
+    })
+  }
+
   async end(session: PeerSession, missing: Uint8Array[]): Promise<void> {
     let advanced: LogId[] = []
     try {
       advanced = (await session.incoming?.end(missing)) ?? []
-      // What others are giving of these came before this one's frontier was taken on.
+      // Who was asked for one of these before may have more of it by now.
       for (const { wanted } of this.sessions.all.values())
-        for (const key of missing) wanted.set(toHex(key), false)
+        for (const each of missing.flatMap((key) => wanted.get(toHex(key)) ?? [])) each.state = 'over'
     } catch (error) {
       // This session ends by it; the others are asked again, as after any transfer.
       this.sessions.askRounds(session)
@@ -167,20 +202,32 @@ export class Transfers {
     this.maybeSettle()
   }
 
+  /** What a peer gave it holds, though its acknowledgements don't say so. */
+  given(session: PeerSession, runs: ChangeRun[], { advanced }: AdmitOutcome): void {
+    const { gave } = session
+    for (const { log, from, changes } of runs)
+      if (advanced.includes(log)) gave.set(log, Math.max(from + changes.length, gave.get(log) ?? 0))
+    this.wantDamaged(session)
+  }
+
   /** Only of who holds all that I hold: the copy of somebody who is behind would pass for whole. */
   wantDamaged(session: PeerSession): void {
     const { damaged } = this.options.replica
-    if (damaged.size === 0 || !this.isAheadOfMe(session)) return
+    // What it said in an earlier session may hold no more.
+    if (damaged.size === 0 || !session.lastRound || !this.isAheadOfMe(session)) return
     const missing = [...damaged].filter(([hex]) => !session.wanted.has(hex)).slice(0, WANTED_CASES)
     if (missing.length === 0) return
-    for (const [hex] of missing) session.wanted.set(hex, true)
+    const held = new Map([...this.options.replica.logs.all()].map(({ log, seq }) => [log, seq]))
+    for (const [hex] of missing) session.wanted.set(hex, { held, state: 'open' })
     session.link.send('live', encodeFrame({ $case: 'want', value: { keys: missing.map(([, key]) => key) } }))
   }
 
-  /** By its own word it holds all that I hold by now. */
-  private isAheadOfMe({ peer }: PeerSession): boolean {
+  /** By its own word, or by what it gave, it holds all that I hold by now. */
+  private isAheadOfMe({ peer, gave }: PeerSession): boolean {
     const held = this.announcements.held.get(peer)
-    return [...this.options.replica.logs.all()].every(({ log, seq }) => seq <= (held?.get(log) ?? 0))
+    return [...this.options.replica.logs.all()].every(
+      ({ log, seq }) => seq <= Math.max(held?.get(log) ?? 0, gave.get(log) ?? 0),
+    )
   }
 
   /** [H3] Nobody has more to give: what lies beyond the frontier goes into my own log. */

@@ -278,7 +278,7 @@ export class Driver {
             this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
           this.announcements.due(session, outcome.advanced, effect.bytes)
           this.step(session, { type: 'applied', ...outcome })
-          this.transfers.wantDamaged(session)
+          this.transfers.given(session, effect.runs, outcome)
         })
       case 'readChanges':
         return this.aside(session, () => this.serving.changes(session, effect))
@@ -298,9 +298,11 @@ export class Driver {
       case 'takeChecks':
         return this.inOrder(session, () => this.transfers.takeChecks(session, effect))
       case 'takeItems':
-        return this.inOrder(session, () => this.transfers.take(session, effect))
+        return this.transfers.takeItems(session, effect)
       case 'endTransfer':
         return this.inOrder(session, () => this.transfers.end(session, effect.missing))
+      case 'notWhole':
+        return this.transfers.notWhole(session, effect.keys)
       case 'applyRoster':
         return this.inOrder(session, async () => {
           const changed = await roster.apply(effect.entries)

@@ -72,7 +72,8 @@ export class Receiver {
   }
 
   onEnd(end: End): void {
-    if (end.transfer === this.transfer) this.out.put({ type: 'endTransfer', missing: end.missing })
+    if (end.transfer === 0) this.out.put({ type: 'notWhole', keys: end.missing })
+    else if (end.transfer === this.transfer) this.out.put({ type: 'endTransfer', missing: end.missing })
   }
 
   ended(): void {

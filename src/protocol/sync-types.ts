@@ -115,6 +115,8 @@ export type SyncEffect =
       bytes: number
     }
   | { type: 'endTransfer'; missing: Uint8Array[] }
+  /** The peer was asked for these, and does not have them whole, either. */
+  | { type: 'notWhole'; keys: Uint8Array[] }
   | { type: 'applyRoster'; entries: Uint8Array[] }
   | { type: 'sendRoster' }
   | { type: 'admitStatements'; statements: Statement[] }

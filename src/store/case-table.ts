@@ -175,6 +175,12 @@ export class CaseTable {
     return draft
   }
 
+  async hasReadableParts(key: Uint8Array): Promise<boolean> {
+    for (const part of await this.db.keysIn(partRange(key)))
+      if ((await this.readableBytes(Uint8Array.from(part))) !== undefined) return true
+    return false
+  }
+
   /** How long a value is; undefined if it is gone or has rotted. */
   private async readableBytes(key: Uint8Array): Promise<number | undefined> {
     return this.db.get(key).then(

@@ -100,6 +100,7 @@ export async function commitCases(
   if (list.some(isMarked)) {
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
+    for (const { state } of healed) writes.push({ key: keys.asked(state.key), value: undefined })
   }
   if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
     writes.push({ key: keys.meta(), value: encoded(MetaRow, next) })

@@ -26,7 +26,7 @@ const EMPTY = new Uint8Array(0)
 const EVERYTHING = { gte: EMPTY, lt: Uint8Array.of(0xff) }
 const RETAINED = { gte: Uint8Array.of(0x6c), lt: Uint8Array.of(0x6d) }
 /** Of claims: checks, transfers and their targets, sets by mail. Which cases are damaged is found anew. */
-const OF_CLAIMS = 'hxuyb'
+const OF_CLAIMS = 'hxuyba'
 const WRITES_AT_ONCE = 500
 
 /** What reading every row showed. */

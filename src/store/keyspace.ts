@@ -20,8 +20,10 @@ export const keys = {
   /** The same once more: without it a device could not even ask others. */
   rosterCopy: () => prefix('g', Uint8Array.of(1)),
   transfer: () => prefix('x'),
-  /** Keys of cases that a transfer could not bring because the sender's copy was damaged. */
+  /** Keys of damaged cases. */
   damaged: () => prefix('b'),
+  /** Who could not give a damaged case whole, either. */
+  asked: (key: Uint8Array) => prefix('a', key),
   /** One stretch of the checks of a transfer's target; there are two slots. */
   targetChecks: (slot: number, log: LogId, number: number) =>
     prefix('u', concat([Uint8Array.of(slot), fromHex(log)]), number),

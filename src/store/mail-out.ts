@@ -12,7 +12,7 @@ import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
 import { claimToWire, openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
 import { heldAndDoubted } from './foreign.js'
 import { openStates, readChecks } from './outgoing.js'
-import { casesFrom, readChanges, readItems } from './reading.js'
+import { casesFrom, missingBeyond, readChanges, readItems } from './reading.js'
 import type { Replica } from './replica.js'
 
 /** About so much in one letter: a lost connection repeats no more, and a relay holds it in memory without care. */
@@ -86,13 +86,13 @@ export class StatesWriter {
     readonly bytes: number,
   ) {}
 
-  /** undefined while cases are damaged here: another holder gives them whole. */
+  /** undefined while cases are damaged here that the recipient may lack something of: another holder gives them whole. */
   static async open(
     replica: Replica,
     set: Uint8Array,
     base: Map<LogId, number>,
   ): Promise<StatesWriter | undefined> {
-    if (replica.damaged.size > 0) return undefined
+    if ((await missingBeyond(replica, base)).length > 0) return undefined
     const opened = await openStates(replica, base)
     await replica.flush()
     let bytes = 0

@@ -12,7 +12,9 @@ import {
 } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
+import { askedFor } from './asked.js'
 import { type CaseState, decodeCase, UNKNOWN_LOG } from './case-content.js'
+import { isDamage } from './case-table.js'
 import { keys } from './keyspace.js'
 import type { RetainedChange, StoredLog } from './logs.js'
 import { claimsOfCases, type Told, toldApart } from './outgoing.js'
@@ -197,9 +199,20 @@ export async function readItems(
     // Keys are random: turned round, one lies anywhere.
     replica.db.glance(keys.part(out.after.toReversed(), 0))
     // The last stretch names all that are known to be damaged, those whose own row can't be read included.
-    if (out.done) out.missing.push(...replica.damaged.values())
+    if (out.done) out.missing.push(...(await missingBeyond(replica, frontier)))
     return out
   })
+}
+
+/** Damaged cases of which there may be anything beyond this frontier: of most, the row says what there is. */
+export async function missingBeyond(replica: Replica, frontier: Map<LogId, number>): Promise<Uint8Array[]> {
+  const missing: Uint8Array[] = []
+  for (const key of replica.damaged.values()) {
+    const state = await replica.caseState(key).catch(() => undefined)
+    const isKnown = state && (await askedFor(replica, key)) === undefined
+    if (!isKnown || touchedBeyond(state, frontier)) missing.push(key)
+  }
+  return missing
 }
 
 /** Cases that hold what came later go by themselves: else all that come with them would seem to hold some of it. */
@@ -213,6 +226,22 @@ async function nameLater(replica: Replica, out: ReadItems, told: Told): Promise<
   }
   out.items = items
   out.claims = claims
+}
+
+/** Of cases that were asked for, those that count as damaged here, too, or of which nothing is held. */
+export async function notWhole(replica: Replica, wanted: Uint8Array[]): Promise<Uint8Array[]> {
+  const found: Uint8Array[] = []
+  for (const key of wanted) {
+    let state: CaseState | undefined
+    try {
+      state = await replica.caseState(key)
+    } catch (error) {
+      // What fails for another reason may be whole.
+      if (!isDamage(error)) continue
+    }
+    if (!state || replica.damaged.has(toHex(key))) found.push(key)
+  }
+  return found
 }
 
 /** Whole cases by key. */

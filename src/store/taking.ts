@@ -12,10 +12,11 @@ import {
 import type { LogId } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
-import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
+import { askedFor } from './asked.js'
+import { type CaseDraft, decodeParts, mergeThroughDoc, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
-import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
+import { isRetained, putRetained } from './retained.js'
 
 /** What is known of who gives a case. */
 export interface Giver {
@@ -89,16 +90,15 @@ export async function takeItem(
 }
 
 /**
- * Does the case hold anything that nobody would claim for me once a target is adopted? What isn't known of one that stays
- * damaged is restated with all of it when the rest has come back.
+ * Does the case hold anything that nobody would claim for me once a target is adopted? One that stays damaged is restated
+ * as a whole when the rest has come back: else two devices would restate what each copy of the other brings, for ever.
  */
 export function isBeyond(replica: Replica, draft: CaseDraft, target: ReadonlyMap<LogId, number>): boolean {
   const { logs, damaged } = replica
-  const waits = damaged.size > 0 && !draft.heals && damaged.has(toHex(draft.state.key))
-  return [...draft.state.touched].some(([log, seq]) => {
-    if (waits && log === UNKNOWN_LOG) return false
-    return seq > Math.max(target.get(log) ?? 0, logs.get(log)?.seq ?? 0)
-  })
+  if (damaged.size > 0 && !draft.heals && damaged.has(toHex(draft.state.key))) return false
+  return [...draft.state.touched].some(
+    ([log, seq]) => seq > Math.max(target.get(log) ?? 0, logs.get(log)?.seq ?? 0),
+  )
 }
 
 /**
@@ -109,25 +109,16 @@ export function isBeyond(replica: Replica, draft: CaseDraft, target: ReadonlyMap
 async function isRest(replica: Replica, draft: CaseDraft, item: Item, giver: Giver): Promise<boolean> {
   const { base, gaps } = draft
   const its = new Map(item.touched.map(({ log, seq }) => [toHex(log), seq]))
-  const isKnown = gaps.size > 0
-  const mayLack = its.has(UNKNOWN_LOG)
-  if (mayLack && !isKnown) return false
+  if (its.has(UNKNOWN_LOG)) return false
+  const isKnown = gaps.size > 0 && (await askedFor(replica, item.key)) === undefined
   if (isKnown && item.generation > base.generation) return true
   for (const log of replica.logs.all()) {
     const claimed = isKnown ? Math.min(log.seq, base.touched.get(log.log) ?? 0) : log.seq
     const isOther = giver.parted.has(log.log) || giver.foreign.has(log.log)
-    const given = isOther ? 0 : Math.max(its.get(log.log) ?? 0, mayLack ? 0 : giver.reach(log.log))
+    const given = isOther ? 0 : Math.max(its.get(log.log) ?? 0, giver.reach(log.log))
     if (given < claimed && !(await isRetained(replica, log, given))) return false
   }
   return true
-}
-
-/** Can every change of a log behind `from` be read? One that has rotted may be of any case. */
-async function isRetained(replica: Replica, log: StoredLog, from: number): Promise<boolean> {
-  if (from < log.retainedFrom) return false
-  let last = from
-  for await (const { seq } of replica.logs.retained(log.log, from, log.seq)) last = seq
-  return last === log.seq
 }
 
 /**
@@ -137,13 +128,18 @@ async function isRetained(replica: Replica, log: StoredLog, from: number): Promi
 async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
   draft.heals = true
   draft.dropParts(draft.gaps)
-  for (const log of [...replica.logs.all()]) {
-    for await (const { seq, row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {
-      if (row.caseId !== item.caseId) continue
-      await draft.check(replica.db)
-      draft.apply(log.log, seq, row)
-    }
-  }
+  if (await hasMore(replica, draft, item)) draft.touch(UNKNOWN_LOG, 1)
+  await putRetained(replica, draft)
+}
+
+/** Is there more in it than in the copy that came? Its giver may have made do with what could be read. */
+async function hasMore(replica: Replica, draft: CaseDraft, item: Item): Promise<boolean> {
+  const { base, state } = draft
+  if (base.parts.length === 0 && base.parked.length === 0) return false
+  const isGiven = (payload: Uint8Array) => item.parked.some((parked) => equalBytes(parked.payload, payload))
+  if (!state.parked.every(({ payload }) => isGiven(payload))) return true
+  const given = mergeThroughDoc(decodeParts(replica.natives, item.parts, true))
+  return !equalBytes(mergeThroughDoc(await draft.updates(replica.db)), given)
 }
 
 /** A case that nothing was held of: its bytes are stored as they came, and looked at before they are first used. */

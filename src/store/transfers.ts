@@ -13,6 +13,7 @@ import {
   type TargetLog,
 } from '../protocol/transfer.js'
 import { adoptedLog, writeChecks } from './adopting.js'
+import { unaskedWrites } from './asked.js'
 import type { CaseDraft } from './case-content.js'
 import {
   besideWrites,
@@ -202,23 +203,28 @@ export class IncomingTransfer {
   /**
    * [T1] Merges cases and moves the cursor in one batch. Early cases don't move it.
    *
-   * @param isAnswer see `takeLoose`.
+   * @param heldAtAsking see `takeLoose`.
    */
   async take(
     items: Item[],
     early: boolean,
     claims: LogClaim[] = [],
-    isAnswer: IsAnswer = () => false,
+    heldAtAsking: HeldAtAsking = () => undefined,
   ): Promise<void> {
     try {
-      await this.takeNow(items, early, claims, isAnswer)
+      await this.takeNow(items, early, claims, heldAtAsking)
     } catch (error) {
       this.isBroken = true
       throw error
     }
   }
 
-  private takeNow(items: Item[], early: boolean, claims: LogClaim[], isAnswer: IsAnswer): Promise<void> {
+  private takeNow(
+    items: Item[],
+    early: boolean,
+    claims: LogClaim[],
+    heldAtAsking: HeldAtAsking,
+  ): Promise<void> {
     return this.replica.exclusive(async () => {
       if (!early) await this.settleTarget()
       const drafts = new Map<string, CaseDraft>()
@@ -231,7 +237,7 @@ export class IncomingTransfer {
       await this.replica.cases.prefetchStretch(items.map((item) => item.key))
       const reach = reachOf(this.claims, logs.values())
       for (const item of items) {
-        const giver = { parted, foreign: foreignOf(item), reach: isAnswer(item) ? EVERYTHING : reach }
+        const giver = { parted, foreign: foreignOf(item), reach: reachAtAsking(heldAtAsking(item)) ?? reach }
         const draft = await takeItem(this.replica, item, giver)
         if (!draft) continue
         drafts.set(draft.state.caseId, draft)
@@ -271,7 +277,7 @@ export class IncomingTransfer {
       const { writes, adopted } = adoption
       const unclaimed = this.beyond || adoption.isShort || this.loose !== replica.loose
       const meta = { ...replica.meta, unclaimed }
-      if (missing.length > 0) writes.push(replica.cases.damagedWrite())
+      if (missing.length > 0) writes.push(replica.cases.damagedWrite(), ...unaskedWrites(missing))
       writes.push(
         { key: keys.transfer(), value: undefined },
         { key: keys.meta(), value: MetaRow.encode(meta).finish() },
@@ -312,24 +318,26 @@ export async function adoptTarget(
   return { writes, adopted, isShort }
 }
 
-/** Was a case given because it was asked for, of somebody who held everything then that I did? */
-export type IsAnswer = (item: Item) => boolean
+/**
+ * What was held when a case was asked for, of somebody who held as much; undefined if it doesn't come as the answer. What
+ * was admitted since is in a damaged case, and retained.
+ */
+export type HeldAtAsking = (item: Item) => ReadonlyMap<LogId, number> | undefined
 
-const EVERYTHING = () => Number.POSITIVE_INFINITY
+const reachAtAsking = (held: ReadonlyMap<LogId, number> | undefined) =>
+  held && ((log: LogId) => held.get(log) ?? 0)
 
 /**
  * Cases that came outside a transfer. What they hold beyond is unclaimed.
  *
- * @param isAnswer which of them make a damaged case whole, whatever was held of it when it was asked for: what came
- * since is in it.
- * @param before what their giver held by its word: of that both know whether it is the same.
+ * @param heldAtAsking which of them were asked for because they are damaged here.
  */
 export function takeLoose(
   replica: Replica,
   items: Item[],
   claims: LogClaim[] = [],
   said: SaidClaims = new Map(),
-  isAnswer: IsAnswer = () => false,
+  heldAtAsking: HeldAtAsking = () => undefined,
   before: LogClaim[] = [],
 ): Promise<void> {
   return replica.exclusive(async () => {
@@ -341,7 +349,7 @@ export function takeLoose(
       const giver = {
         parted: new Map(),
         foreign: foreignOf(item),
-        reach: isAnswer(item) ? EVERYTHING : reach,
+        reach: reachAtAsking(heldAtAsking(item)) ?? reach,
       }
       const draft = await takeItem(replica, item, giver)
       if (!draft) continue

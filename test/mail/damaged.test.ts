@@ -1,5 +1,5 @@
 /** A case that has rotted comes back from whoever has all of it, and from nobody who is behind. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import { takeStates } from '../../src/store/mail-sets.js'
 import { readItems } from '../../src/store/reading.js'
@@ -12,11 +12,13 @@ let a: MailDevice
 let b: MailDevice
 let c: MailDevice
 
-/** While the device is off, a bit of each part of a case turns over. */
-async function rot(device: MailDevice, id: string): Promise<void> {
+/** While the device is off, a bit of each part of a case turns over, or one of its row. */
+async function rot(device: MailDevice, id: string, what: 'row' | 'part' = 'part'): Promise<void> {
   const key = toKey(device.replica.keyOf(id))
   const rows = await bench.stopDevice(device)
-  const parts = [...rows].filter(([name]) => name.startsWith('p') && name.includes(key))
+  const parts = [...rows].filter(
+    ([name]) => name.startsWith(what === 'row' ? 'c' : 'p') && name.includes(key),
+  )
   expect(parts).not.toEqual([])
   for (const [name, value] of parts)
     rows.set(
@@ -67,4 +69,99 @@ test('nor where that copy comes by mail, and everybody takes the case for damage
   await c.edit('one', (doc) => setFields(doc, [['patient.firstName', 'of c']]))
   for (const part of await bench.statesFrom(c, new Map())) await takeStates(b.replica, part)
   await expectSentence()
+})
+
+describe('[H5] a case that only one device can’t read', () => {
+  /** Which devices count a case as damaged, and which open it. */
+  const seen = (devices: MailDevice[]) =>
+    Promise.all(
+      devices.map(async ({ replica }) => {
+        const opens = await replica.openDoc('one').then(
+          () => true,
+          () => false,
+        )
+        return `${replica.damaged.size} ${opens}`
+      }),
+    )
+
+  async function begin(...names: string[]): Promise<void> {
+    await bench.stop()
+    const begun = await MailBench.begin(63, ...names)
+    bench = begun.bench
+    ;[a, b, c] = begun.devices
+    await bench.create(a, 'one')
+    await bench.meet(a, b)
+  }
+
+  test.each(['row', 'part'] as const)(
+    'its %s: is marked by two devices, and by neither for long',
+    async (what) => {
+      await begin('a', 'b')
+      await bench.create(b, 'of b')
+      await bench.forget(b)
+      await rot(b, 'one', what)
+      for (let round = 0; round < 2; round++) await bench.meet(a, b)
+      expect(await seen([a, b])).toEqual(['0 true', '0 true'])
+      expect(await a.lines()).toEqual(await b.lines())
+      expect(a.replica.digest()).toEqual(b.replica.digest())
+    },
+  )
+
+  test('and that everybody was told of is whole once each has asked all others', async () => {
+    await begin('a', 'b', 'c')
+    await bench.create(c, 'of c')
+    await bench.forget(c)
+    await bench.meet(c, b)
+    await rot(b, 'one', 'row')
+    await bench.create(b, 'of b')
+    await bench.forget(b)
+    await bench.meet(b, c)
+    expect(await seen([b, c])).toEqual(['1 true', '1 true'])
+    // It is remembered that c has been asked.
+    await bench.restart(b)
+    for (let round = 0; round < 2; round++) await bench.meet(a, b)
+    expect(await seen([a, b])).toEqual(['0 true', '0 true'])
+    await bench.meet(a, c)
+    expect(await seen([a, b, c])).toEqual(['0 true', '0 true', '0 true'])
+    expect(await a.lines()).toEqual(await b.lines())
+    expect(await a.lines()).toEqual(await c.lines())
+  })
+
+  test('stays marked until that one is met which may have written in it', async () => {
+    await begin('a', 'b', 'c')
+    await bench.meet(a, c)
+    await bench.phone(c, 'one', 'a sentence')
+    await bench.forget(c)
+    await bench.meet(c, b)
+    await rot(b, 'one', 'row')
+    await rot(b, 'one', 'part')
+    for (let round = 0; round < 3; round++) await bench.meet(a, b)
+    expect(await seen([a, b])).toEqual(['1 true', '1 true'])
+    await bench.meet(a, c)
+    await bench.meet(a, b)
+    expect(await seen([a, b, c])).toEqual(['0 true', '0 true', '0 true'])
+    for (const device of [a, b, c]) expect((await device.lines()).join()).toContain('a sentence')
+  })
+
+  test('is made of what is retained where nobody can read it', async () => {
+    await begin('a', 'b', 'c')
+    // c is away, so that what is typed now is retained.
+    await bench.phone(a, 'one', 'a sentence')
+    await bench.meet(a, b)
+    for (const device of [a, b]) await rot(device, 'one')
+    await expectSentence()
+  })
+
+  test('and of which another one can’t read something else either keeps what each can read', async () => {
+    await begin('a', 'b')
+    await bench.phone(a, 'one', 'a sentence')
+    await bench.meet(a, b)
+    await bench.forget(a)
+    await bench.forget(b)
+    await rot(a, 'one', 'part')
+    await rot(b, 'one', 'row')
+    for (let round = 0; round < 3; round++) await bench.meet(a, b)
+    expect(await seen([a, b])).toEqual(['0 true', '0 true'])
+    for (const device of [a, b]) expect((await device.lines()).join()).toContain('a sentence')
+  })
 })

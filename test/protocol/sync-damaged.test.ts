@@ -6,6 +6,7 @@ import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { keys } from '../../src/store/keyspace.js'
+import { prune } from '../../src/store/pruning.js'
 import { type SimDevice, World } from '../support/world.js'
 
 let world: World
@@ -50,14 +51,25 @@ async function meet(a: SimDevice, b: SimDevice): Promise<void> {
 
 test('a sender that can’t read a case says so at the end: the receiver knows that it lacks it', async () => {
   const [a, b] = await start(1)
+  await world.add('away')
+  await prune(a.replica, [], 0)
   await rot(a, 'case-2')
   await meet(a, b)
   expect(await b.lines()).toHaveLength(4)
   expect([...b.replica.damaged.keys()]).toEqual([toHex(b.replica.keyOf('case-2'))])
 })
 
+test('a case whose row its author can’t read is made anew of the changes that are retained, where nobody else has it', async () => {
+  const [a, b] = await start(1)
+  await rot(a, 'case-2')
+  await meet(a, b)
+  expect(await b.lines()).toHaveLength(5)
+  expect(await b.lines()).toEqual(await a.lines())
+})
+
 test('devices one of which lacks a case never say that both hold everything', async () => {
   const [a, b] = await start(2)
+  await prune(a.replica, [], 0)
   await rot(a, 'case-2')
   await meet(a, b)
   const [wire] = world.wires
