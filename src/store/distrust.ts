@@ -25,8 +25,8 @@ import type { SealedDb, Write } from './sealed-db.js'
 const EMPTY = new Uint8Array(0)
 const EVERYTHING = { gte: EMPTY, lt: Uint8Array.of(0xff) }
 const RETAINED = { gte: Uint8Array.of(0x6c), lt: Uint8Array.of(0x6d) }
-/** Of claims: checks, transfers and their targets, sets by mail. Which cases are damaged is found anew. */
-const OF_CLAIMS = 'hxuyba'
+/** Of claims: checks, transfers and their targets, sets by mail, whom of a damaged case was asked. */
+const OF_CLAIMS = 'hxuya'
 const WRITES_AT_ONCE = 500
 
 /** What reading every row showed. */
@@ -69,10 +69,11 @@ export async function distrust(
     for await (const { value } of db.rows(rangeOf('f'), () => {}))
       await db.write(unclaimed(natives, LogRow.decode(value)))
   }
-  const rowless = new Set(cases.rowless.map((key) => toHex(keys.case(key))))
+  // Which cases were damaged is of use until what is retained of them was said again, however often this begins anew.
+  const kept = new Set([keys.damaged(), ...cases.rowless.map(keys.case)].map(toHex))
   await drop(
     db,
-    gone.filter((key) => !rowless.has(toHex(key))),
+    gone.filter((key) => !kept.has(toHex(key))),
   )
   const stored = await db.get(keys.meta())
   const meta: MetaRow = {
@@ -84,7 +85,7 @@ export async function distrust(
   }
   await db.write([
     { key: keys.meta(), value: MetaRow.encode(meta).finish() },
-    ...(cases.broken.length > 0 ? [{ key: keys.damaged(), value: concat(cases.broken) }] : []),
+    { key: keys.damaged(), value: cases.broken.length > 0 ? concat(cases.broken) : undefined },
   ])
   const again = hasOthers ? await changesOf(db, natives, cases.whole) : []
   await db.flush()
@@ -164,7 +165,7 @@ function unclaimed(natives: Natives, row: LogRow): Write[] {
 interface Cases {
   /** Ids of cases that have all their parts, and were not known to lack anything. */
   whole: Set<string>
-  /** Keys of those that don't, those without a row included. */
+  /** Keys of those that don't or were known to, those without a row included. */
   broken: Uint8Array[]
   /** Keys of those whose parts are all that is left: they stay, for who knows which case that is. */
   rowless: Uint8Array[]
@@ -173,8 +174,8 @@ interface Cases {
   counts: RowCounts
 }
 
-/** Which cases were damaged before; where that can't be read, any may have been. */
-async function markedBefore(db: SealedDb): Promise<{ has(hex: string): boolean }> {
+/** Which cases were damaged before; undefined where that can't be read: any may have been. */
+async function markedBefore(db: SealedDb): Promise<Set<string> | undefined> {
   try {
     const stored = (await db.get(keys.damaged())) ?? EMPTY
     const marked = new Set<string>()
@@ -183,7 +184,7 @@ async function markedBefore(db: SealedDb): Promise<{ has(hex: string): boolean }
     return marked
   } catch (error) {
     if (!isDamage(error)) throw error
-    return { has: () => true }
+    return undefined
   }
 }
 
@@ -206,9 +207,9 @@ async function lookAtCases(db: SealedDb): Promise<Cases> {
     rowCounts(found.counts, state.row, 1)
     // All of them are taken out of the map, whichever is missing.
     const there = state.parts.filter(({ number }) => parts.delete(toHex(keys.part(state.key, number))))
-    if (there.length < state.parts.length) found.broken.push(state.key)
     // Of one that was damaged before, some of what is retained may be in none of its parts.
-    else if (!marked.has(toHex(state.key))) found.whole.add(state.caseId)
+    if (there.length < state.parts.length || marked?.has(toHex(state.key))) found.broken.push(state.key)
+    else if (marked) found.whole.add(state.caseId)
   }
   const rowless = new Map<string, Uint8Array>()
   for (const part of parts.values()) {

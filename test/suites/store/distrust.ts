@@ -37,12 +37,12 @@ export function distrustSuite(createDb: CreateDb): void {
     afterEach(() => bench.stop())
 
     /** As a start does that finds its files damaged. */
-    async function start(device: Device, hasOthers = true) {
+    async function start(device: Device, hasOthers = true, isKilled = false) {
       const { db, dataKey } = device
       const sealed = new SealedDb({ db, natives: nodeNatives, dataKey, random: (n) => bench.random.bytes(n) })
       const sifted = await distrust(sealed, nodeNatives, STORE_VERSION, hasOthers)
       await device.open()
-      await sayAgain(device.replica, sifted)
+      if (!isKilled) await sayAgain(device.replica, sifted)
       return sifted
     }
 
@@ -136,18 +136,24 @@ export function distrustSuite(createDb: CreateDb): void {
       await expectSame()
     })
 
-    test('says again what it retains of a case that was damaged before, though all that is counted of it can be read', async () => {
-      const own = async () => (await b.rawKeys()).filter((key) => toHex(key).includes(toHex(b.key('one'))))
-      const before = await Promise.all((await own()).map(async (key) => [key, await b.rawGet(key)] as const))
-      await b.type('one', 'mine alone ')
-      for (const key of await own()) await b.rawDelete(key)
-      for (const [key, value] of before) await b.rawPut(key, value)
-      await b.sealed.write([{ key: keys.damaged(), value: b.key('one') }])
-      await start(b)
-      await meet()
-      await expectSame()
-      expect(await a.contents()).toMatchObject({ one: { text: 'mine alone ' } })
-    })
+    test.each([false, true])(
+      'says again what it retains of a case that was damaged before, though all that is counted of it can be read (killed: %s)',
+      async (isKilled) => {
+        const own = async () => (await b.rawKeys()).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+        const before = await Promise.all(
+          (await own()).map(async (key) => [key, await b.rawGet(key)] as const),
+        )
+        await b.type('one', 'mine alone ')
+        for (const key of await own()) await b.rawDelete(key)
+        for (const [key, value] of before) await b.rawPut(key, value)
+        await b.sealed.write([{ key: keys.damaged(), value: b.key('one') }])
+        if (isKilled) await start(b, true, isKilled)
+        await start(b)
+        await meet()
+        await expectSame()
+        expect(await a.contents()).toMatchObject({ one: { text: 'mine alone ' } })
+      },
+    )
 
     test('leaves its log: what it lost of it is never written twice', async () => {
       const log = b.log
