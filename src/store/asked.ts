@@ -7,11 +7,10 @@
  * Nothing is lost by it: each of them tells all that it has of the case when it comes to count as whole there.
  */
 import { concat, equalBytes, toHex } from '../protocol/bytes.js'
-import { type CaseState, UNKNOWN_LOG } from './case-content.js'
-import { isDamage } from './case-table.js'
+import { UNKNOWN_LOG } from './case-content.js'
 import { keys, partRange } from './keyspace.js'
 import type { Replica } from './replica.js'
-import { putRetained, retainedId } from './retained.js'
+import { putRetained, readableId } from './retained.js'
 import { DamagedError, type Write } from './sealed-db.js'
 
 const DEVICE_BYTES = 32
@@ -66,13 +65,7 @@ export function noteAsked(
 /** [H5] Not a case of which parts can be read, but its id can't be found: they stay, and it is named. */
 async function settle(replica: Replica, key: Uint8Array): Promise<boolean> {
   const { cases } = replica
-  let state: CaseState | undefined
-  try {
-    state = await replica.caseState(key)
-  } catch (error) {
-    if (!isDamage(error)) throw error
-  }
-  const caseId = state?.caseId ?? (await retainedId(replica, key))
+  const caseId = await readableId(replica, key)
   if (caseId === undefined) return await forget(replica, key)
   const draft = await cases.draftOrRest(key, caseId)
   draft.dropParts(draft.gaps)

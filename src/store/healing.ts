@@ -27,6 +27,7 @@ import { logWrite, type StoredLog } from './logs.js'
 import { casesFrom } from './reading.js'
 import { MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
+import { keepRetained } from './retained.js'
 import type { Write } from './sealed-db.js'
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
@@ -65,6 +66,7 @@ export function cutLog(
     }
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
+    if (Math.max(seq, log.retainedFrom) < log.seq) await keepRetained(replica)
     await restateBeyond(replica, id, seq)
     const writes = await forgettingWrites(replica, id, cut)
     // Nothing held, nothing to prove: the same value on every device.

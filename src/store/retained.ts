@@ -1,6 +1,7 @@
 /** What this device's logs retain, for a case that is put together anew. */
 import { equalBytes } from '../protocol/bytes.js'
-import type { CaseDraft } from './case-content.js'
+import type { CaseDraft, CaseState } from './case-content.js'
+import { isDamage } from './case-table.js'
 import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 
@@ -23,8 +24,32 @@ export async function putRetained(replica: Replica, draft: CaseDraft): Promise<v
   }
 }
 
-/** The id of a case whose row can't be read, if any retained change is of it. */
-export async function retainedId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
+/**
+ * Puts what is retained of damaged cases into what is left of them: before it is let go, since it may be the last of it
+ * that anybody can read.
+ */
+export async function keepRetained(replica: Replica): Promise<void> {
+  for (const key of [...replica.damaged.values()]) {
+    const caseId = await readableId(replica, key)
+    if (caseId === undefined) continue
+    const draft = await replica.cases.draftOrRest(key, caseId)
+    await putRetained(replica, draft)
+    await replica.commitCases([draft], [], replica.meta)
+  }
+}
+
+/** The id of a case by its row, or where that can't be read by any retained change of it. */
+export async function readableId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
+  let state: CaseState | undefined
+  try {
+    state = await replica.caseState(key)
+  } catch (error) {
+    if (!isDamage(error)) throw error
+  }
+  return state?.caseId ?? (await retainedId(replica, key))
+}
+
+async function retainedId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
   const others = new Set<string>()
   for (const log of [...replica.logs.all()]) {
     for await (const { row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {

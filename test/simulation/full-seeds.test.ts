@@ -18,6 +18,10 @@ describe('everything at once, with abstract content', () => {
     expect(await run(72_000, 60, 'rotOfClaims')).toEqual([])
   })
 
+  it('stored rows that rot, also of cases, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(1, 60, 'rot')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -265,6 +265,7 @@ export class Oracle {
         const branches = known?.[at]
         const isHere = (change: Known) =>
           isCovered(change, seen.get(change.caseId), this.excused) ||
+          (device.mayRot && isSuperseded(change, seen.get(change.caseId))) ||
           (damaged.size > 0 && damaged.has(toHex(device.replica.keyOf(change.caseId))))
         if (branches && !branches.some(isHere))
           this.broken(device, 'I1', `claims ${short(log)}:${at} and lacks ${branches[0]!.tokens.join()}`)
@@ -399,6 +400,10 @@ function isCovered(change: Known, seen: CaseSeen | undefined, excused: ReadonlyS
   if (generation < seen.state.erased || generation < seen.state.generation) return true
   return tokens.every((token) => seen.tokens.has(token))
 }
+
+/** Where the row has rotted that told of an end, a later generation that was begun after it does as well. */
+const isSuperseded = ({ kind, generation }: Known, seen: CaseSeen | undefined): boolean =>
+  kind === KIND_TOMBSTONE && seen !== undefined && seen.state.generation > generation
 
 /** Lines are kept (`lineOf`), and looked at again and again. */
 const tokensByLine = new Map<string, string[]>()

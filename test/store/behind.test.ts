@@ -1,6 +1,8 @@
 /** A case of which it isn't known what was held of it becomes whole only with a copy of who has all that I claim. */
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
+import { noteAsked } from '../../src/store/asked.js'
+import { cutLog } from '../../src/store/healing.js'
 import { keys } from '../../src/store/keyspace.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { takeStates } from '../../src/store/mail-sets.js'
@@ -110,4 +112,37 @@ test('a giver that only doubts a log holds nothing of it', async () => {
   await rot(b)
   await inTransfer(d, b)
   expect(b.replica.damaged.size).toBe(1)
+})
+
+describe('what is retained of a damaged case is kept', () => {
+  let d: Device
+  beforeEach(async () => {
+    d = await bench.device()
+    await a.giveTo(d)
+    for (const part of await d.rawKeys('p')) await d.damage(part)
+    await d.reopen()
+    await readItems(d.replica, START, new Map(), 1e9)
+    expect(d.replica.damaged.size).toBe(1)
+  })
+
+  /** Nobody else can read it, either. */
+  async function expectKept(): Promise<void> {
+    await noteAsked(d.replica, [a.key('one')], a.keys.ed, [a.keys.ed])
+    expect(d.replica.damaged.size).toBe(0)
+    expect(await textOf(d)).toBe('second first ')
+  }
+
+  test('when a target lets go of it', async () => {
+    await a.create('another')
+    const incoming = await a.begin(d, await openStates(a.replica, d.frontier()))
+    await incoming.end([a.key('one')])
+    expect(d.replica.logs.get(a.log)).toMatchObject({ seq: a.seq(), retainedFrom: a.seq() })
+    await expectKept()
+  })
+
+  test('when its log is cut', async () => {
+    const check = await d.replica.logs.checkAt(a.log, 1)
+    expect(await cutLog(d.replica, a.log, 1, check!)).toBe(true)
+    await expectKept()
+  })
 })
