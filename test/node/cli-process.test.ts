@@ -8,6 +8,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
+/** What stands for it is in memory. */
+const DEVICE = join('src', 'node', 'device.ts')
 const root = fileURLToPath(new URL('../../', import.meta.url))
 let built: string
 let folder: string
@@ -17,19 +19,18 @@ let children: ChildProcess[]
 beforeAll(async () => {
   const { default: ts } = await import('typescript')
   built = mkdtempSync(join(root, 'node_modules/.kartoteka-cli-'))
-  const own =
-    /^(api|router|contract|cli|compiling|data-folder|heap|host-crowd|link-client|local-server.*|spare|window)\.ts$/
-  const sources = [
-    ...readdirSync(join(root, 'src/node')).filter((name) => own.test(name)),
-    ...readdirSync(join(root, 'src/node/cli')).map((name) => `cli/${name}`),
-  ].map((name) => `src/node/${name}`)
-  for (const source of [...sources, 'test/node/fake-device.ts']) {
+  const found = new Set(['src/node/cli.ts', 'test/node/fake-device.ts'])
+  for (const source of found) {
     const { outputText } = ts.transpileModule(readFileSync(join(root, source), 'utf8'), {
       compilerOptions: { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 },
     })
     const target = join(built, source.replace(/ts$/, 'js'))
     mkdirSync(dirname(target), { recursive: true })
     writeFileSync(target, outputText)
+    for (const [, name] of outputText.matchAll(/(?:from|import\()\s*'(\.[^']+)\.js'/g)) {
+      const next = join(dirname(source), `${name}.ts`)
+      if (next !== DEVICE) found.add(next)
+    }
   }
   const fake = "export { createFakeDevice as createDevice } from '../../test/node/fake-device.js'\n"
   writeFileSync(join(built, 'src/node/device.js'), fake)
