@@ -13,15 +13,6 @@ export function letterExamples(context, sync) {
   const { items } = wire.decodeFrame(sync.find(({ kind }) => kind === 'items').bytes).value
   const set = new Uint8Array(16).fill(0x5e)
   const part = { set, index: 0, last: false, target: [], openings: [], items: [], stretches: [], claims: [] }
-  const target = {
-    log: log.id,
-    seq: 1,
-    head: log.head1,
-    signature: log.signature,
-    from: 0,
-    fromCheck: new Uint8Array(0),
-    check: log.check,
-  }
   const left = [{ recipient: laptop.ed, frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 1 }]
   const word = {
     statement: statement(context),
@@ -37,7 +28,7 @@ export function letterExamples(context, sync) {
     ['CHANGES', { $case: 'changes', value: { openings: [opening], runs: [wire.runToWire(log.run)] } }],
     [
       'STATES, the first part',
-      { $case: 'states', value: { ...part, target: [wire.targetToWire(target)], openings: [opening] } },
+      { $case: 'states', value: { ...part, target: [wire.targetToWire(log.target)], openings: [opening] } },
     ],
     ['STATES, the second part', { $case: 'states', value: { ...part, index: 1, stretches: [stretch] } }],
     ['STATES, the last part', { $case: 'states', value: { ...part, index: 2, last: true, items } }],

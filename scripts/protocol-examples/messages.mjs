@@ -10,15 +10,6 @@ export function syncMessages(context) {
   const key = code['store/case-key'].caseKeysOf(natives, indexKey)('a1')
   const claim = wire.claimToWire({ log: log.id, seq: 1, check: log.check })
   const opening = wire.openingToWire(log.opening)
-  const target = {
-    log: log.id,
-    seq: 1,
-    head: log.head1,
-    signature: log.signature,
-    from: 0,
-    fromCheck: new Uint8Array(0),
-    check: log.check,
-  }
   const { clients } = code['cases/inspect'].inspectUpdate(log.update)
   const row = JSON.stringify(
     code['cases/project'].projectRow(code['store/case-content'].docOf([log.update]), natives.sha256),
@@ -62,7 +53,7 @@ export function syncMessages(context) {
     ['take', { transfer: 1, after: new Uint8Array(0), frontier: [] }],
     [
       'begin',
-      { transfer: 1, openings: [opening], target: [wire.targetToWire(target)], cases: 1, claims: [] },
+      { transfer: 1, openings: [opening], target: [wire.targetToWire(log.target)], cases: 1, claims: [] },
     ],
     ['items', { transfer: 1, early: false, items: [item], claims: [], openings: [] }],
     ['end', { transfer: 1, missing: [] }],

@@ -149,5 +149,7 @@ function logExample(code, natives, practice, office) {
   const signature = natives.sign(office.edSecret, signed)
   const id = logIdOf(natives, opening)
   const run = { log: id, from: 0, changes: [change], signature }
-  return { opening, update, change, head0, head1, signed, signature, id, run, check: checkOf(head1) }
+  const check = checkOf(head1)
+  const target = { log: id, seq: 1, head: head1, signature, from: 0, fromCheck: new Uint8Array(0), check }
+  return { opening, update, change, head0, head1, signed, signature, id, run, check, target }
 }

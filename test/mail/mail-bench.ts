@@ -47,6 +47,13 @@ export class MailBench extends MailWorld {
     this.cut(wire)
   }
 
+  /** Each meets each of the others, three times. */
+  async meetAll(devices: MailDevice[]): Promise<void> {
+    for (let round = 0; round < 3; round++)
+      for (const [at, one] of devices.entries())
+        for (const other of devices.slice(at + 1)) await this.meet(one, other)
+  }
+
   /** The parts of what the giver leaves by mail for whoever holds so much. */
   async statesFrom({ replica }: MailDevice, base: Map<string, number>): Promise<[...States[], States]> {
     const writer = (await StatesWriter.open(replica, this.random.bytes(16), base))!
