@@ -185,12 +185,16 @@ export class Standing {
       const lasting = device.disk.unflushed > 0 ? heldIn(device, device.disk.currentRows) : durable
       return { device, durable, lasting }
     })
-    const names = new Map(all.flatMap(({ durable }) => [...durable.names]))
+    const names = new Map(
+      all.flatMap(({ durable, lasting }) => [...durable.names].filter(([key]) => lasting.names.has(key))),
+    )
     for (const { device, durable, lasting } of all) {
       for (const [token, place] of durable.tokens)
         if (lasting.tokens.has(token)) this.tokens.set(token, place)
-      for (const [caseId, level] of durable.erased)
+      for (const [caseId, ever] of durable.erased) {
+        const level = Math.min(ever, lasting.erased.get(caseId) ?? 0)
         this.erased.set(caseId, Math.max(level, this.erased.get(caseId) ?? 0))
+      }
       for (const [key, tokens] of durable.nameless) {
         const caseId = names.get(key)
         if (caseId === undefined || this.oracle.generationOf(caseId) > 0) continue
