@@ -37,7 +37,8 @@ export async function commitRuns(
   for (const { log, run, heads } of accepted) {
     const tip = tips.get(log.log) ?? log
     let grown = grownLog(tip, run, heads)
-    if (replica.options.hasOthers()) {
+    // What is retained while nobody else is left goes with the next pruning, not in the midst of this.
+    if (replica.options.hasOthers() || tip.retainedFrom < tip.seq) {
       for (const [at, change] of run.changes.entries()) {
         const last = at === run.changes.length - 1
         const row = encoded(ChangeRow, {
@@ -49,7 +50,7 @@ export async function commitRuns(
         writes.push({ key: keys.change(run.log, run.from + at + 1), value: row })
       }
     } else {
-      writes.push(...(await replica.logs.extendWrites(tip, concat(heads.map(checkOf)))))
+      writes.push(...(await replica.logs.checkWrites(tip.log, tip.seq, concat(heads.map(checkOf)))))
       grown = { ...grown, retainedFrom: grown.seq }
     }
     tips.set(run.log, grown)

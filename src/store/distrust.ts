@@ -94,8 +94,8 @@ export async function distrust(
 
 /** What may be held by nobody else goes on in my new log; then no change is left of the logs that are doubted. */
 export async function sayAgain(replica: Replica, { again }: Sifted): Promise<void> {
+  await goOnWithRest(replica, new Set(again.map(({ caseId }) => caseId)))
   for (const change of again) {
-    await goOnWithRest(replica, change.caseId)
     const outcome = await replica.append([change])
     // It was taken before, as it is. Were it refused, what follows would drop the last of it.
     if (!outcome.ok) throw new Error('a change that is said again was refused')
@@ -113,17 +113,13 @@ export async function sayAgain(replica: Replica, { again }: Sifted): Promise<voi
   await replica.flush()
 }
 
-/** A case that can't be read takes changes once what can be read of it stands by itself. */
-function goOnWithRest(replica: Replica, caseId: string): Promise<void> {
-  const { cases } = replica
-  const key = replica.keyOf(caseId)
+/** Cases that can't be read take changes once what can be read of them stands by itself. */
+function goOnWithRest(replica: Replica, caseIds: Iterable<string>): Promise<void> {
   return replica.exclusive(async () => {
-    try {
-      await cases.draft(key, caseId)
-    } catch (error) {
-      if (!isDamage(error)) throw error
-      cases.noteDamaged(key)
-      await replica.commitCases([await cases.draftOrRest(key, caseId)], [], replica.meta)
+    for (const caseId of caseIds) {
+      const key = replica.keyOf(caseId)
+      const draft = await replica.cases.receivingDraft(key, caseId)
+      if (replica.damaged.has(toHex(key))) await replica.commitCases([draft], [], replica.meta)
     }
   })
 }

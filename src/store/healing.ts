@@ -27,7 +27,6 @@ import { logWrite, type StoredLog } from './logs.js'
 import { casesFrom } from './reading.js'
 import { MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
-import { keepRetained } from './retained.js'
 import type { Write } from './sealed-db.js'
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
@@ -66,15 +65,12 @@ export function cutLog(
     }
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
-    if (Math.max(seq, log.retainedFrom) < log.seq) await keepRetained(replica)
+    const gone = await replica.logs.letGo(log, seq, log.seq)
     await restateBeyond(replica, id, seq)
-    const writes = await forgettingWrites(replica, id, cut)
+    const writes = [...(await forgettingWrites(replica, id, cut)), ...gone]
     // Nothing held, nothing to prove: the same value on every device.
     let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
     if (log.seq > seq) {
-      for (let gone = Math.max(seq, log.retainedFrom) + 1; gone <= log.seq; gone++) {
-        writes.push({ key: keys.change(id, gone), value: undefined })
-      }
       writes.push(...(await trimChecks(replica, log, seq)))
       const retainedFrom = Math.min(log.retainedFrom, seq)
       next = {

@@ -35,6 +35,8 @@ export class LogTable {
   constructor(
     private readonly db: SealedDb,
     private readonly natives: Natives,
+    /** Keeps what only these changes may still hold of a case that is damaged here, in the case itself. */
+    private readonly keep: (log: LogId, changes: AsyncIterable<RetainedChange>) => Promise<void>,
   ) {}
 
   async load(): Promise<void> {
@@ -171,12 +173,23 @@ export class LogTable {
     return (await this.sound(keys.checks(log, block))) ?? new Uint8Array(0)
   }
 
+  /**
+   * Writes that drop the payloads of (from..to]: nothing else lets go of a retained change. What they hold of damaged
+   * cases, maybe the last that anybody can read, is put into these first. So nobody may hold a draft of a case meanwhile.
+   */
+  async letGo(log: StoredLog, from: number, to: number): Promise<Write[]> {
+    const start = Math.max(from, log.retainedFrom)
+    if (start >= to) return []
+    await this.keep(log.log, this.readable(log.log, start, to))
+    const writes: Write[] = []
+    for (let seq = start + 1; seq <= to; seq++)
+      writes.push({ key: keys.change(log.log, seq), value: undefined })
+    return writes
+  }
+
   /** Writes that drop all payloads and put `checks` behind the ones held: one block may hold both. */
   async extendWrites(log: StoredLog, checks: Uint8Array): Promise<Write[]> {
-    const writes: Write[] = []
-    for (let seq = log.retainedFrom + 1; seq <= log.seq; seq++) {
-      writes.push({ key: keys.change(log.log, seq), value: undefined })
-    }
+    const writes = await this.letGo(log, log.retainedFrom, log.seq)
     const retained = await this.checks(log.log, log.retainedFrom, log.seq)
     writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat([retained, checks]))))
     return writes
@@ -187,10 +200,7 @@ export class LogTable {
     const to = Math.min(upTo, log.seq)
     if (to <= log.retainedFrom) return { writes: [], log }
     const checks = await this.checks(log.log, log.retainedFrom, to)
-    const writes: Write[] = []
-    for (let seq = log.retainedFrom + 1; seq <= to; seq++) {
-      writes.push({ key: keys.change(log.log, seq), value: undefined })
-    }
+    const writes = await this.letGo(log, log.retainedFrom, to)
     const pruned = { ...log, retainedFrom: to }
     writes.push(...(await this.checkWrites(log.log, log.retainedFrom, checks)), logWrite(pruned))
     return { writes, log: pruned }

@@ -39,6 +39,7 @@ import type {
   ReplicaEvents,
   ReplicaOptions,
 } from './replica-types.js'
+import { keepOfDamaged } from './retained.js'
 import type { SealedDb, Write } from './sealed-db.js'
 
 export type {
@@ -88,7 +89,7 @@ export class Replica {
     this.natives = options.natives
     this.keyOf = caseKeysOf(options.natives, options.indexKey)
     this.db = options.db
-    this.logs = new LogTable(options.db, options.natives)
+    this.logs = new LogTable(options.db, options.natives, (log, changes) => keepOfDamaged(this, log, changes))
     this.cases = new CaseTable(options.db, options.natives)
     this.docs = new Documents(this)
   }

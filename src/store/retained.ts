@@ -1,8 +1,9 @@
 /** What this device's logs retain, for a case that is put together anew. */
-import { equalBytes } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
+import type { LogId } from '../protocol/log.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { isDamage } from './case-table.js'
-import type { StoredLog } from './logs.js'
+import type { RetainedChange, StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 
 /** Can every change of a log behind `from` be read? One that has rotted may be of any case. */
@@ -24,18 +25,24 @@ export async function putRetained(replica: Replica, draft: CaseDraft): Promise<v
   }
 }
 
-/**
- * Puts what is retained of damaged cases into what is left of them: before it is let go, since it may be the last of it
- * that anybody can read.
- */
-export async function keepRetained(replica: Replica): Promise<void> {
-  for (const key of [...replica.damaged.values()]) {
-    const caseId = await readableId(replica, key)
-    if (caseId === undefined) continue
-    const draft = await replica.cases.draftOrRest(key, caseId)
-    await putRetained(replica, draft)
-    await replica.commitCases([draft], [], replica.meta)
+/** Puts what these changes of a log hold of damaged cases into what is left of them. */
+export async function keepOfDamaged(
+  replica: Replica,
+  log: LogId,
+  changes: AsyncIterable<RetainedChange>,
+): Promise<void> {
+  if (replica.damaged.size === 0) return
+  const drafts = new Map<string, CaseDraft>()
+  for await (const { seq, row } of changes) {
+    const key = replica.keyOf(row.caseId)
+    if (!replica.damaged.has(toHex(key))) continue
+    const draft = drafts.get(row.caseId) ?? (await replica.cases.receivingDraft(key, row.caseId))
+    drafts.set(row.caseId, draft)
+    draft.apply(log, seq, row)
   }
+  // Most of it is there already.
+  for (const draft of drafts.values()) await draft.unite(replica.db)
+  if (drafts.size > 0) await replica.commitCases(drafts.values(), [], replica.meta)
 }
 
 /** The id of a case by its row, or where that can't be read by any retained change of it. */

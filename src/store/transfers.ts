@@ -29,7 +29,6 @@ import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
 import type { Replica } from './replica.js'
-import { keepRetained } from './retained.js'
 import type { Write } from './sealed-db.js'
 import { isBeyond, takeItem } from './taking.js'
 import { TargetChecks } from './target-checks.js'
@@ -303,7 +302,6 @@ export async function adoptTarget(
   const adopted: StoredLog[] = []
   let isShort = false
   const doubts = await readDoubts(replica)
-  let isKept = false
   for (const target of targets) {
     const held = replica.logs.get(target.log) ?? openings.get(target.log)
     if (!held || target.log === replica.liveLog) continue
@@ -311,10 +309,6 @@ export async function adoptTarget(
     // A cut that is known already ends the log before the target, and the cases that came may hold what is behind it.
     if (target.seq > (log ?? held).seq) isShort = true
     if (!log) continue
-    if (!isKept && held.retainedFrom < held.seq) {
-      await keepRetained(replica)
-      isKept = true
-    }
     writes.push(...(await writeChecks(replica, held, log, target, checks)), logWrite(log))
     for (const doubt of doubts)
       if (doubt.log === log.log && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))

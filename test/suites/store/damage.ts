@@ -152,6 +152,16 @@ export function damageSuite(createDb: CreateDb): void {
       expect(await prune(a.replica, words)).toBe(1)
     })
 
+    test('what is retained of a damaged case is put into what is left of it before it goes', async () => {
+      await b.type('two', 'mine alone ')
+      for (const key of [keys.case(b.key('two')), ...(await partsOf(b, 'two'))]) await b.damage(key)
+      await readItems(b.replica, START, new Map(), 1e9)
+      await prune(b.replica, [], 0)
+      expect(await b.rawKeys('l')).toEqual([])
+      await takeLoose(a.replica, await readCases(b.replica, [b.key('two')]))
+      expect(await a.contents()).toMatchObject({ two: { text: 'mine alone typed ' } })
+    })
+
     test('checks that have rotted are unknown, and everything else goes on', async () => {
       const c = await everyKind()
       const [key] = await c.rawKeys('h')
