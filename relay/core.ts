@@ -87,7 +87,7 @@ export class RelayCore {
       monotonic: clock.monotonic,
       age: () => this.age(),
       find: (practice) => this.hubs.find(practice),
-      renew: (practice) => this.hubs.renew(practice),
+      renew: (practice, verified) => this.hubs.renew(practice, verified),
       announce: (hub) => this.announce(hub),
       mayRegister: (practice) => this.mayRegister(practice),
       mayProve: (address) => this.mayProve(address),

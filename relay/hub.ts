@@ -1,5 +1,5 @@
 /** The practices whose devices are connected: their verified rosters, and who hears of what. */
-import { toHex } from '../src/protocol/bytes.js'
+import { equalBytes, toHex } from '../src/protocol/bytes.js'
 import type { Natives } from '../src/protocol/natives.js'
 import { applyEntries, type Roster } from '../src/protocol/roster.js'
 import { MAX_QUIET_PRACTICES } from './limits.js'
@@ -15,6 +15,9 @@ export interface PracticeHub {
   links: Set<MailboxLink>
 }
 
+const isChainOf = ({ entries }: Roster, others: readonly Uint8Array[]) =>
+  entries.length === others.length && entries.every((entry, i) => equalBytes(entry, others[i]!))
+
 export class Hubs {
   /** Insertion order is age. */
   private readonly hubs = new Map<string, PracticeHub>()
@@ -28,17 +31,17 @@ export class Hubs {
   ) {}
 
   /** The practice's hub, from the store if need be. */
-  async find(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+  async find(practice: Uint8Array, verified?: Roster): Promise<PracticeHub | 'failed'> {
     const name = toHex(practice)
     const held = this.hubs.get(name)
     if (held) return held
-    const load = this.loading.get(name) ?? this.load(name, practice)
+    const load = this.loading.get(name) ?? this.load(name, practice, verified)
     this.loading.set(name, load)
     return load
   }
 
-  private async load(name: string, practice: Uint8Array): Promise<PracticeHub | 'failed'> {
-    const roster = await this.read(practice)
+  private async load(name: string, practice: Uint8Array, verified?: Roster): Promise<PracticeHub | 'failed'> {
+    const roster = await this.read(practice, verified)
     this.loading.delete(name)
     if (roster === 'failed') return 'failed'
     const hub: PracticeHub = { practice, roster, links: new Set() }
@@ -48,20 +51,25 @@ export class Hubs {
     return hub
   }
 
-  /** What the store holds now, verified. */
-  private async read(practice: Uint8Array): Promise<Roster | undefined | 'failed'> {
+  /** What the store holds now, verified; `verified` already is, and mostly what it holds. */
+  private async read(practice: Uint8Array, verified?: Roster): Promise<Roster | undefined | 'failed'> {
     const entries = await this.store.roster(practice)
     if (entries === undefined || entries === 'failed') return entries
+    if (verified && isChainOf(verified, entries)) return verified
     const applied = applyEntries(this.natives, undefined, entries)
     if ('roster' in applied) return applied.roster
     this.log(`The roster of practice ${short(practice)} doesn't verify: ${applied.error}.`)
     return 'failed'
   }
 
-  /** After a compare-and-set: the hub with what is held from now on. One reading after the other, so none is overtaken. */
-  renew(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+  /**
+   * After a compare-and-set of a verified roster: the hub with what is held from now on. One reading after the other, so
+   * none is overtaken.
+   */
+  renew(practice: Uint8Array, verified: Roster): Promise<PracticeHub | 'failed'> {
     const name = toHex(practice)
-    const renewed = (this.renewing.get(name) ?? Promise.resolve()).then(() => this.readAgain(practice))
+    const before = this.renewing.get(name) ?? Promise.resolve()
+    const renewed = before.then(() => this.readAgain(practice, verified))
     const last = renewed.then(() => {
       if (this.renewing.get(name) === last) this.renewing.delete(name)
     })
@@ -69,10 +77,10 @@ export class Hubs {
     return renewed
   }
 
-  private async readAgain(practice: Uint8Array): Promise<PracticeHub | 'failed'> {
+  private async readAgain(practice: Uint8Array, verified: Roster): Promise<PracticeHub | 'failed'> {
     const held = this.hubs.get(toHex(practice))
-    if (!held) return this.find(practice)
-    const roster = await this.read(practice)
+    if (!held) return this.find(practice, verified)
+    const roster = await this.read(practice, verified)
     if (roster === 'failed') return 'failed'
     held.roster = roster
     return held

@@ -7,6 +7,7 @@ import { BATCH_BYTES, MAX_BATCH_MAILS } from '../src/protocol/mailbox-limits.js'
 import type { MailboxEffect, MailboxEvent, RefuseCode } from '../src/protocol/mailbox-types.js'
 import { decodeMailFrame, encodeMailFrame } from '../src/protocol/mailbox-wire.js'
 import type { Natives } from '../src/protocol/natives.js'
+import type { Roster } from '../src/protocol/roster.js'
 import type { PracticeHub } from './hub.js'
 import type { RelayMeter } from './meter.js'
 import type { MailStore } from './store/mail-store.js'
@@ -32,7 +33,7 @@ export interface Surroundings {
   /** How long this relay has run, in milliseconds. */
   age(): number
   find(practice: Uint8Array): Promise<PracticeHub | 'failed'>
-  renew(practice: Uint8Array): Promise<PracticeHub | 'failed'>
+  renew(practice: Uint8Array, verified: Roster): Promise<PracticeHub | 'failed'>
   /** The practice's roster has changed, or with it the practice is gone. */
   announce(hub: PracticeHub): void
   mayRegister(practice: Uint8Array): boolean
@@ -207,7 +208,7 @@ export class MailboxLink {
     const current = members.filter(({ removedAt }) => removedAt === undefined).map(({ ed }) => ed)
     const outcome = await around.store.adopt(practice, expected, { head, entries, members: current })
     if (outcome === 'full' || outcome === 'failed') return this.take({ kind: 'adopted', outcome: 'failed' })
-    const hub = await around.renew(practice)
+    const hub = await around.renew(practice, roster)
     if (hub === 'failed') return this.take({ kind: 'adopted', outcome: 'failed' })
     this.hub = hub
     if (outcome === 'ok') around.announce(hub)

@@ -91,6 +91,27 @@ test('HMAC-SHA-256, from RFC 4231', () => {
   expect(mac).toEqual(hex('5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843'))
 })
 
+test('a key is usable where a secret makes something of it, and nowhere else', () => {
+  const secret = new Uint8Array(32).fill(1)
+  const p = 2n ** 255n - 19n
+  const ofOrder8 = [
+    325606250916557431795983626356110631294008115727848805560023387167927233504n,
+    39382357235489614581723060781553021112529911719440698176882885853963445705823n,
+  ]
+  const around = [0n, p - 1n, ...ofOrder8].flatMap((u) => [u, u + 1n, u + 2n])
+  const littleEndian = (u: bigint) => hex(u.toString(16).padStart(64, '0')).reverse()
+  const usable = around.flatMap((u) => {
+    const plain = littleEndian(u)
+    const withTopBit = Uint8Array.from(plain)
+    withTopBit[31]! |= 0x80
+    return [plain, withTopBit].map((key) => {
+      expect([key, isUsableXKey(key)]).toEqual([key, xSharedSecret(secret, key) !== undefined])
+      return isUsableXKey(key)
+    })
+  })
+  expect(usable.filter((is) => !is)).toHaveLength(14)
+})
+
 describe('Wycheproof', () => {
   test('X25519: every shared secret, and an all-zero one is refused', () => {
     type Test = { public: string; private: string; shared: string }
