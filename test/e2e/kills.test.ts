@@ -24,7 +24,7 @@ import { readLogs, withStore } from './stores.js'
 const CASES = 2000
 const KILLS = FAULTS.sync
 /** To ask is work for the device as well. */
-const LOOK_MS = 8
+const LOOK_MS = 25
 /** A kill comes within this long after enough has arrived. */
 const MOMENT_MS = 10
 /** From the beginning of a leg's transfer to a kill. */
