@@ -281,7 +281,7 @@ const BROKEN = {
   ],
   'mail is released on the relay’s word': [
     [
-      `${PROTOCOL}/mail.ts`,
+      `${PROTOCOL}/mail-deliveries.ts`,
       'if (recipient === undefined || ids.length === 0) return\n    this.fresh',
       "if (recipient !== 'nobody' || ids.length === 0) return\n    this.fresh",
     ],
@@ -292,7 +292,7 @@ const BROKEN = {
       'if (equalBytes(this.state.incarnation, incarnation) && sequence >= this.state.sequence) return',
       'if (sequence >= 0) return',
     ],
-    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+    [`${PROTOCOL}/mail-deliveries.ts`, "this.out.send({ $case: 'check', value })", ''],
   ],
   'a deposit replaces mail of recipients that it does not name': [
     [
@@ -300,11 +300,11 @@ const BROKEN = {
       'release(state.practice, id, mail, isNamed)',
       'release(state.practice, id, mail, () => isNamed !== undefined)',
     ],
-    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+    [`${PROTOCOL}/mail-deliveries.ts`, "this.out.send({ $case: 'check', value })", ''],
   ],
   'one recipient’s acknowledgement drops the mail of all': [
     ['relay/store/level-store.ts', '(each) => equalBytes(each, recipient))', '() => true)'],
-    [`${PROTOCOL}/mail.ts`, "this.send({ $case: 'check', value })", ''],
+    [`${PROTOCOL}/mail-deliveries.ts`, "this.out.send({ $case: 'check', value })", ''],
   ],
   'what was of no use is not said': [
     [

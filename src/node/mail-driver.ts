@@ -4,8 +4,9 @@
  * runs it as it ships.
  */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
-import { MailSession, type RosterView } from '../protocol/mail.js'
+import { MailSession } from '../protocol/mail.js'
 import { MailLedger } from '../protocol/mail-ledger.js'
+import type { RosterView } from '../protocol/mail-opening.js'
 import type { Survey } from '../protocol/mail-plan.js'
 import type { MailCloseCode, MailEffect, MailEvent, MailTimer } from '../protocol/mail-types.js'
 import type { Inventory, Mail } from '../protocol/mailbox.gen.js'

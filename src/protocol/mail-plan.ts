@@ -10,8 +10,10 @@
 import { concat, fromHex, toHex } from './bytes.js'
 import type { LogId } from './log.js'
 import type { LeftClaims } from './mail-claims.js'
+import type { DepositJob } from './mail-deposit.js'
 import type { MailLedger, Reach } from './mail-ledger.js'
 import type { Rests } from './mail-rests.js'
+import { MAX_REPLACES } from './mailbox-limits.js'
 import type { Natives } from './natives.js'
 
 /** A direct acknowledgement comes in milliseconds; after this the mailbox is the safer way. */
@@ -20,6 +22,8 @@ export const DIRECT_WAIT_MS = 4_000
 export const FORWARD_MAIL_MS = 12_000
 /** Each further device that could step in waits so much longer. */
 export const TURN_MS = 3_000
+/** What two envelopes of changes could not bring, whole states may. */
+const STATES_FROM_ATTEMPT = 2
 
 export interface SurveyLog {
   log: LogId
@@ -121,3 +125,27 @@ function turnOf(natives: Natives, { self, near }: Survey, log: LogId): number {
   const own = rank(self)
   return near.filter((device) => rank(device) < own).length
 }
+
+/** How to give what is due: as changes, or as whole states where one of the recipients needs these. */
+export function depositFor(
+  due: Due,
+  survey: Survey,
+  ledger: MailLedger,
+  wantsStates: ReadonlySet<string>,
+): DepositJob {
+  const attempt = Math.max(...due.recipients.map((recipient) => ledger.row(recipient).attempt))
+  const first = due.recipients.find((recipient) => wantsStates.has(recipient))
+  if (first === undefined && attempt < STATES_FROM_ATTEMPT)
+    return { kind: 'changes', recipients: due.recipients, from: due.from, attempt, replaces: [] }
+  // Whole states begin at what the recipients have said themselves, and stand for everything left before.
+  const known = knownOf(survey, first ?? due.recipients[0]!)
+  const recipients = due.recipients.filter((recipient) => isSame(knownOf(survey, recipient), known))
+  const ids = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap((mail) => mail.ids))
+  const replaces = [...new Map(ids.map((id) => [toHex(id), id])).values()].slice(0, MAX_REPLACES)
+  return { kind: 'states', recipients, from: new Map(known), attempt, replaces }
+}
+
+const knownOf = (survey: Survey, recipient: string): Reach =>
+  survey.recipients.find(({ device }) => device === recipient)?.known ?? new Map()
+
+const isSame = (a: Reach, b: Reach) => a.size === b.size && [...a].every(([log, seq]) => b.get(log) === seq)

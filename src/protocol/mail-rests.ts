@@ -1,5 +1,5 @@
 /**
- * What rests by [L7] of mail.ts before it is tried again: a recipient that can use nothing, content that can't be read
+ * What rests by [L7] before it is tried again: a recipient that can use nothing, content that can't be read
  * here, a relay that is full.
  */
 

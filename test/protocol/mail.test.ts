@@ -1,7 +1,7 @@
 /** A device's side of a mailbox, message by message. */
 import { beforeEach, describe, expect, test } from 'vitest'
 import { fromHex, toHex } from '../../src/protocol/bytes.js'
-import { GATHER_MS } from '../../src/protocol/mail.js'
+import { GATHER_MS } from '../../src/protocol/mail-giving.js'
 import { MailLedger } from '../../src/protocol/mail-ledger.js'
 import { FORWARD_MAIL_MS } from '../../src/protocol/mail-plan.js'
 import { MAX_IDS } from '../../src/protocol/mailbox-limits.js'

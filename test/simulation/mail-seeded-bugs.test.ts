@@ -4,7 +4,7 @@ import { Transfers } from '../../src/node/driver-transfers.js'
 import { MailDriver } from '../../src/node/mail-driver.js'
 import { MailOffice } from '../../src/node/mail-office.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
-import { MailSession } from '../../src/protocol/mail.js'
+import { Deliveries } from '../../src/protocol/mail-deliveries.js'
 import { MailLedger } from '../../src/protocol/mail-ledger.js'
 import type { Statement } from '../../src/protocol/sync.gen.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
@@ -39,7 +39,7 @@ const BUGS: Record<string, () => void> = {
     vi.spyOn(of(MailLedger), 'lost').mockImplementation(() => false)
   },
   'what the relay holds no more is not offered again': () => {
-    vi.spyOn(of(MailSession), 'onMissing').mockImplementation(() => {})
+    vi.spyOn(of(Deliveries), 'onMissing').mockImplementation(() => {})
   },
   'a transfer counts as whole before its cases are in': () => {
     const next = of(StatesWriter).next!
@@ -50,7 +50,7 @@ const BUGS: Record<string, () => void> = {
   },
   'a relay that has gone back is taken for the one it was': () => {
     vi.spyOn(of(MailLedger), 'greet').mockImplementation(() => {})
-    vi.spyOn(of(MailSession), 'check').mockImplementation(() => {})
+    vi.spyOn(of(Deliveries), 'check').mockImplementation(() => {})
   },
   'forks are not healed by the ladders of words': () => {
     vi.spyOn(of(MailOffice), 'cutByLadder').mockImplementation(async () => false)

@@ -1,8 +1,9 @@
 /** One mail session with a relay and a store of the test's own: what it asks for is seen, nothing is done by itself. */
 import { nodeNatives } from '../../src/node/natives.js'
 import { equalBytes, toHex } from '../../src/protocol/bytes.js'
-import { MailSession, type RosterView } from '../../src/protocol/mail.js'
+import { MailSession } from '../../src/protocol/mail.js'
 import { MailLedger } from '../../src/protocol/mail-ledger.js'
+import type { RosterView } from '../../src/protocol/mail-opening.js'
 import type { Survey } from '../../src/protocol/mail-plan.js'
 import type { Heard, MailEffect, MailEvent, MailTimer, Written } from '../../src/protocol/mail-types.js'
 import type { Deposit, Mail } from '../../src/protocol/mailbox.gen.js'

@@ -1,0 +1,78 @@
+/**
+ * What becomes of what was left at the relay: forgotten when its recipient says so, offered again when it got lost.
+ *
+ *  [L4] a sender forgets only what the recipient's own newest word covers, never on the relay's word;
+ *  [L5] what is neither covered nor waiting any more is offered again, under another id.
+ */
+import { fromHex } from './bytes.js'
+import type { MailLedger } from './mail-ledger.js'
+import type { MailOutbox } from './mail-outbox.js'
+import type { Rests } from './mail-rests.js'
+import type { Heard } from './mail-types.js'
+import { MAX_IDS } from './mailbox-limits.js'
+
+/** Mail that the relay holds no more may have been taken: the recipient's word is on its way. */
+const SUSPECT_MS = 2_000
+
+export class Deliveries {
+  /** Recipients whose mail was asked after, by the number of the question. */
+  private readonly checks = new Map<number, string>()
+  /** By recipient. Those that became suspect since the last look wait for one more. */
+  private suspects = new Map<string, Uint8Array[]>()
+  private freshSuspects = new Map<string, Uint8Array[]>()
+
+  constructor(
+    private readonly out: MailOutbox,
+    private readonly ledger: MailLedger,
+    private readonly rests: Rests,
+  ) {}
+
+  /** [L4] Returns the ids that the recipient's newest word doesn't cover. */
+  heard({ device, known, unusable }: Heard): Uint8Array[] {
+    const before = this.ledger.row(device).attempt
+    const open = this.ledger.heard(device, known, unusable)
+    const { attempt } = this.ledger.row(device)
+    if (attempt > before) this.rests.inVain(device)
+    else if (attempt === 0) this.rests.succeeded(device)
+    this.out.put({ type: 'keepLedger' })
+    return open
+  }
+
+  /** [L5] Asks whether all that I have left still waits there. */
+  checkAll(): void {
+    for (const [recipient, { live }] of this.ledger.state.rows)
+      this.check(
+        recipient,
+        live.flatMap(({ ids }) => ids),
+      )
+  }
+
+  check(recipient: string, ids: Uint8Array[]): void {
+    for (let at = 0; at < ids.length; at += MAX_IDS) {
+      const number = this.out.next()
+      this.checks.set(number, recipient)
+      const value = { number, recipient: fromHex(recipient), ids: ids.slice(at, at + MAX_IDS) }
+      this.out.send({ $case: 'check', value })
+    }
+  }
+
+  /** [L5] The relay doesn't hold them; but the word that covers them may just be on its way. */
+  onMissing(number: number, ids: Uint8Array[]): void {
+    const recipient = this.checks.get(number)
+    this.checks.delete(number)
+    if (recipient === undefined || ids.length === 0) return
+    this.freshSuspects.set(recipient, [...(this.freshSuspects.get(recipient) ?? []), ...ids])
+    this.out.armOnce('suspect', SUSPECT_MS)
+  }
+
+  onTimer(): void {
+    for (const [recipient, ids] of this.suspects) {
+      if (!this.ledger.lost(recipient, ids)) continue
+      this.rests.inVain(recipient)
+      this.out.put({ type: 'keepLedger' })
+    }
+    this.suspects = this.freshSuspects
+    this.freshSuspects = new Map()
+    if (this.suspects.size > 0) this.out.arm('suspect', SUSPECT_MS)
+  }
+}
