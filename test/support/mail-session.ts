@@ -9,6 +9,8 @@ import type { Heard, MailEffect, MailEvent, MailTimer, Written } from '../../src
 import type { Deposit, Mail } from '../../src/protocol/mailbox.gen.js'
 import { decodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
 import type { Roster } from '../../src/protocol/roster.js'
+import { enrol, genesis, makeDevice } from '../protocol/roster-helpers.js'
+import { seeded } from './random.js'
 
 const device = (n: number) => n.toString(16).padStart(2, '0').repeat(32)
 export const logId = (n: number) => n.toString(16).padStart(2, '0').repeat(16)
@@ -16,6 +18,14 @@ export const mailId = (n: number) => new Uint8Array(16).fill(n)
 export const INCARNATION = new Uint8Array(16).fill(5)
 export const [SELF, FAR, THIRD] = [device(1), device(2), device(3)] as const
 export const NOTHING = new Uint8Array(0)
+/** Stands for a sealed word. */
+export const WORD = new Uint8Array(600).fill(9)
+
+const random = seeded(44).bytes
+export const OFFICE = makeDevice(random, 'Office')
+/** A roster of one device, and what it was when a second one had joined. */
+export const BEGUN = genesis(random, OFFICE)
+export const ROSTER = enrol(random, BEGUN, OFFICE, makeDevice(random, 'Laptop'))
 
 export const mailOf = (sequence: number): Mail => ({
   sequence,
@@ -40,7 +50,7 @@ export class SessionBench {
   }
 
   constructor(
-    public roster: Roster,
+    public roster: Roster = ROSTER,
     given: { ledger?: MailLedger; isLeaving?: boolean } = {},
   ) {
     this.ledger = given.ledger ?? new MailLedger({ incarnation: INCARNATION, sequence: 0, rows: new Map() })
