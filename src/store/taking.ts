@@ -128,14 +128,17 @@ async function isRest(replica: Replica, draft: CaseDraft, item: Item, giver: Giv
 async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<void> {
   draft.heals = true
   draft.dropParts(draft.gaps)
-  if (await hasMore(replica, draft, item)) draft.touch(UNKNOWN_LOG, 1)
   await putRetained(replica, draft)
+  if (await hasMore(replica, draft, item)) draft.touch(UNKNOWN_LOG, 1)
 }
 
-/** Is there more in it than in the copy that came? Its giver may have made do with what could be read. */
+/**
+ * Is there more in it than in the copy that came? Its giver may have made do with what could be read, and claims what
+ * is retained here all the same.
+ */
 async function hasMore(replica: Replica, draft: CaseDraft, item: Item): Promise<boolean> {
-  const { base, state } = draft
-  if (base.parts.length === 0 && base.parked.length === 0) return false
+  const { state } = draft
+  if (state.generation > item.generation || state.erased > item.erased) return true
   const isGiven = (payload: Uint8Array) => item.parked.some((parked) => equalBytes(parked.payload, payload))
   if (!state.parked.every(({ payload }) => isGiven(payload))) return true
   const given = mergeThroughDoc(decodeParts(replica.natives, item.parts, true))

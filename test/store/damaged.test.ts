@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { encodePayload } from '../../src/protocol/payload.js'
+import { noteAsked } from '../../src/store/asked.js'
 import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
 import { keys } from '../../src/store/keyspace.js'
 import { openStates } from '../../src/store/outgoing.js'
@@ -145,6 +146,29 @@ test('changes that I retain are put on a copy that says it holds as many of thei
   await takeLoose(b.replica, [{ ...item!, touched }])
   expect(b.replica.damaged.size).toBe(0)
   expect(await b.contents()).toMatchObject({ one: { text: expect.stringContaining('x') } })
+})
+
+test('what only its giver’s log retains is told to who made do with less, and claims it', async () => {
+  const c = await bench.device()
+  await a.giveTo(c)
+  await a.type('one', 'kept ')
+  // c is given all but the case, makes do with what it has, and tells that.
+  const incoming = await a.begin(c, await openStates(a.replica, c.frontier()))
+  await incoming.take([], false)
+  await incoming.end([a.key('one')])
+  await noteAsked(c.replica, [a.key('one')], a.keys.ed, [a.keys.ed])
+  await restateUnclaimed(c.replica)
+  expect(await c.contents()).toMatchObject({ one: { text: 'theirs ' } })
+  for (const part of await partsOf(a)) await a.damage(part)
+  await readItems(a.replica, new Uint8Array(0), new Map(), 1e9)
+  await c.giveTo(a)
+  const claims = [...c.replica.logs.all()]
+  await takeLoose(a.replica, await readCases(c.replica, [a.key('one')]), claims)
+  expect(a.replica.damaged.size).toBe(0)
+  await restateUnclaimed(a.replica)
+  await a.giveTo(c)
+  expect(await c.contents()).toMatchObject({ one: { text: 'kept theirs ' } })
+  expect(await a.contents()).toMatchObject({ one: { text: 'kept theirs ' } })
 })
 
 describe('a case whose row can’t be read, though its parts can', () => {
