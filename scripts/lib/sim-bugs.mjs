@@ -34,7 +34,7 @@ const BROKEN = {
   ],
   'mail is acknowledged before it is durable': [
     [
-      `${NODE}/mail-driver.ts`,
+      `${NODE}/mail-driver-taking.ts`,
       '    await replica.flush()\n    statements.noteUnusable(useless)',
       '    statements.noteUnusable(useless)',
     ],
@@ -315,7 +315,7 @@ const BROKEN = {
   ],
   'mail that misses something is thrown away at once': [
     [
-      `${NODE}/mail-driver.ts`,
+      `${NODE}/mail-driver-taking.ts`,
       'for (const mail of tooMuch(waiting, final, unknown)) useless.push(mail.id)',
       'for (const mail of waiting) done.push(mail.id)\n    waiting = []',
     ],

@@ -28,6 +28,8 @@ const LIMIT_FILES = [
   'store/mail-out',
   'store/mail-sets',
   'store/statements',
+  'node/mail-driver-session',
+  'node/mail-driver-taking',
   'node/mail-driver',
   'store/pruning',
   'node/frames',

@@ -1,7 +1,7 @@
 /** The oracle's strength for mail: rules broken on purpose must be noticed by the simulator with relays. */
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { Transfers } from '../../src/node/driver-transfers.js'
-import { MailDriver } from '../../src/node/mail-driver.js'
+import { MailTaking } from '../../src/node/mail-driver-taking.js'
 import { MailOffice } from '../../src/node/mail-office.js'
 import type { States } from '../../src/protocol/envelope.gen.js'
 import { Deliveries } from '../../src/protocol/mail-deliveries.js'
@@ -23,11 +23,11 @@ const of = (type: { prototype: unknown }) => type.prototype as Anything
 const BUGS: Record<string, () => void> = {
   'mail is acknowledged before it is durable': () => {
     const taking = new Set<unknown>()
-    const take = of(MailDriver).take!
-    vi.spyOn(of(MailDriver), 'take').mockImplementation(async function (this: unknown, ...args) {
+    const take = of(MailTaking).take!
+    vi.spyOn(of(MailTaking), 'take').mockImplementation(async function (this: unknown, ...args) {
       const { db } = (this as { options: { replica: Replica } }).options.replica
       taking.add(db)
-      await (take.apply(this, args) as Promise<void>).finally(() => taking.delete(db))
+      return (take.apply(this, args) as Promise<unknown>).finally(() => taking.delete(db))
     })
     const flush = of(SealedDb).flush!
     vi.spyOn(of(SealedDb), 'flush').mockImplementation(async function (this: unknown) {

@@ -2,7 +2,7 @@
 import { equalBytes, toHex } from '../../protocol/bytes.js'
 import { type EnvelopeKeys, envelopeKeys } from '../../protocol/epoch-keys.js'
 import { isAddress } from '../../protocol/invitation.js'
-import type { MailDriverOptions } from '../mail-driver.js'
+import type { MailDriverOptions } from '../mail-driver-session.js'
 import type { RosterKeeper } from './roster-keeper.js'
 
 /** Relays of one practice: more help nobody. */

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes, toHex } from '../../protocol/bytes.js'
 import type { DeviceApi } from '../api.js'
 import type { DeviceStatus, Status } from '../contract.js'
-import type { RelaySession } from '../mail-driver.js'
+import type { RelaySession } from '../mail-driver-session.js'
 import { publicKeyToPeerId } from '../peer-id.js'
 import { newerStore, writeRefusal } from './cases.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
@@ -207,7 +207,7 @@ function relayProblems(practice: Practice): Status['problems'] {
         sentence: 'The cloud mailbox is full. Everything is saved here; direct sync goes on.',
       })
     }
-    if (session && mail.isWithholding(session)) {
+    if (session?.isWithholding) {
       list.push({
         code: 'relay-withholding',
         sentence: 'This relay keeps something back. Direct sync is not affected. Ask its operator.',
