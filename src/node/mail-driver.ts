@@ -215,7 +215,7 @@ export class MailDriver {
       case 'applyRoster':
         return this.inOrder(session, async () => {
           if (await roster.apply(effect.entries)) events?.rosterChanged?.()
-          this.step(session, { type: 'rosterApplied' })
+          this.step(session, { type: 'rosterChanged' })
         })
       case 'take':
         return this.inOrder(session, async () => {

@@ -59,9 +59,7 @@ export interface Heard {
 export type MailEvent =
   | { type: 'frame'; frame: MailFrameKind }
   | { type: 'malformed' }
-  /** The relay's roster was looked at. */
-  | { type: 'rosterApplied' }
-  /** My own roster changed. */
+  /** My own roster may have changed, or the relay's was looked at. */
   | { type: 'rosterChanged' }
   | { type: 'taken'; taken: Taken }
   | { type: 'heard'; heard: Heard }

@@ -105,7 +105,6 @@ export class MailSession {
         return this.onFrame(event.frame)
       case 'malformed':
         return this.out.close('malformed')
-      case 'rosterApplied':
       case 'rosterChanged':
         if (this.opening.settle()) this.begin()
         return this.collecting.takeHeld()

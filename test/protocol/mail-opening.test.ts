@@ -104,7 +104,7 @@ describe('the roster', () => {
     behind.frame({ $case: 'chain', value: { entries: [...ROSTER.entries] } })
     expect(behind.take('applyRoster')?.entries).toEqual([...ROSTER.entries])
     behind.roster = ROSTER
-    behind.step({ type: 'rosterApplied' })
+    behind.step({ type: 'rosterChanged' })
     expect(behind.machine.isReady).toBe(true)
   })
 
@@ -114,7 +114,7 @@ describe('the roster', () => {
     let asked = 0
     while (bench.takeSent('chain') && ++asked < 50) {
       bench.frame({ $case: 'chain', value: { entries: [...other.entries] } })
-      bench.step({ type: 'rosterApplied' })
+      bench.step({ type: 'rosterChanged' })
     }
     expect(asked).toBe(8)
     expect(closed()).toBe('contested')
@@ -142,7 +142,7 @@ describe('the roster', () => {
     expect(early.take('take')).toMatchObject({ final: false, mails: [], held: [{ sequence: 1 }] })
     // While it is looked at, nothing is taken twice; but it is looked at once more under the roster of now.
     early.step({ type: 'rosterChanged' })
-    early.step({ type: 'rosterApplied' })
+    early.step({ type: 'rosterChanged' })
     expect(early.take('take')).toBeUndefined()
     early.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word: WORD } })
     expect(early.take('take')).toMatchObject({ final: false, mails: [], held: [{ sequence: 1 }] })
