@@ -5,11 +5,12 @@
  */
 import type { ConnectionGater, PeerId } from '@libp2p/interface'
 import type { Libp2p } from 'libp2p'
-import { type Host, type HostLog, Libp2pHost, type ListenError, listenError, listenFailure } from './host.js'
-import { isPlainAddress, parseAddress } from './host-address.js'
+import type { Host, HostLog } from './host.js'
 import { isIdle, letSystemWatch, RELAY_PATIENCE_MS, RELAY_PROBES_MS } from './host-alive.js'
 import type { CrowdLimits } from './host-crowd.js'
 import { Hop, MAX_HOP_STREAMS } from './host-hop.js'
+import { Libp2pHost } from './host-libp2p.js'
+import { type ListenError, listenError, listenFailure, unusableAddress } from './host-listening.js'
 import { createNode } from './host-node.js'
 import { STUN_HOSTS, type Stun, startStun } from './host-stun.js'
 import { trafficOf } from './host-thrift.js'
@@ -78,10 +79,8 @@ export interface RelayHost extends Host {
 
 export async function createRelayHost(options: RelayHostOptions): Promise<RelayHost | ListenError> {
   const listen = options.listen ?? RELAY_LISTEN
-  for (const address of listen) {
-    const parsed = parseAddress(address)
-    if (parsed === undefined || !isPlainAddress(parsed)) return listenError(address, 'unusable')
-  }
+  const unusable = unusableAddress(listen)
+  if (unusable) return unusable
   const stun = await openStun(options.stun)
   if (stun !== undefined && 'code' in stun) return stun
   const transports = new Transports({

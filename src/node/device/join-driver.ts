@@ -8,7 +8,7 @@ import { decodePairFrame, encodePairFrame, MAX_PAIR_FRAME_BYTES } from '../../pr
 import { pinToBytes } from '../../protocol/pin.js'
 import type { Roster } from '../../protocol/roster.js'
 import { Refused } from '../api.js'
-import type { RemotePeer } from '../host.js'
+import type { RemotePeer } from '../host-remote.js'
 import { peerIdToPublicKey } from '../peer-id.js'
 import { PAIR_PROTOCOL } from './invite-driver.js'
 import { byRelay } from './mailboxes.js'

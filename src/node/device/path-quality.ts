@@ -1,6 +1,7 @@
 /** How good a path is, and when a better one is looked for. */
-import type { RemotePeer } from '../host.js'
+
 import { isRtcAddress } from '../host-address.js'
+import type { RemotePeer } from '../host-remote.js'
 
 /** Within the network, then TCP between networks, then WebRTC, which costs more work for each byte, then a relay. */
 export function qualityOf({ path, address }: Pick<RemotePeer, 'path' | 'address'>): number {

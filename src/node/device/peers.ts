@@ -6,9 +6,10 @@
 import { compareBytes, toHex } from '../../protocol/bytes.js'
 import type { Driver, Link, PeerSession } from '../driver.js'
 import type { Channel } from '../frames.js'
-import type { Host, Opened, RemotePeer } from '../host.js'
+import type { Host, Opened } from '../host.js'
 import { isPlainText, type Path } from '../host-address.js'
 import type { DialError } from '../host-dial.js'
+import type { RemotePeer } from '../host-remote.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { Improvements, qualityOf } from './path-quality.js'
 
