@@ -56,7 +56,7 @@ export function syncMessages(context) {
       { transfer: 1, openings: [opening], target: [wire.targetToWire(log.target)], cases: 1, claims: [] },
     ],
     ['items', { transfer: 1, early: false, items: [item], claims: [], openings: [] }],
-    ['end', { transfer: 1, missing: [] }],
+    ['end', { transfer: 1, missing: [], kept: [] }],
     ['ack', { claims: [claim], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 239 }],
     ['need', { log: claim.log, from: 0 }],
     ['want', { keys: [key] }],

@@ -8,7 +8,7 @@ import { encodeFrame } from '../protocol/wire.js'
 import { fingerprintPairs } from '../store/fingerprints.js'
 import { forkPoints, narrowFork } from '../store/healing.js'
 import { openStates, readChecks } from '../store/outgoing.js'
-import { notWhole, readChanges, readClaimed, readItems } from '../store/reading.js'
+import { notGiven, readChanges, readClaimed, readItems } from '../store/reading.js'
 import type { Replica } from '../store/replica.js'
 import type { PeerSession, Sessions } from './driver-session.js'
 
@@ -46,14 +46,15 @@ export class Serving {
     this.sessions.step(session, { type: 'itemsRead', ...read })
   }
 
-  /** Whole cases, one by one: together they might outgrow a message. Then which of them aren't whole here, either. */
-  async cases(session: PeerSession, keys: Uint8Array[]): Promise<void> {
+  /** Whole cases, one by one: together they might outgrow a message. To who asked, then which of them can't be given. */
+  async cases(session: PeerSession, { keys, early }: Effect<'readCases'>): Promise<void> {
     for (const key of keys) {
-      this.sessions.step(session, { type: 'casesRead', ...(await readClaimed(this.replica, [key])) })
+      this.sessions.step(session, { type: 'casesRead', ...(await readClaimed(this.replica, [key], !early)) })
     }
-    const missing = await notWhole(this.replica, keys)
-    if (missing.length === 0) return
-    session.link.send('live', encodeFrame({ $case: 'end', value: { transfer: NO_TRANSFER, missing } }))
+    if (early) return
+    const not = await notGiven(this.replica, keys)
+    if (not.missing.length + not.kept.length === 0) return
+    session.link.send('live', encodeFrame({ $case: 'end', value: { transfer: NO_TRANSFER, ...not } }))
   }
 
   /** My checks of a log that the peer contradicts at `seq`. */

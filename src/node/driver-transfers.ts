@@ -30,6 +30,8 @@ export class Transfers {
   private lastProgress: TransferProgress | undefined
   private receiver: PeerSession | undefined
   private number = 0
+  /** How many damaged cases had come to be whole when others were told last. */
+  private mended: number
   private settling: Promise<void> | undefined
   private readonly rows: RowSweep
 
@@ -38,6 +40,7 @@ export class Transfers {
     private readonly sessions: Sessions,
     private readonly announcements: Announcements,
   ) {
+    this.mended = options.replica.cases.mended
     this.rows = new RowSweep(options, () => this.isReceiving)
     this.rows.start()
   }
@@ -62,6 +65,8 @@ export class Transfers {
 
   /** True if a transfer ended with this session. */
   disconnected(session: PeerSession): boolean {
+    session.wanted.clear()
+    this.tellMended(session)
     if (this.receiver !== session) return false
     this.endProgress()
     return true
@@ -119,8 +124,6 @@ export class Transfers {
     answered: ReadonlyMap<string, Wanted>,
   ): Promise<void> {
     const { items, early, claims, bytes } = effect
-    const { damaged } = this.options.replica
-    const before = damaged.size
     const heldAtAsking = ({ key }: Item) => answered.get(toHex(key))?.held
     if (session.incoming) await session.incoming.take(items, early, claims, heldAtAsking)
     else {
@@ -129,9 +132,7 @@ export class Transfers {
     }
     for (const wanted of answered.values()) if (wanted.state === 'open') wanted.state = 'given'
     this.wantDamaged(session)
-    // Others may have waited for what is whole here now.
-    if (damaged.size < before && ![...session.wanted.values()].some(({ state }) => state === 'open'))
-      this.sessions.askRounds()
+    this.tellMended(session)
     // With its first cases a transfer notes what its target is doubted for; it may never come to its end.
     this.announcements.noteDoubts()
     if (!this.isReceiving) this.rows.start()
@@ -143,22 +144,33 @@ export class Transfers {
     this.options.events?.status?.()
   }
 
-  /** Who was asked does not have these whole, either. What every other member was asked for in vain is as whole as it gets. */
-  notWhole(session: PeerSession, keys: Uint8Array[]): void {
+  /**
+   * Who was asked does not have the missing ones whole, either. What every other member was asked for in vain is as whole
+   * as it gets; what one of them keeps isn't.
+   */
+  notGiven(session: PeerSession, { missing, kept }: Effect<'notGiven'>): void {
     // As above: what was said before it was asked for is no answer.
-    const answered = keys.flatMap((key) => {
+    const answered = [...missing, ...kept].flatMap((key) => {
       const wanted = session.wanted.get(toHex(key))
-      return wanted && wanted.state !== 'over' ? [{ key, wanted }] : []
+      return wanted && wanted.state !== 'over' ? [{ key, wanted, isMissing: missing.includes(key) }] : []
     })
     this.sessions.inOrder(session, async () => {
       const { replica, roster } = this.options
       const asked = answered.filter(({ wanted }) => session.open && wanted.state !== 'over')
       for (const { wanted } of asked) wanted.state = 'over'
-      const missing = asked.map(({ key }) => key)
-      if (await noteAsked(replica, missing, session.link.publicKey, roster.others()))
-        this.sessions.askRounds()
+      const inVain = asked.filter(({ isMissing }) => isMissing).map(({ key }) => key)
+      await noteAsked(replica, inVain, session.link.publicKey, roster.others())
       this.wantDamaged(session)
+      this.tellMended(session)
     })
+  }
+
+  /** Others may have waited for what is whole here now. What is still to be answered may be mended with it. */
+  private tellMended(session: PeerSession): void {
+    const { mended } = this.options.replica.cases
+    if (mended === this.mended || [...session.wanted.values()].some(({ state }) => state === 'open')) return
+    this.mended = mended
+    this.sessions.askRounds()
   }
 
   async end(session: PeerSession, missing: Uint8Array[]): Promise<void> {
@@ -208,6 +220,7 @@ export class Transfers {
     for (const { log, from, changes } of runs)
       if (advanced.includes(log)) gave.set(log, Math.max(from + changes.length, gave.get(log) ?? 0))
     this.wantDamaged(session)
+    this.tellMended(session)
   }
 
   /** Only of who holds all that I hold: the copy of somebody who is behind would pass for whole. */

@@ -289,7 +289,7 @@ export class Driver {
       case 'readItems':
         return this.aside(session, () => this.serving.items(session, effect))
       case 'readCases':
-        return this.aside(session, () => this.serving.cases(session, effect.keys))
+        return this.aside(session, () => this.serving.cases(session, effect))
       case 'wantTake':
         session.wantsTake = true
         return this.transfers.offerTake()
@@ -301,8 +301,8 @@ export class Driver {
         return this.transfers.takeItems(session, effect)
       case 'endTransfer':
         return this.inOrder(session, () => this.transfers.end(session, effect.missing))
-      case 'notWhole':
-        return this.transfers.notWhole(session, effect.keys)
+      case 'notGiven':
+        return this.transfers.notGiven(session, effect)
       case 'applyRoster':
         return this.inOrder(session, async () => {
           const changed = await roster.apply(effect.entries)

@@ -72,8 +72,9 @@ export class Receiver {
   }
 
   onEnd(end: End): void {
-    if (end.transfer === 0) this.out.put({ type: 'notWhole', keys: end.missing })
-    else if (end.transfer === this.transfer) this.out.put({ type: 'endTransfer', missing: end.missing })
+    const { transfer, missing, kept } = end
+    if (transfer === 0) this.out.put({ type: 'notGiven', missing, kept })
+    else if (transfer === this.transfer) this.out.put({ type: 'endTransfer', missing })
   }
 
   ended(): void {

@@ -118,7 +118,7 @@ export class StatesSender {
       this.out.put({ type: 'readItems', after: sending.after, frontier: sending.frontier })
       return false
     }
-    const value = { transfer: this.transfer, missing: sending.missing }
+    const value = { transfer: this.transfer, missing: sending.missing, kept: [] }
     this.out.send('bulk', { $case: 'end', value })
     this.sending = undefined
     return true
@@ -177,6 +177,7 @@ export class StatesSender {
     this.earlyArmed = false
     const due = [...this.earlyKeys.values()]
     this.earlyKeys.clear()
-    if (this.sending && due.length > 0) this.out.put({ type: 'readCases', keys: due.sort(compareBytes) })
+    if (this.sending && due.length > 0)
+      this.out.put({ type: 'readCases', keys: due.sort(compareBytes), early: true })
   }
 }

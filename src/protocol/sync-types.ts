@@ -95,7 +95,8 @@ export type SyncEffect =
   | { type: 'openStates'; frontier: Map<LogId, number> }
   | { type: 'readChecks'; ranges: CheckRange[] }
   | { type: 'readItems'; after: Uint8Array; frontier: Map<LogId, number> }
-  | { type: 'readCases'; keys: Uint8Array[] }
+  /** `early`: nobody asked for them. */
+  | { type: 'readCases'; keys: Uint8Array[]; early: boolean }
   | { type: 'wantTake' }
   | {
       type: 'beginTransfer'
@@ -115,8 +116,8 @@ export type SyncEffect =
       bytes: number
     }
   | { type: 'endTransfer'; missing: Uint8Array[] }
-  /** The peer was asked for these, and does not have them whole, either. */
-  | { type: 'notWhole'; keys: Uint8Array[] }
+  /** Of what the peer was asked for, what it does not have whole, either, and what it has and can't give. */
+  | { type: 'notGiven'; missing: Uint8Array[]; kept: Uint8Array[] }
   | { type: 'applyRoster'; entries: Uint8Array[] }
   | { type: 'sendRoster' }
   | { type: 'admitStatements'; statements: Statement[] }

@@ -209,6 +209,7 @@ export interface Items {
 export interface End {
   transfer: number;
   missing: Uint8Array[];
+  kept: Uint8Array[];
 }
 
 export interface Ack {
@@ -2332,7 +2333,7 @@ export const Items: MessageFns<Items> = {
 };
 
 function createBaseEnd(): End {
-  return { transfer: 0, missing: [] };
+  return { transfer: 0, missing: [], kept: [] };
 }
 
 export const End: MessageFns<End> = {
@@ -2342,6 +2343,9 @@ export const End: MessageFns<End> = {
     }
     for (const v of message.missing) {
       writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.kept) {
+      writer.uint32(26).bytes(v!);
     }
     return writer;
   },
@@ -2373,6 +2377,14 @@ export const End: MessageFns<End> = {
             }
 
             message.missing.push(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.kept.push(reader.bytes());
             continue;
           }
         }

@@ -177,7 +177,7 @@ export class SyncSession {
         this.changes.onNeed(toHex(frame.value.log), frame.value.from)
         return this.pump()
       case 'want':
-        return this.out.put({ type: 'readCases', keys: frame.value.keys.slice(0, 64) })
+        return this.out.put({ type: 'readCases', keys: frame.value.keys.slice(0, 64), early: false })
       case 'fork':
         return this.onFork(frame.value)
       case 'alive':

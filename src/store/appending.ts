@@ -10,7 +10,14 @@ import {
   MAX_RUN_CHANGES,
   MAX_STATE_BYTES,
 } from '../protocol/limits.js'
-import { KIND_STATE, KIND_UPDATE, type LogChange, nextHead, signedHeadBytes } from '../protocol/log.js'
+import {
+  KIND_STATE,
+  KIND_TOMBSTONE,
+  KIND_UPDATE,
+  type LogChange,
+  nextHead,
+  signedHeadBytes,
+} from '../protocol/log.js'
 import { encodePayload } from '../protocol/payload.js'
 import type { CaseDraft } from './case-content.js'
 import { commitRuns } from './commit.js'
@@ -35,10 +42,7 @@ export async function appendChanges(
     if (change.update.length > limit) return { ok: false, code: 'too-large', caseId: change.caseId }
     const payload = change.payload ?? encodePayload(replica.natives, change.update)
     if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
-    const state = await replica.caseState(replica.keyOf(change.caseId))
-    const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
-    if (change.kind === KIND_UPDATE && !change.isConfirmed && stored + payload.length > MAX_CASE_BYTES)
-      return { ok: false, code: 'case-full', caseId: change.caseId }
+    if (await isFull(replica, change, payload)) return { ok: false, code: 'case-full', caseId: change.caseId }
     coded.push({ change, payload })
   }
   for (let at = 0; at < coded.length; ) {
@@ -52,6 +56,21 @@ export async function appendChanges(
   return { ok: true }
 }
 
+async function isFull(
+  replica: Replica,
+  { kind, isConfirmed, caseId }: LocalChange,
+  payload: Uint8Array,
+): Promise<boolean> {
+  if (kind !== KIND_UPDATE || isConfirmed) return false
+  const state = await replica.caseState(replica.keyOf(caseId))
+  const stored = state?.parts.reduce((sum, part) => sum + part.bytes, 0) ?? 0
+  return stored + payload.length > MAX_CASE_BYTES
+}
+
+/** What can't be read can be erased all the same. */
+const draftFor = ({ cases, keyOf }: Replica, { kind, caseId }: LocalChange): Promise<CaseDraft> =>
+  kind === KIND_TOMBSTONE ? cases.receivingDraft(keyOf(caseId), caseId) : cases.draft(keyOf(caseId), caseId)
+
 async function appendRun(replica: Replica, log: StoredLog, coded: CodedChange[]): Promise<void> {
   const { natives, options } = replica
   const drafts = new Map<string, CaseDraft>()
@@ -60,7 +79,7 @@ async function appendRun(replica: Replica, log: StoredLog, coded: CodedChange[])
   let head = log.head
   for (const { change, payload } of coded) {
     const { caseId } = change
-    const draft = drafts.get(caseId) ?? (await replica.cases.draft(replica.keyOf(caseId), caseId))
+    const draft = drafts.get(caseId) ?? (await draftFor(replica, change))
     drafts.set(caseId, draft)
     const logged: LogChange = {
       caseId,

@@ -7,10 +7,14 @@
  * Nothing is lost by it: each of them tells all that it has of the case when it comes to count as whole there.
  */
 import { concat, equalBytes, toHex } from '../protocol/bytes.js'
+import { encoded } from '../protocol/encode.js'
 import { UNKNOWN_LOG } from './case-content.js'
+import { LOST_ROW, rowCounts } from './case-row.js'
 import { keys, partRange } from './keyspace.js'
+import { MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
-import { putRetained, readableId } from './retained.js'
+import { restatement } from './restatement.js'
+import { restOf } from './retained.js'
 import { DamagedError, type Write } from './sealed-db.js'
 
 const DEVICE_BYTES = 32
@@ -40,53 +44,69 @@ export const unaskedWrites = (missing: Uint8Array[]): Write[] =>
  * A device that holds all that I hold does not have these damaged cases whole.
  *
  * @param others all other members.
- * @returns true if any of them counts as whole now.
  */
 export function noteAsked(
   replica: Replica,
   wanted: Uint8Array[],
   device: Uint8Array,
   others: readonly Uint8Array[],
-): Promise<boolean> {
+): Promise<void> {
   return replica.exclusive(async () => {
-    let isAnyWhole = false
     for (const key of wanted) {
       if (!replica.damaged.has(toHex(key))) continue
       const asked = (await askedFor(replica, key)) ?? []
       const isAsked = (other: Uint8Array) => [...asked, device].some((each) => equalBytes(each, other))
-      if (others.every(isAsked) && (await settle(replica, key))) isAnyWhole = true
-      else if (!asked.some((each) => equalBytes(each, device)))
+      if (others.every(isAsked)) await settle(replica, key)
+      if (replica.damaged.has(toHex(key)) && !asked.some((each) => equalBytes(each, device)))
         await replica.db.write([{ key: keys.asked(key), value: concat([...asked, device]) }])
     }
-    return isAnyWhole
   })
 }
 
-/** [H5] Not a case of which parts can be read, but its id can't be found: they stay, and it is named. */
-async function settle(replica: Replica, key: Uint8Array): Promise<boolean> {
-  const { cases } = replica
-  const caseId = await readableId(replica, key)
-  if (caseId === undefined) return await forget(replica, key)
-  const draft = await cases.draftOrRest(key, caseId)
-  draft.dropParts(draft.gaps)
-  await draft.check(replica.db)
-  await putRetained(replica, draft)
+/** [H5] */
+async function settle(replica: Replica, key: Uint8Array): Promise<void> {
+  const draft = await restOf(replica, key)
+  if (!draft) return (await replica.cases.hasReadableParts(key)) ? rename(replica, key) : forget(replica, key)
   draft.heals = true
   draft.touch(UNKNOWN_LOG, 1)
   await replica.commitCases([draft], [], { ...replica.meta, unclaimed: true })
   replica.loose++
-  return true
+  const { parts, parked, generation } = draft.state
+  // Of one that was erased nothing is lost.
+  const hadContent = draft.base.row !== '' || generation === 0
+  if (hadContent && parts.length === 0 && parked.length === 0) replica.events.ended?.('lost')
 }
 
-/** Nothing of it can be read anywhere. */
-async function forget(replica: Replica, key: Uint8Array): Promise<boolean> {
-  const { cases } = replica
-  if (await cases.hasReadableParts(key)) return false
-  const gone = [keys.asked(key), keys.case(key), ...(await replica.db.keysIn(partRange(key)))]
-  await replica.db.write([
+/** Its parts can be read, but nobody knows which case that was: a case of another id has them, the same on any device. */
+async function rename(replica: Replica, key: Uint8Array): Promise<void> {
+  const rest = await replica.cases.draftOrRest(key, `found-${toHex(key)}`)
+  await rest.check(replica.db)
+  const { changes } = await restatement(replica, rest)
+  // Were that one erased since, what others find of it is erased, too.
+  const outcome = await replica.appendNow(changes.map((change) => ({ ...change, generation: 0 })))
+  if (!outcome.ok) throw new Error('what was found of a case was refused')
+  await remove(replica, key)
+  replica.events.ended?.(changes.length > 0 ? 'renamed' : 'lost')
+}
+
+/** Nothing of it can be read. Others may have named it, and nothing was ever here. */
+async function forget(replica: Replica, key: Uint8Array): Promise<void> {
+  if (await remove(replica, key)) replica.events.ended?.('lost')
+}
+
+/** True if it was there. */
+async function remove(replica: Replica, key: Uint8Array): Promise<boolean> {
+  const { cases, db } = replica
+  const isThere = (await db.keysIn({ gte: keys.case(key), lte: keys.case(key) })).length > 0
+  const gone = [keys.asked(key), keys.case(key), ...(await db.keysIn(partRange(key)))]
+  const meta = { ...replica.meta }
+  if (isThere) rowCounts(meta, LOST_ROW, -1)
+  await db.write([
     cases.damagedWrite([key]),
+    { key: keys.meta(), value: encoded(MetaRow, meta) },
     ...gone.map((each) => ({ key: Uint8Array.from(each), value: undefined })),
   ])
-  replica.damaged.delete(toHex(key))
-  return true
+  replica.meta = meta
+  cases.noteWhole(key)
+  return isThere
 }

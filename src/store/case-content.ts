@@ -147,6 +147,8 @@ export class CaseDraft {
   readonly merged: Uint8Array[] = []
   /** The whole content was dropped (erased, or a newer generation began). */
   dropped = false
+  /** A change has erased what was held, or begun a newer generation. */
+  isBegunAnew = false
   /** The row is as it should be, or came with the content: it need not be projected now. */
   rowGiven = false
   /** Numbers of parts that can't be read. */
@@ -197,10 +199,12 @@ export class CaseDraft {
     this.touch(log, seq)
     if (change.kind === KIND_TOMBSTONE) {
       this.erase(Math.min(change.generation + 1, U32_MAX))
+      this.isBegunAnew ||= this.dropped
       return 'erased'
     }
     if (change.kind !== KIND_UPDATE && change.kind !== KIND_STATE) return 'void'
     if (!this.enterGeneration(change.generation)) return 'erased'
+    this.isBegunAnew ||= this.dropped
     return this.takePayload(log, seq, change.payload, change.kind === KIND_STATE)
   }
 

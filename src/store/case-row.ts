@@ -45,6 +45,9 @@ export async function projectCaseRow(replica: Replica, draft: CaseDraft): Promis
 /** The row of a case without conflicts that isn't deleted. Quotes inside values are escaped: these are its own flags. */
 export const isPlainRow = (row: string) => row.includes('"deleted":false') && row.includes('"conflicts":0,')
 
+/** Stands for one that can't be read: most are counted like this. */
+export const LOST_ROW = '{}'
+
 /** Counts one row in or out. None below nothing: a row that could not be read may have been counted otherwise. */
 export function rowCounts(counts: RowCounts, row: string, sign: 1 | -1): void {
   if (row === '') return

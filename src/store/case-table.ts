@@ -23,6 +23,8 @@ const LAST_KEY = new Uint8Array(CASE_KEY_BYTES).fill(0xff)
 export class CaseTable {
   /** Keys of cases whose stored bytes failed their check; never served. */
   readonly damaged = new Map<string, Uint8Array>()
+  /** How often one of them came to count as whole. */
+  mended = 0
   /** How often a row was stored that came from a peer and is not proven. */
   unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
@@ -46,6 +48,10 @@ export class CaseTable {
 
   noteDamaged(key: Uint8Array): void {
     this.damaged.set(toHex(key), key)
+  }
+
+  noteWhole(key: Uint8Array): void {
+    if (this.damaged.delete(toHex(key))) this.mended++
   }
 
   /** The stored state of a case, or undefined. Throws DamagedError. */
@@ -215,7 +221,7 @@ export class CaseTable {
       // What lies before it is looked for again; the next of a first sync lie behind.
       if (this.gap && this.isInGap(draft.state.key)) this.gap = { ...this.gap, from: behind(draft.state.key) }
       if (draft.state.rowUnproven) this.unprovenRows++
-      if (draft.heals) this.damaged.delete(toHex(draft.state.key))
+      if (draft.heals) this.noteWhole(draft.state.key)
     }
   }
 

@@ -8,8 +8,9 @@ import type { ChangeRun } from '../protocol/door.js'
 import { encoded } from '../protocol/encode.js'
 import { COMPACT_PARTS } from '../protocol/limits.js'
 import { checkOf, type LogId } from '../protocol/log.js'
-import type { CaseDraft } from './case-content.js'
-import { projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
+import { askedFor, unaskedWrites } from './asked.js'
+import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
+import { LOST_ROW, projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { isDamage } from './case-table.js'
 import { keys } from './keyspace.js'
 import { logWrite, type StoredLog } from './logs.js'
@@ -76,6 +77,9 @@ export async function commitCases(
 ): Promise<void> {
   const { cases, db } = replica
   const list = [...drafts]
+  const isMarked = (draft: CaseDraft) => cases.damaged.size > 0 && cases.damaged.has(toHex(draft.state.key))
+  for (const draft of list)
+    if (draft.isBegunAnew && !draft.heals && isMarked(draft)) await beginAnew(replica, draft)
   const counts: RowCounts = { total: meta.total, archived: meta.archived, deleted: meta.deleted }
   for (const draft of list) {
     if (!draft.rowGiven) {
@@ -84,10 +88,8 @@ export async function commitCases(
     }
     if (draft.state.parts.length > COMPACT_PARTS) await compact(replica, draft)
     // A row that can't be read was counted; most likely it was as the new one.
-    if (!draft.isRowLost) {
-      rowCounts(counts, draft.base.row, -1)
-      rowCounts(counts, draft.state.row, +1)
-    }
+    rowCounts(counts, draft.isRowLost ? draft.state.row || LOST_ROW : draft.base.row, -1)
+    rowCounts(counts, draft.state.row, +1)
     writes.push(...draft.writes())
   }
   // To seal all of it and hand it to the database takes longer than to pass it on to a window.
@@ -96,9 +98,11 @@ export async function commitCases(
     await whenShown()
   const rowsUnproven = meta.rowsUnproven || list.some((draft) => draft.state.rowUnproven)
   const next = { ...meta, ...counts, rowsUnproven, running: meta.running || replica.mustLeaveLog }
-  const isMarked = (draft: CaseDraft) => cases.damaged.size > 0 && cases.damaged.has(toHex(draft.state.key))
   // The mark must outlive the damaged bytes that a new row replaces.
   if (list.some(isMarked)) {
+    // From here on a row is there again, but it doesn't say what was claimed of the case.
+    for (const { isRowLost, state } of list.filter(isMarked))
+      if (isRowLost && !(await askedFor(replica, state.key))) writes.push(...unaskedWrites([state.key]))
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
     for (const { state } of healed) writes.push({ key: keys.asked(state.key), value: undefined })
@@ -116,6 +120,15 @@ export async function commitCases(
   replica.storedMeta = next
   cases.committed(list)
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
+}
+
+/** A damaged case was erased, or a newer generation has begun: nothing of what was held is missing any more. */
+async function beginAnew(replica: Replica, draft: CaseDraft): Promise<void> {
+  const { gaps, state } = draft
+  // Where it isn't known what was held, that may have been of a newer generation still.
+  if (gaps.size === 0 || (await askedFor(replica, state.key))) return
+  draft.heals = true
+  state.touched.delete(UNKNOWN_LOG)
 }
 
 async function compact({ cases, db }: Replica, draft: CaseDraft): Promise<void> {

@@ -1,5 +1,5 @@
 /** What a device serves to others: retained changes in the order of their integration, and whole cases. */
-import { compareBytes, fromHex, toHex, utf8 } from '../protocol/bytes.js'
+import { compareBytes, equalBytes, fromHex, toHex, utf8 } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import {
@@ -19,6 +19,7 @@ import { keys } from './keyspace.js'
 import type { RetainedChange, StoredLog } from './logs.js'
 import { claimsOfCases, type Told, toldApart } from './outgoing.js'
 import type { Replica } from './replica.js'
+import { restOf } from './retained.js'
 
 export interface ReadChanges {
   runs: ChangeRun[]
@@ -228,9 +229,16 @@ async function nameLater(replica: Replica, out: ReadItems, told: Told): Promise<
   out.claims = claims
 }
 
-/** Of cases that were asked for, those that count as damaged here, too, or of which nothing is held. */
-export async function notWhole(replica: Replica, wanted: Uint8Array[]): Promise<Uint8Array[]> {
-  const found: Uint8Array[] = []
+/**
+ * Of cases that were asked for, those that can't be given whole: `missing` count as damaged here, too, or nothing is
+ * held of them; `kept` are held, and too large.
+ */
+export async function notGiven(
+  replica: Replica,
+  wanted: Uint8Array[],
+): Promise<{ missing: Uint8Array[]; kept: Uint8Array[] }> {
+  const missing: Uint8Array[] = []
+  const kept: Uint8Array[] = []
   for (const key of wanted) {
     let state: CaseState | undefined
     try {
@@ -239,37 +247,48 @@ export async function notWhole(replica: Replica, wanted: Uint8Array[]): Promise<
       // What fails for another reason may be whole.
       if (!isDamage(error)) continue
     }
-    if (!state || replica.damaged.has(toHex(key))) found.push(key)
+    if (!state || replica.damaged.has(toHex(key))) missing.push(key)
+    else if (!isServable(state)) kept.push(key)
   }
-  return found
+  return { missing, kept }
 }
 
 /** Whole cases by key. */
 export const readCases = (replica: Replica, wanted: Uint8Array[]): Promise<Item[]> =>
-  replica.exclusive(() => wholeCases(replica, wanted))
+  replica.exclusive(() => casesByKey(replica, wanted))
 
-/** The same for a peer that asked or for one that is behind this very case, with what is claimed of them. */
+/**
+ * The same for a peer that asked or for one that is behind this very case, with what is claimed of them. Who asked is
+ * given what can be read of one that counts as damaged here: maybe nobody else knows which case that is.
+ */
 export function readClaimed(
   replica: Replica,
   wanted: Uint8Array[],
+  isAsked = false,
 ): Promise<{ items: Item[]; claims: LogClaim[]; openings: LogOpening[] }> {
   return replica.exclusive(async () => {
-    const items = await wholeCases(replica, wanted)
+    const whole = await casesByKey(replica, wanted)
+    const rests = isAsked ? await restsByKey(replica, wanted) : []
+    const items = [...whole.filter(({ key }) => !rests.some((rest) => equalBytes(rest.key, key))), ...rests]
     return { items, ...(await claimsOfCases(replica, items)) }
   })
 }
 
-/**
- * Of a case that can be read, but of which something may be missing here, its touched vector says so: two devices must
- * not wait for each other's copy.
- */
-async function wholeCases(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
+/** What can be read of those that count as damaged here. */
+async function restsByKey(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
+  const rests: Item[] = []
+  for (const key of wanted.filter((each) => replica.damaged.has(toHex(each)))) {
+    const rest = await restOf(replica, key)
+    if (rest && isServable(rest.state)) rests.push(itemOf(rest.state, await rest.parts(replica.db), true))
+  }
+  return rests
+}
+
+async function casesByKey(replica: Replica, wanted: Uint8Array[]): Promise<Item[]> {
   const states: CaseState[] = []
   for (const key of wanted) {
     const state = await replica.caseState(key).catch(() => undefined)
-    if (!state || !isServable(state)) continue
-    const isMarked = replica.damaged.has(toHex(state.key))
-    states.push(isMarked ? { ...state, touched: new Map([...state.touched, [UNKNOWN_LOG, 1]]) } : state)
+    if (state && isServable(state)) states.push(state)
   }
   return itemsOf(replica, states, true)
 }
@@ -289,29 +308,37 @@ async function itemsOf(replica: Replica, states: CaseState[], evenMarked = false
   for (const state of states) {
     const parts = values.slice(at, at + state.parts.length)
     at += state.parts.length
+    const isMarked = replica.damaged.size > 0 && replica.damaged.has(toHex(state.key))
     // What was taken in since does not make a damaged case whole.
-    if (!evenMarked && replica.damaged.has(toHex(state.key))) continue
+    if (isMarked && !evenMarked) continue
     if (parts.some((part) => part === undefined)) {
       replica.cases.noteDamaged(state.key)
       continue
     }
-    items.push({
-      key: state.key,
-      caseId: state.caseId,
-      generation: state.generation,
-      erased: state.erased,
-      touched: [...state.touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
-      parts: parts as Uint8Array[],
-      parked: state.parked.map((parked) => ({ ...parked, log: fromHex(parked.log) })),
-      row: rowToWire(state.row),
-      clocks:
-        state.clocks.size > MAX_ITEM_CLOCKS
-          ? []
-          : [...state.clocks].map(([client, clock]) => ({ client, clock })),
-      more: false,
-    })
+    items.push(itemOf(state, parts as Uint8Array[], isMarked))
   }
   return items
+}
+
+/**
+ * Of a case of which something may be missing here, its touched vector says so: two devices must not wait for each
+ * other's copy.
+ */
+function itemOf(state: CaseState, parts: Uint8Array[], isMarked: boolean): Item {
+  const { key, caseId, generation, erased, parked, clocks } = state
+  const touched = isMarked ? new Map([...state.touched, [UNKNOWN_LOG, 1]]) : state.touched
+  return {
+    key,
+    caseId,
+    generation,
+    erased,
+    touched: [...touched].map(([log, seq]) => ({ log: fromHex(log), seq })),
+    parts,
+    parked: parked.map((each) => ({ ...each, log: fromHex(each.log) })),
+    row: rowToWire(state.row),
+    clocks: clocks.size > MAX_ITEM_CLOCKS ? [] : [...clocks].map(([client, clock]) => ({ client, clock })),
+    more: false,
+  }
 }
 
 function rowToWire(row: string): Uint8Array {

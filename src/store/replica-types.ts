@@ -64,6 +64,8 @@ export interface ReplicaEvents {
   cases?: (ids: string[]) => void
   /** A sentence worth keeping in the device's log. */
   healed?: (what: 'old-copy' | 'fork') => void
+  /** Nothing of a damaged case can be read on any device, or only what it holds: that goes on under another id. */
+  ended?: (how: 'lost' | 'renamed') => void
 }
 
 export interface AdmitOutcome {

@@ -25,6 +25,21 @@ export async function putRetained(replica: Replica, draft: CaseDraft): Promise<v
   }
 }
 
+/**
+ * What can be read of a case, with what is retained of it.
+ *
+ * @returns undefined where it can't be read which case that is.
+ */
+export async function restOf(replica: Replica, key: Uint8Array): Promise<CaseDraft | undefined> {
+  const caseId = await readableId(replica, key)
+  if (caseId === undefined) return undefined
+  const draft = await replica.cases.draftOrRest(key, caseId)
+  draft.dropParts(draft.gaps)
+  await draft.check(replica.db)
+  await putRetained(replica, draft)
+  return draft
+}
+
 /** Puts what these changes of a log hold of damaged cases into what is left of them. */
 export async function keepOfDamaged(
   replica: Replica,
@@ -46,7 +61,7 @@ export async function keepOfDamaged(
 }
 
 /** The id of a case by its row, or where that can't be read by any retained change of it. */
-export async function readableId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
+async function readableId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
   let state: CaseState | undefined
   try {
     state = await replica.caseState(key)

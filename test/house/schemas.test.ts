@@ -22,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: 'f3b6b02f85b8f4c0d92fa6f11429c6c6' },
+    pinned: { version: 1, hash: 'ae785e4e7b2934fee424cba280ef1a00' },
   },
   {
     schema: 'src/protocol/pair.proto',

@@ -69,6 +69,7 @@ test('a case whose row its author can’t read is made anew of the changes that 
 
 test('devices one of which lacks a case never say that both hold everything', async () => {
   const [a, b] = await start(2)
+  await world.add('away')
   await prune(a.replica, [], 0)
   await rot(a, 'case-2')
   await meet(a, b)

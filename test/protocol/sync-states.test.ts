@@ -133,7 +133,7 @@ describe('sending whole states', () => {
     ])
     machine.step({ type: 'itemsRead', items: [item(3)], after: item(3).key, done: true })
     expect(machine.kinds).toEqual(['items', 'end'])
-    expect(machine.sent('end')).toEqual([{ transfer: 9, missing: [] }])
+    expect(machine.sent('end')).toEqual([{ transfer: 9, missing: [], kept: [] }])
     expect(machine.effects('send').every(({ lane }) => lane === 'bulk')).toBe(true)
   })
 
@@ -278,7 +278,7 @@ describe('[X6] early cases', () => {
     expect(machine.last).toEqual([{ type: 'arm', name: 'early', ms: EARLY_MS }])
     expect(machine.step(early()).last).toEqual([])
     machine.step({ type: 'timer', name: 'early' })
-    expect(machine.last).toEqual([{ type: 'readCases', keys: [key] }])
+    expect(machine.last).toEqual([{ type: 'readCases', keys: [key], early: true }])
     machine.step({ type: 'casesRead', items: [item(2)], claims: [next.claim()], openings: [log.opening] })
     expect(machine.effects('send')).toMatchObject([{ lane: 'live', kind: 'items' }])
     expect(machine.sent('items')).toEqual([
@@ -347,7 +347,7 @@ describe('receiving whole states', () => {
     expect(machine.last).toEqual([{ type: 'takeChecks', stretches: [log.stretch(log.target())], bytes: 200 }])
     machine.receive(items(false), 300)
     expect(machine.effects('takeItems')).toMatchObject([{ early: false, items: [item(1)], bytes: 300 }])
-    machine.receive({ $case: 'end', value: { transfer: 9, missing: [item(2).key] } })
+    machine.receive({ $case: 'end', value: { transfer: 9, missing: [item(2).key], kept: [] } })
     expect(machine.last).toEqual([{ type: 'endTransfer', missing: [item(2).key] }])
   })
 
@@ -355,7 +355,7 @@ describe('receiving whole states', () => {
     const machine = receiving().receive(begin(8))
     expect(machine.last).toEqual([])
     expect(machine.receive(checked(8)).last).toEqual([])
-    expect(machine.receive({ $case: 'end', value: { transfer: 8, missing: [] } }).last).toEqual([])
+    expect(machine.receive({ $case: 'end', value: { transfer: 8, missing: [], kept: [] } }).last).toEqual([])
   })
 
   test('what comes of one that has ended is left aside, and the next one may be offered', () => {
@@ -380,7 +380,7 @@ describe('receiving whole states', () => {
   test('[X1] its end is announced by a HELLO, which is built from a fresh summary', () => {
     const machine = receiving()
       .receive(begin(9))
-      .receive({ $case: 'end', value: { transfer: 9, missing: [] } })
+      .receive({ $case: 'end', value: { transfer: 9, missing: [], kept: [] } })
     machine.step({ type: 'transferEnded' })
     expect(machine.last).toEqual([{ type: 'summarise' }])
     expect(machine.step({ type: 'summary', summary: mine }).sent('hello')).toMatchObject([{ round: 2 }])

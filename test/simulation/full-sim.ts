@@ -80,6 +80,7 @@ class FullSimulation extends MailSimulation {
       (what) => this.oracle.lost(`${what}, after ${this.operations.at(-1)}`),
     )
     this.oracle.excused = this.standing.excused
+    this.oracle.excusedEnds = this.standing.excusedEnds
     this.fillMenu()
   }
 

@@ -75,6 +75,8 @@ export class Oracle {
   rots = false
   /** Changes that have rotted everywhere. */
   excused: ReadonlySet<string> = new Set()
+  /** Ends of cases, below which generation, that have. */
+  excusedEnds: ReadonlyMap<string, number> = new Map()
   /** token → the generation of its case that it was written in. */
   readonly generations = new Map<string, { caseId: string; generation: number }>()
   /** Generations of a case below this one were erased, or something newer has begun. */
@@ -266,6 +268,8 @@ export class Oracle {
         const isHere = (change: Known) =>
           isCovered(change, seen.get(change.caseId), this.excused) ||
           (device.mayRot && isSuperseded(change, seen.get(change.caseId))) ||
+          (change.kind === KIND_TOMBSTONE &&
+            change.generation < (this.excusedEnds.get(change.caseId) ?? 0)) ||
           (damaged.size > 0 && damaged.has(toHex(device.replica.keyOf(change.caseId))))
         if (branches && !branches.some(isHere))
           this.broken(device, 'I1', `claims ${short(log)}:${at} and lacks ${branches[0]!.tokens.join()}`)

@@ -146,6 +146,8 @@ export class Standing {
   erased = new Map<string, number>()
   /** Changes whose last copy has rotted. */
   readonly excused = new Set<string>()
+  /** Ends of cases of which the last word has rotted: the level. */
+  readonly excusedEnds = new Map<string, number>()
 
   constructor(
     private readonly devices: () => SimDevice[],
@@ -169,8 +171,11 @@ export class Standing {
   except(work: () => void): string[] {
     this.look()
     const before = [...this.tokens.keys()]
+    const ends = this.erased
     work()
     this.read()
+    for (const [caseId, level] of ends)
+      if ((this.erased.get(caseId) ?? 0) < level) this.excusedEnds.set(caseId, level)
     const gone = before.filter((token) => !this.tokens.has(token))
     for (const token of gone) this.excused.add(token)
     return gone
@@ -204,5 +209,7 @@ export class Standing {
       }
     }
     for (const token of this.tokens.keys()) this.excused.delete(token)
+    for (const [caseId, level] of this.excusedEnds)
+      if ((this.erased.get(caseId) ?? 0) >= level) this.excusedEnds.delete(caseId)
   }
 }

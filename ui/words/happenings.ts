@@ -9,6 +9,8 @@ const polish: Readonly<Record<string, string>> = {
   'pairing-failed': 'Nie dodano urządzenia.',
   'fork-healed': 'To urządzenie uruchomiono ze starszej kopii. Zmiany uporządkowano; nic nie przepadło.',
   'copy-enrolled': 'To kopia danych innego urządzenia. Teraz jest osobnym urządzeniem: „{name}”.',
+  'case-lost': 'Uszkodzonej sprawy nie dało się odczytać, a żadne inne urządzenie nie mogło jej przesłać.',
+  'case-found': 'Uszkodzoną sprawę złożono na nowo. Przejrzyj ją: może brakować jej części.',
   'letters-lost': 'Urządzenie zatrzymano w trakcie pisania. Może brakować ostatnich liter.',
   'pin-chosen': 'Wybrano PIN chmury.',
   'mailbox-on': 'Włączono skrzynkę w chmurze na tym urządzeniu.',

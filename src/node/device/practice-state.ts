@@ -228,6 +228,19 @@ export class Practice {
       void notes.say('fork-healed', text)
       emit({ type: 'status' })
     }
+    replica.events.ended = (how) => {
+      if (how === 'lost')
+        void notes.say(
+          'case-lost',
+          'A damaged case could not be read any more, and no other device could give it.',
+        )
+      else
+        void notes.say(
+          'case-found',
+          'A damaged case was put together anew. Look through it: parts of it may be missing.',
+        )
+      emit({ type: 'cases', ids: null })
+    }
     this.openReplica = replica
   }
 

@@ -1,0 +1,152 @@
+/** Cases that can be read nowhere, or not be given: they can be erased, they are counted right, and a person is told. */
+import { afterEach, describe, expect, test } from 'vitest'
+import { MAX_CASE_STATE_BYTES } from '../../src/protocol/limits.js'
+import { KIND_TOMBSTONE } from '../../src/protocol/log.js'
+import { encodeCase } from '../../src/store/case-content.js'
+import { keys } from '../../src/store/keyspace.js'
+import { readItems } from '../../src/store/reading.js'
+import { toKey } from '../support/light-level.js'
+import type { MailDevice } from '../support/mail-world.js'
+import { MailBench } from './mail-bench.js'
+
+let bench: MailBench
+afterEach(() => bench.stop())
+
+/** While the device is off, a bit turns over in each row of these kinds that belongs to the case `one`. */
+async function rot(device: MailDevice, kinds: string): Promise<void> {
+  const key = toKey(device.replica.keyOf('one'))
+  const rows = await bench.stopDevice(device)
+  for (const [name, value] of rows)
+    if (kinds.includes(name[0]!) && name.includes(key))
+      rows.set(
+        name,
+        Uint8Array.from(value, (byte, at) => (at === 30 ? byte ^ 4 : byte)),
+      )
+  await device.disk.restore(rows)
+  await device.boot()
+  // As giving whole cases notices it.
+  await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
+  expect(device.replica.damaged.size).toBe(1)
+}
+
+async function begin(...names: string[]): Promise<[MailDevice, MailDevice, MailDevice]> {
+  const begun = await MailBench.begin(61, ...names)
+  bench = begun.bench
+  const [a, ...others] = begun.devices
+  await bench.create(a!, 'one', 'two')
+  for (const other of others) await bench.meet(a!, other)
+  return begun.devices
+}
+
+describe('a case that some can’t read is erased for good by whoever likes to', () => {
+  const erase = ({ replica }: MailDevice) =>
+    replica.append([{ caseId: 'one', kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: 0 }])
+
+  for (const [kinds, what] of Object.entries({ p: 'a part', c: 'its row', cp: 'all of it' }))
+    for (const rotten of ['b', 'ab', 'abc'])
+      test.each(['a', 'b'])(`${what} has rotted at ${rotten}, erased by %s`, async (eraser) => {
+        const devices = await begin('a', 'b', 'c')
+        for (const device of devices) if (rotten.includes(device.name)) await rot(device, kinds)
+        expect(await erase(devices.find(({ name }) => name === eraser)!)).toEqual({ ok: true })
+        await bench.meetAll(devices)
+        for (const device of devices) {
+          expect((await device.lines()).join()).not.toContain('one')
+          const { damaged, meta } = device.replica
+          expect({ damaged: damaged.size, total: meta.total }).toEqual({ damaged: 0, total: 1 })
+        }
+      })
+
+  test('where only a part has rotted, it counts as damaged no longer at once', async () => {
+    const [a] = await begin('a', 'b')
+    await rot(a, 'p')
+    await erase(a)
+    expect(a.replica.damaged.size).toBe(0)
+    expect(await a.replica.caseState(a.replica.keyOf('one'))).toMatchObject({ parts: [], erased: 1 })
+  })
+
+  test('not so where its row has rotted: more may be claimed of it than was erased', async () => {
+    const [a] = await begin('a', 'b')
+    await rot(a, 'c')
+    await erase(a)
+    expect(a.replica.damaged.size).toBe(1)
+  })
+})
+
+describe('[H5] a case that nobody can read any more', () => {
+  test.each(['p', 'cp'])('ends with a word on each device, and is counted no longer (%s)', async (kinds) => {
+    const devices = await begin('a', 'b')
+    const told: string[] = []
+    for (const device of devices) {
+      await bench.forget(device)
+      await rot(device, kinds)
+      device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
+    }
+    await bench.meetAll(devices)
+    for (const { replica } of devices)
+      expect({ damaged: replica.damaged.size, total: replica.meta.total }).toEqual({ damaged: 0, total: 1 })
+    expect(told.sort()).toEqual(['a lost', 'b lost'])
+  })
+
+  /** What two devices are told and hold in the end, each with other rows of one case that rot. */
+  async function endsOf(ofA: string, ofB: string): Promise<{ told: string[]; lines: string[] }> {
+    const [a, b] = await begin('a', 'b')
+    await bench.phone(a, 'one', 'a sentence')
+    await bench.meet(a, b)
+    const told: string[] = []
+    for (const [device, kinds] of [
+      [a, ofA],
+      [b, ofB],
+    ] as const) {
+      await bench.forget(device)
+      await rot(device, kinds)
+      device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
+    }
+    await bench.meetAll([a, b])
+    for (const { replica } of [a, b])
+      expect({ damaged: replica.damaged.size, total: replica.meta.total }).toEqual({ damaged: 0, total: 2 })
+    expect(await a.lines()).toEqual(await b.lines())
+    expect((await a.lines()).join()).toContain('a sentence')
+    return { told: told.sort(), lines: await a.lines() }
+  }
+
+  test.each([
+    ['c', 'cp', ['a renamed', 'b lost']],
+    ['c', 'c', ['a renamed', 'b renamed']],
+  ])('but whose parts can be read goes on under another id (%s, %s)', async (ofA, ofB, expected) => {
+    const { told, lines } = await endsOf(ofA, ofB)
+    expect(told).toEqual(expected)
+    expect(lines.join()).toContain('found-')
+  })
+
+  test('goes on as itself where one has its parts, and another one knows only which case that is', async () => {
+    const { told, lines } = await endsOf('c', 'p')
+    expect(told).toEqual(['b lost'])
+    expect(lines.join()).not.toContain('found-')
+  })
+
+  test('ends without one where nothing of it was ever held, or where it was erased', async () => {
+    const [a, b] = await begin('a', 'b')
+    const told: string[] = []
+    for (const { replica, name } of [a, b]) replica.events.ended = () => told.push(name)
+    a.replica.cases.noteDamaged(new Uint8Array(16).fill(7))
+    await bench.meetAll([a, b])
+    expect(a.replica.damaged.size).toBe(0)
+    expect(a.replica.meta.total).toBe(2)
+    expect(told).toEqual([])
+  })
+})
+
+test('who holds a case and can’t give it, because it is too large, says so, and it stays marked', async () => {
+  const [a, b] = await begin('a', 'b')
+  const key = a.replica.keyOf('one')
+  const state = (await a.replica.caseState(key))!
+  const parts = state.parts.map((part) => ({ ...part, bytes: MAX_CASE_STATE_BYTES + 1 }))
+  await a.replica.db.write([{ key: keys.case(key), value: encodeCase({ ...state, parts }) }])
+  await bench.restart(a)
+  await bench.forget(b)
+  await rot(b, 'p')
+  const wire = bench.connect(a, b)
+  await bench.quiesce()
+  expect([...wire.sessionB.wanted.values()].map(({ state: each }) => each)).toEqual(['over'])
+  expect(b.replica.damaged.size).toBe(1)
+})
