@@ -151,6 +151,8 @@ export class CaseDraft {
   isBegunAnew = false
   /** The row is as it should be, or came with the content: it need not be projected now. */
   rowGiven = false
+  /** Parts that are stored were put together with what it adds. */
+  private isUnited = false
   /** Numbers of parts that can't be read. */
   gaps: ReadonlySet<number> = new Set()
   /** Its row was there, and counted, but can't be read. */
@@ -310,7 +312,8 @@ export class CaseDraft {
 
   /** `merged` is exactly what this draft adds to the parts that are stored. */
   get addsOnlyMerged(): boolean {
-    return !this.dropped && !this.base.unchecked && this.merged.length === this.added.size
+    if (this.isUnited || this.dropped || this.base.unchecked) return false
+    return this.merged.length === this.added.size
   }
 
   /** All raw updates of the case, those of this draft as they came. */
@@ -347,6 +350,7 @@ export class CaseDraft {
   async unite(db: SealedDb): Promise<void> {
     const gaps = this.state.parts.filter(({ number }) => this.gaps.has(number))
     this.state.parts = this.state.parts.filter(({ number }) => !this.gaps.has(number))
+    this.isUnited = true
     if (this.state.parts.length > 1) this.mergeBehind([], mergeThroughDoc(await this.updates(db)))
     this.state.parts.push(...gaps)
   }

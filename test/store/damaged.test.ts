@@ -5,8 +5,10 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
+import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { encodePayload } from '../../src/protocol/payload.js'
 import { noteAsked } from '../../src/store/asked.js'
+import { docOf } from '../../src/store/case-content.js'
 import { cutLog, restateUnclaimed } from '../../src/store/healing.js'
 import { keys } from '../../src/store/keyspace.js'
 import { openStates } from '../../src/store/outgoing.js'
@@ -92,6 +94,25 @@ test('it opens nowhere as if it were whole, whatever was restated and came since
   await heal()
   expect(b.replica.meta.total).toBe(1)
   expect((await b.replica.openDoc('one')).getText('t').toString()).toContain('theirs ')
+})
+
+test('it is all of it that counts once what can be read is one part', async () => {
+  b.replica.cases.noteDamaged(b.key('one'))
+  const draft = await b.replica.cases.draftOrRest(b.key('one'), 'one')
+  const update = keystrokes(8, 'n')[0]!
+  const payload = encodePayload(nodeNatives, update)
+  draft.apply(a.log, 2, { caseId: 'one', generation: 0, at: 0, kind: KIND_UPDATE, payload })
+  await draft.unite(b.sealed)
+  expect(draft.state.parts).toHaveLength(1)
+  expect(
+    [
+      ...docOf(await draft.updates(b.sealed))
+        .getText('t')
+        .toString(),
+    ]
+      .sort()
+      .join(''),
+  ).toBe([...'theirs mn'].sort().join(''))
 })
 
 test('a copy of an older generation does not make it whole', async () => {
