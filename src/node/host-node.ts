@@ -1,13 +1,15 @@
 /** The libp2p node under a host: what devices and relays have in common, and the reasons for its numbers. */
 import './polyfill.js'
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { privateKeyFromRaw } from '@libp2p/crypto/keys'
 import { type Identify, type IdentifyComponents, identify } from '@libp2p/identify'
 import type { ConnectionGater, Logger, MultiaddrConnection, PeerId, ServiceMap } from '@libp2p/interface'
 import { createLibp2p, type Libp2p, type Libp2pOptions } from 'libp2p'
+import { concat } from '../protocol/bytes.js'
 import { addressPeerId, compareAddresses, isPlainAddress } from './host-address.js'
 import { thriftyNoise } from './host-noise.js'
 import { listInOneGo, rememberNobody, thriftyYamux } from './host-thrift.js'
 import type { Transports } from './host-transports.js'
+import { publicKeyOf } from './key-pairs.js'
 
 /** A phone that wakes up may take long for its half of a handshake. */
 const UPGRADE_TIMEOUT_MS = 20_000
@@ -56,11 +58,14 @@ export interface NodeOptions {
   isCurious?: boolean
 }
 
+/** As libp2p keeps it: the seed, and behind it the public key, which it would derive by portable code. */
+const keyPairOf = (seed: Uint8Array) => privateKeyFromRaw(concat([seed, publicKeyOf('ed25519', seed)]))
+
 export async function createNode(options: NodeOptions, transports: Transports): Promise<Libp2p> {
   const { maxStreams = MAX_STREAMS, isCurious = true } = options
   const node = await createLibp2p({
     logger: { forComponent: () => SILENCE },
-    privateKey: await generateKeyPairFromSeed('Ed25519', options.privateKey),
+    privateKey: keyPairOf(options.privateKey),
     nodeInfo: { name: USER_AGENT, version: '', userAgent: USER_AGENT },
     addresses: { listen: options.listen, appendAnnounce: options.announce ?? [] },
     transports: [transports.tcp, transports.webSockets],

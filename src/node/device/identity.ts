@@ -2,11 +2,12 @@
  * The device's secrets: its Ed25519 seed (the libp2p identity), its X25519 secret, and the data key that seals
  * the store. For now in one file that only this user can read.
  */
-import { createHash, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { open, readFile, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { concat, fromHex, toHex } from '../../protocol/bytes.js'
+import { fromHex, toHex } from '../../protocol/bytes.js'
 import { Refused } from '../api.js'
+import { publicKeyOf } from '../key-pairs.js'
 import { syncFolder } from './store-repair.js'
 
 export interface KeyPairs {
@@ -136,19 +137,5 @@ async function writeKeys(path: string, keys: KeyFile): Promise<Identity> {
 
 function keyPairs({ ed25519, x25519 }: { ed25519: string; x25519: string }): KeyPairs {
   const [edSecret, xSecret] = [secretOf(ed25519), secretOf(x25519)]
-  return { ed: publicKeyOf(ED25519, edSecret), edSecret, x: publicKeyOf(X25519, xSecret), xSecret }
-}
-
-/** What stands before the raw secret in PKCS #8 (RFC 8410), up to and with the curve's number and the lengths. */
-const ED25519 = '302e020100300506032b657004220420'
-const X25519 = '302e020100300506032b656e04220420'
-
-/** By the platform: portable code takes 50 ms for its tables, at every start. */
-function publicKeyOf(prefix: string, secret: Uint8Array): Uint8Array {
-  const key = Buffer.from(concat([fromHex(prefix), secret]))
-  const spki = createPublicKey(createPrivateKey({ key, format: 'der', type: 'pkcs8' })).export({
-    format: 'der',
-    type: 'spki',
-  })
-  return Uint8Array.from(spki.subarray(-secret.length))
+  return { ed: publicKeyOf('ed25519', edSecret), edSecret, x: publicKeyOf('x25519', xSecret), xSecret }
 }
