@@ -175,13 +175,13 @@ const BROKEN = {
   ],
   'a restatement leaves out what is parked': [
     [
-      `${STORE}/healing.ts`,
+      `${STORE}/restatement.ts`,
       'for (const { payload } of state.parked) add(payload)',
       'for (const { payload } of state.parked.slice(state.parked.length)) add(payload)',
     ],
   ],
   'a restatement leaves out the tombstone': [
-    [`${STORE}/healing.ts`, 'if (state.generation > 0 && ', 'if (state.erased < 0 && '],
+    [`${STORE}/restatement.ts`, 'if (state.generation > 0 && ', 'if (state.erased < 0 && '],
   ],
   'whole states leave out the tombstone': [[`${STORE}/taking.ts`, '  draft.erase(item.erased)\n', '']],
   'late edits of what was erased come back': [
