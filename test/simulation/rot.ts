@@ -77,6 +77,10 @@ function readRow(device: SimDevice, name: string, rows = device.disk.durableRows
 interface Held {
   /** Each change, and where. */
   tokens: Map<string, string>
+  /** The cases that it is in, by their keys, and in which kind of row. */
+  places: Map<string, { key: string; kind: string }[]>
+  /** Which generation a case has by its own row. */
+  levels: Map<string, number>
   /** How far each case was erased. */
   erased: Map<string, number>
   /** Ids of cases, by their keys. */
@@ -86,7 +90,14 @@ interface Held {
 }
 
 function heldIn(device: SimDevice, rows: ReadonlyMap<string, Uint8Array>): Held {
-  const held: Held = { tokens: new Map(), erased: new Map(), names: new Map(), nameless: new Map() }
+  const held: Held = {
+    tokens: new Map(),
+    places: new Map(),
+    levels: new Map(),
+    erased: new Map(),
+    names: new Map(),
+    nameless: new Map(),
+  }
   for (const name of rows.keys()) {
     if (name[0] !== 'p' && name[0] !== 'l' && name[0] !== 'c') continue
     const content = readRow(device, name, rows)
@@ -95,19 +106,23 @@ function heldIn(device: SimDevice, rows: ReadonlyMap<string, Uint8Array>): Held 
     const key = caseId === undefined ? keyIn(name) : toKey(device.replica.keyOf(caseId))
     if (caseId !== undefined) {
       held.names.set(key, caseId)
+      if (name[0] === 'c') held.levels.set(key, content.erased)
       held.erased.set(caseId, Math.max(content.erased, held.erased.get(caseId) ?? 0))
     } else if (!readRow(device, `c${key}`, rows)) {
       held.nameless.set(key, [...(held.nameless.get(key) ?? []), ...tokens])
       continue
     }
-    for (const token of tokens)
-      held.tokens.set(
-        token,
-        `at ${device.name} in ${name[0]} of ${toHex(Buffer.from(key, 'latin1')).slice(0, 4)}`,
-      )
+    for (const token of tokens) {
+      const short = toHex(Buffer.from(key, 'latin1')).slice(0, 4)
+      held.tokens.set(token, `at ${device.name} in ${name[0]} of ${short}`)
+      held.places.set(token, [...(held.places.get(token) ?? []), { key, kind: name[0]! }])
+    }
   }
   return held
 }
+
+/** Is it a case of what was found of one whose id nobody knows? */
+const isFound = ({ names }: Held, key: string) => names.get(key)?.startsWith('found-') === true
 
 const keyIn = (name: string) => name.slice(1, 1 + CASE_KEY_BYTES)
 
@@ -194,8 +209,18 @@ export class Standing {
       all.flatMap(({ durable, lasting }) => [...durable.names].filter(([key]) => lasting.names.has(key))),
     )
     for (const { device, durable, lasting } of all) {
-      for (const [token, place] of durable.tokens)
-        if (lasting.tokens.has(token)) this.tokens.set(token, place)
+      for (const [token, place] of durable.tokens) {
+        // What was put together of a case whose row was lost may be of a generation that this doesn't show: then it goes
+        // with an end that it would have outlived.
+        const generation = this.oracle.generations.get(token)?.generation ?? 0
+        const isIn = ({ key, kind }: { key: string; kind: string }) =>
+          kind === 'l' || isFound(durable, key) || (durable.levels.get(key) ?? 0) >= generation
+        const places = durable.places.get(token)!.filter(isIn)
+        if (places.length === 0 || !lasting.tokens.has(token)) continue
+        this.tokens.set(token, place)
+        // What was found of a case whose id nobody knows any more does not bring it back to that.
+        if (places.some(({ key }) => !isFound(durable, key))) this.excused.delete(token)
+      }
       for (const [caseId, ever] of durable.erased) {
         const level = Math.min(ever, lasting.erased.get(caseId) ?? 0)
         this.erased.set(caseId, Math.max(level, this.erased.get(caseId) ?? 0))
@@ -205,10 +230,12 @@ export class Standing {
         if (caseId === undefined || this.oracle.generationOf(caseId) > 0) continue
         const kept = new Set([...(lasting.nameless.get(key) ?? []), ...lasting.tokens.keys()])
         for (const token of tokens)
-          if (kept.has(token)) this.tokens.set(token, `at ${device.name} in p of ${caseId}, without its row`)
+          if (kept.has(token)) {
+            this.tokens.set(token, `at ${device.name} in p of ${caseId}, without its row`)
+            this.excused.delete(token)
+          }
       }
     }
-    for (const token of this.tokens.keys()) this.excused.delete(token)
     for (const [caseId, level] of this.excusedEnds)
       if ((this.erased.get(caseId) ?? 0) >= level) this.excusedEnds.delete(caseId)
   }
