@@ -198,6 +198,20 @@ export class CaseTable {
     )
   }
 
+  /** Can all of it be read? Asked of what is stored, whatever is in memory. What has rotted is noted. */
+  async opens(key: Uint8Array): Promise<boolean> {
+    if (this.damaged.has(toHex(key))) return false
+    try {
+      const value = await this.db.get(keys.case(key))
+      const parts = value ? decodeCase(key, value).parts.map(({ number }) => keys.part(key, number)) : []
+      if (value && !(await this.db.getMany(parts)).includes(undefined)) return true
+    } catch (error) {
+      if (!isDamage(error)) throw error
+    }
+    this.noteDamaged(key)
+    return false
+  }
+
   /** As `draft`, for changes of others: of a case that turns out to be damaged, what can be read. */
   async receivingDraft(key: Uint8Array, caseId: string): Promise<CaseDraft> {
     const draft = await this.draftOrRest(key, caseId)

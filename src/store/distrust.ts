@@ -14,7 +14,7 @@ import { CASE_KEY_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/l
 import { checkOf, KIND_STATE, KIND_TOMBSTONE, logIdBytes, openingHead } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload } from '../protocol/payload.js'
-import { decodeCase } from './case-content.js'
+import { decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { type RowCounts, rowCounts } from './case-row.js'
 import { isDamage } from './case-table.js'
 import { keys, rangeOf } from './keyspace.js'
@@ -203,9 +203,10 @@ async function lookAtCases(db: SealedDb): Promise<Cases> {
     rowCounts(found.counts, state.row, 1)
     // All of them are taken out of the map, whichever is missing.
     const there = state.parts.filter(({ number }) => parts.delete(toHex(keys.part(state.key, number))))
-    // Of one that was damaged before, some of what is retained may be in none of its parts.
+    // Of one that was damaged before, some of what is retained may be in none of its parts; what was put together of one
+    // whose row was lost shows that by itself, where its mark is gone.
     if (there.length < state.parts.length || marked?.has(toHex(state.key))) found.broken.push(state.key)
-    else if (marked) found.whole.add(state.caseId)
+    else if (marked && !state.touched.has(UNKNOWN_LOG)) found.whole.add(state.caseId)
   }
   const rowless = new Map<string, Uint8Array>()
   for (const part of parts.values()) {

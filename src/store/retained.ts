@@ -1,5 +1,5 @@
 /** What this device's logs retain, for a case that is put together anew. */
-import { equalBytes, toHex } from '../protocol/bytes.js'
+import { equalBytes } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { isDamage } from './case-table.js'
@@ -40,24 +40,26 @@ export async function restOf(replica: Replica, key: Uint8Array): Promise<CaseDra
   return draft
 }
 
-/** Puts what these changes of a log hold of damaged cases into what is left of them. */
+/** Puts what these changes of a log hold of damaged cases into what is left of them: also of those that rotted unnoticed. */
 export async function keepOfDamaged(
   replica: Replica,
   log: LogId,
   changes: AsyncIterable<RetainedChange>,
 ): Promise<void> {
-  if (replica.damaged.size === 0) return
-  const drafts = new Map<string, CaseDraft>()
+  const { cases } = replica
+  const drafts = new Map<string, CaseDraft | undefined>()
   for await (const { seq, row } of changes) {
-    const key = replica.keyOf(row.caseId)
-    if (!replica.damaged.has(toHex(key))) continue
-    const draft = drafts.get(row.caseId) ?? (await replica.cases.receivingDraft(key, row.caseId))
-    drafts.set(row.caseId, draft)
-    draft.apply(log, seq, row)
+    const { caseId } = row
+    if (!drafts.has(caseId)) {
+      const key = replica.keyOf(caseId)
+      drafts.set(caseId, (await cases.opens(key)) ? undefined : await cases.receivingDraft(key, caseId))
+    }
+    drafts.get(caseId)?.apply(log, seq, row)
   }
   // Most of it is there already.
-  for (const draft of drafts.values()) await draft.unite(replica.db)
-  if (drafts.size > 0) await replica.commitCases(drafts.values(), [], replica.meta)
+  const rests = [...drafts.values()].filter((draft) => draft !== undefined)
+  for (const draft of rests) await draft.unite(replica.db)
+  if (rests.length > 0) await replica.commitCases(rests, [], replica.meta)
 }
 
 /** The id of a case by its row, or where that can't be read by any retained change of it. */

@@ -3,6 +3,7 @@ import { toHex } from '../../../src/protocol/bytes.js'
 import { UNKNOWN_LOG } from '../../../src/store/case-content.js'
 import { readDoubts } from '../../../src/store/doubts.js'
 import { fingerprints } from '../../../src/store/fingerprints.js'
+import { cutLog } from '../../../src/store/healing.js'
 import { keys } from '../../../src/store/keyspace.js'
 import { openStates } from '../../../src/store/outgoing.js'
 import { prune } from '../../../src/store/pruning.js'
@@ -152,15 +153,25 @@ export function damageSuite(createDb: CreateDb): void {
       expect(await prune(a.replica, words)).toBe(1)
     })
 
-    test('what is retained of a damaged case is put into what is left of it before it goes', async () => {
-      await b.type('two', 'mine alone ')
-      for (const key of [keys.case(b.key('two')), ...(await partsOf(b, 'two'))]) await b.damage(key)
-      await readItems(b.replica, START, new Map(), 1e9)
-      await prune(b.replica, [], 0)
-      expect(await b.rawKeys('l')).toEqual([])
-      await takeLoose(a.replica, await readCases(b.replica, [b.key('two')]))
-      expect(await a.contents()).toMatchObject({ two: { text: 'mine alone typed ' } })
-    })
+    test.each([
+      ['is let go', true, () => prune(b.replica, [], 0)],
+      ['is let go, though nobody has noticed', false, () => prune(b.replica, [], 0)],
+      ['is held by all others by their own word', false, () => prune(b.replica, [b.frontier()])],
+      ['is of a log that is cut', false, () => cutLog(b.replica, b.log, 0, new Uint8Array(8))],
+    ])(
+      'what is retained of a damaged case is put into what is left of it where it %s',
+      async (_, isNoticed, go) => {
+        await b.type('two', 'mine alone ')
+        const { log } = b
+        for (const key of [keys.case(b.key('two')), ...(await partsOf(b, 'two'))]) await b.damage(key)
+        await b.reopen()
+        if (isNoticed) await readItems(b.replica, START, new Map(), 1e9)
+        await go()
+        expect((await b.rawKeys('l')).filter((key) => toHex(key.subarray(1, 17)) === log)).toEqual([])
+        await takeLoose(a.replica, await readCases(b.replica, [b.key('two')]))
+        expect(await a.contents()).toMatchObject({ two: { text: 'mine alone typed ' } })
+      },
+    )
 
     test('checks that have rotted are unknown, and everything else goes on', async () => {
       const c = await everyKind()

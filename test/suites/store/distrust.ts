@@ -155,6 +155,21 @@ export function distrustSuite(createDb: CreateDb): void {
       },
     )
 
+    test('says it again also where the mark is gone, and only what was put together of the case is left', async () => {
+      await b.type('one', 'mine alone ')
+      const own = (await b.rawKeys()).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+      for (const key of own) await b.damage(key)
+      await b.reopen()
+      await a.type('one', 'theirs ')
+      await a.giveTo(b)
+      expect(b.replica.damaged.size).toBe(1)
+      await b.rawDelete(keys.damaged())
+      await start(b)
+      await meet()
+      await expectSame()
+      expect(JSON.stringify(await a.contents())).toContain('mine alone ')
+    })
+
     test('leaves its log: what it lost of it is never written twice', async () => {
       const log = b.log
       await start(b)
