@@ -206,13 +206,13 @@ const BROKEN = {
   'the claims of the end are adopted, not those of the beginning': [
     [
       `${STORE}/transfers.ts`,
-      'await claimWrites(this.replica, claims, this.said, before)\n      const last',
+      'await claimWrites(this.replica, claims, this.said, before)\n      const moved',
       'await claimWrites(this.replica, claims, this.said, before)\n' +
         '      const none = { head: new Uint8Array(0), signature: new Uint8Array(0) }\n' +
         '      for (const claim of claims)\n' +
         '        for (const log of this.transfer.target)\n' +
         '          if (log.log === claim.log && claim.seq > log.seq) Object.assign(log, claim, none)\n' +
-        '      const last',
+        '      const moved',
     ],
     [
       `${STORE}/adopting.ts`,

@@ -55,7 +55,7 @@ export function syncMessages(context) {
       'begin',
       { transfer: 1, openings: [opening], target: [wire.targetToWire(log.target)], cases: 1, claims: [] },
     ],
-    ['items', { transfer: 1, early: false, items: [item], claims: [], openings: [] }],
+    ['items', { transfer: 1, early: false, items: [item], claims: [], openings: [], missing: [] }],
     ['end', { transfer: 1, missing: [], kept: [] }],
     ['ack', { claims: [claim], transfer: 0, cursor: new Uint8Array(0), bulkBytes: 239 }],
     ['need', { log: claim.log, from: 0 }],

@@ -123,9 +123,9 @@ export class Transfers {
     effect: Effect<'takeItems'>,
     answered: ReadonlyMap<string, Wanted>,
   ): Promise<void> {
-    const { items, early, claims, bytes } = effect
+    const { items, early, claims, missing, bytes } = effect
     const heldAtAsking = ({ key }: Item) => answered.get(toHex(key))?.held
-    if (session.incoming) await session.incoming.take(items, early, claims, heldAtAsking)
+    if (session.incoming) await session.incoming.take(items, early, claims, missing, heldAtAsking)
     else {
       const holds = [...session.holds.values()]
       await takeLoose(this.options.replica, items, claims, session.said, heldAtAsking, holds)
@@ -176,10 +176,11 @@ export class Transfers {
   async end(session: PeerSession, missing: Uint8Array[]): Promise<void> {
     let advanced: LogId[] = []
     try {
+      const named = [...(session.incoming?.missing ?? []), ...missing]
       advanced = (await session.incoming?.end(missing)) ?? []
       // Who was asked for one of these before may have more of it by now.
       for (const { wanted } of this.sessions.all.values())
-        for (const each of missing.flatMap((key) => wanted.get(toHex(key)) ?? [])) each.state = 'over'
+        for (const each of named.flatMap((key) => wanted.get(toHex(key)) ?? [])) each.state = 'over'
     } catch (error) {
       // This session ends by it; the others are asked again, as after any transfer.
       this.sessions.askRounds(session)

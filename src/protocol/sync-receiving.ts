@@ -64,11 +64,11 @@ export class Receiver {
   onItems(value: Items, bytes: number): void {
     const claims = claimsFromWire(value.claims)
     if (!claims) return this.out.close('malformed')
-    const { items, early, openings } = value
+    const { items, early, openings, missing } = value
     if (!early && value.transfer !== this.transfer) return
     const whole = (early ? this.earlyItems : this.items).add(items)
     if (!whole) return this.out.close('malformed')
-    this.out.put({ type: 'takeItems', items: whole, early, claims, openings, bytes })
+    this.out.put({ type: 'takeItems', items: whole, early, claims, openings, missing, bytes })
   }
 
   onEnd(end: End): void {

@@ -29,8 +29,9 @@ interface Sending {
   /** What they come on that BEGIN has not named. */
   claims: LogClaim[]
   done: boolean
-  /** Keys of cases that are damaged here. */
+  /** Keys of cases that are damaged here, and how many of them were named. */
   missing: Uint8Array[]
+  named: number
 }
 
 export class StatesSender {
@@ -79,6 +80,7 @@ export class StatesSender {
       claims: [],
       done: false,
       missing: [],
+      named: 0,
     }
     this.out.put({ type: 'openStates', frontier })
   }
@@ -104,7 +106,10 @@ export class StatesSender {
     const { sending } = this
     if (!sending || sending.reading) return false
     while (sending.messages.length > 0) {
-      this.sendItems('bulk', sending.messages.shift()!, false, sending.claims, [])
+      // With the cases that the receiver's cursor passes: another giver may go on from there.
+      const missing = sending.missing.slice(sending.named)
+      sending.named = sending.missing.length
+      this.sendItems('bulk', sending.messages.shift()!, false, sending.claims, [], missing)
       if (this.out.inFlightBytes >= WINDOW_BYTES) return false
     }
     const next = sending.checks.next()
@@ -154,6 +159,7 @@ export class StatesSender {
     early: boolean,
     claims: LogClaim[],
     openings: LogOpening[],
+    missing: Uint8Array[] = [],
   ): void {
     const value: Items = {
       transfer: this.transfer,
@@ -161,6 +167,7 @@ export class StatesSender {
       items,
       claims: claims.map(claimToWire),
       openings: openings.map(openingToWire),
+      missing,
     }
     this.out.send(lane, { $case: 'items', value }, true)
   }

@@ -113,6 +113,8 @@ export type SyncEffect =
       early: boolean
       claims: LogClaim[]
       openings: LogOpening[]
+      /** Keys of cases that their giver could not read, up to the last of these. */
+      missing: Uint8Array[]
       bytes: number
     }
   | { type: 'endTransfer'; missing: Uint8Array[] }

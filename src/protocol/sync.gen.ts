@@ -204,6 +204,7 @@ export interface Items {
   items: Item[];
   claims: Claim[];
   openings: Opening[];
+  missing: Uint8Array[];
 }
 
 export interface End {
@@ -2243,7 +2244,7 @@ export const Clock: MessageFns<Clock> = {
 };
 
 function createBaseItems(): Items {
-  return { transfer: 0, early: false, items: [], claims: [], openings: [] };
+  return { transfer: 0, early: false, items: [], claims: [], openings: [], missing: [] };
 }
 
 export const Items: MessageFns<Items> = {
@@ -2262,6 +2263,9 @@ export const Items: MessageFns<Items> = {
     }
     for (const v of message.openings) {
       Opening.encode(v!, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.missing) {
+      writer.uint32(50).bytes(v!);
     }
     return writer;
   },
@@ -2317,6 +2321,14 @@ export const Items: MessageFns<Items> = {
             }
 
             message.openings.push(Opening.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.missing.push(reader.bytes());
             continue;
           }
         }

@@ -1,7 +1,8 @@
 /**
  * Transfers of whole states, resumable from any peer.
  *
- *  [T1] a stored (target, cursor) means: for every case ≤ cursor I hold everything ≤ target;
+ *  [T1] a stored (target, cursor) means: for every case ≤ cursor I hold everything ≤ target, or who gave it
+ *       could not read it, and it is named beside the cursor;
  *  [T2] resuming takes the per-log minimum of both targets, and a log that can't be confirmed drops out;
  *  [T3] at the end the frontier becomes the per-log maximum of my own and the target, of a cut log up to
  *       its cut, and then what came stays unclaimed;

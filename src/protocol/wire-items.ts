@@ -12,7 +12,7 @@ const ITEM_PART = (6 << 3) | 2
 
 /** A whole `Frame` of kind ITEMS. */
 export function encodeItems(value: Items): Uint8Array {
-  const before = Items.encode({ ...value, items: [], claims: [], openings: [] }).finish()
+  const before = Items.encode({ ...value, items: [], claims: [], openings: [], missing: [] }).finish()
   const behind = Items.encode({ ...value, transfer: 0, early: false, items: [] }).finish()
   const cases = value.items.map(measured)
   const content = cases.reduce((sum, { bytes }) => sum + fieldBytes(bytes), before.length + behind.length)

@@ -4,7 +4,8 @@
  *
  *  [H5] a case that every other member was asked for, and counts as damaged, too, is whole with what can be read of it
  *
- * Nothing is lost by it: each of them tells all that it has of the case when it comes to count as whole there.
+ * Nothing is lost by it: each of them tells all that it has of the case when it comes to count as whole there, also
+ * where that came back after it had said so.
  */
 import { concat, equalBytes, toHex } from '../protocol/bytes.js'
 import { encoded } from '../protocol/encode.js'
@@ -35,6 +36,24 @@ export async function askedFor(replica: Replica, key: Uint8Array): Promise<Uint8
   const count = Math.floor(value.length / DEVICE_BYTES)
   return Array.from({ length: count }, (_, at) => value.slice(at * DEVICE_BYTES, (at + 1) * DEVICE_BYTES))
 }
+
+/** These damaged cases were asked for, and are not whole here, either. */
+export const toldWrites = (missing: Uint8Array[]): Write[] =>
+  missing.map((key) => ({ key: keys.told(key), value: new Uint8Array(0) }))
+
+/** Who was told that the case isn't whole here may count it as whole by now, with less than has come back. */
+export const wasTold = (replica: Replica, key: Uint8Array): Promise<boolean> =>
+  replica.db.get(keys.told(key)).then(
+    (value) => value !== undefined,
+    (error: unknown) => {
+      if (error instanceof DamagedError) return true
+      throw error
+    },
+  )
+
+/** It is damaged no more. */
+export const wholeWrites = (key: Uint8Array): Write[] =>
+  [keys.asked(key), keys.told(key)].map((each) => ({ key: each, value: undefined }))
 
 /** A giver could not read these: whoever was asked for one before may have more of it by now. */
 export const unaskedWrites = (missing: Uint8Array[]): Write[] =>
@@ -94,15 +113,18 @@ async function forget(replica: Replica, key: Uint8Array): Promise<void> {
   if (await remove(replica, key)) replica.events.ended?.('lost')
 }
 
-/** True if it was there. */
+/** True if it was there, and not erased: then there are parts of it, readable or not. */
 async function remove(replica: Replica, key: Uint8Array): Promise<boolean> {
   const { cases, db } = replica
-  const isThere = (await db.keysIn({ gte: keys.case(key), lte: keys.case(key) })).length > 0
-  const gone = [keys.asked(key), keys.case(key), ...(await db.keysIn(partRange(key)))]
+  const parts = await db.keysIn(partRange(key))
+  const isThere =
+    parts.length > 0 && (await db.keysIn({ gte: keys.case(key), lte: keys.case(key) })).length > 0
+  const gone = [keys.case(key), ...parts]
   const meta = { ...replica.meta }
   if (isThere) rowCounts(meta, LOST_ROW, -1)
   await db.write([
     cases.damagedWrite([key]),
+    ...wholeWrites(key),
     { key: keys.meta(), value: encoded(MetaRow, meta) },
     ...gone.map((each) => ({ key: Uint8Array.from(each), value: undefined })),
   ])

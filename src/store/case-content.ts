@@ -155,8 +155,10 @@ export class CaseDraft {
   private isUnited = false
   /** Numbers of parts that can't be read. */
   gaps: ReadonlySet<number> = new Set()
-  /** Its row was there, and counted, but can't be read. */
+  /** Its row was there, but can't be read. */
   isRowLost = false
+  /** There were parts of it, so that row was counted: one that was erased has none. */
+  hadParts = false
   /** It brings a damaged case back whole. */
   heals = false
   /** Others changed it, and will often go on: the document that its row is projected from may be of use again. */

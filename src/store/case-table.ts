@@ -174,6 +174,7 @@ export class CaseTable {
       return new CaseDraft(whole, this.natives)
     const draft = new CaseDraft({ ...whole, parts, unchecked: true }, this.natives)
     draft.isRowLost = isRowLost
+    draft.hadParts = numbers.length > 0
     // Numbers are not used again, and what is left of the damaged copy goes.
     draft.replaceParts(numbers)
     await draft.check(this.db)

@@ -8,7 +8,7 @@ import type { ChangeRun } from '../protocol/door.js'
 import { encoded } from '../protocol/encode.js'
 import { COMPACT_PARTS } from '../protocol/limits.js'
 import { checkOf, type LogId } from '../protocol/log.js'
-import { askedFor, unaskedWrites } from './asked.js'
+import { askedFor, unaskedWrites, wholeWrites } from './asked.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { LOST_ROW, projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { isDamage } from './case-table.js'
@@ -88,7 +88,8 @@ export async function commitCases(
     }
     if (draft.state.parts.length > COMPACT_PARTS) await compact(replica, draft)
     // A row that can't be read was counted; most likely it was as the new one.
-    rowCounts(counts, draft.isRowLost ? draft.state.row || LOST_ROW : draft.base.row, -1)
+    const lost = draft.hadParts ? draft.state.row || LOST_ROW : ''
+    rowCounts(counts, draft.isRowLost ? lost : draft.base.row, -1)
     rowCounts(counts, draft.state.row, +1)
     writes.push(...draft.writes())
   }
@@ -105,7 +106,7 @@ export async function commitCases(
       if (isRowLost && !(await askedFor(replica, state.key))) writes.push(...unaskedWrites([state.key]))
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
-    for (const { state } of healed) writes.push({ key: keys.asked(state.key), value: undefined })
+    for (const { state } of healed) writes.push(...wholeWrites(state.key))
   }
   if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
     writes.push({ key: keys.meta(), value: encoded(MetaRow, next) })

@@ -24,6 +24,8 @@ export const keys = {
   damaged: () => prefix('b'),
   /** Who could not give a damaged case whole, either. */
   asked: (key: Uint8Array) => prefix('a', key),
+  /** Somebody was told that a damaged case isn't whole here. */
+  told: (key: Uint8Array) => prefix('a', concat([key, Uint8Array.of(1)])),
   /** One stretch of the checks of a transfer's target; there are two slots. */
   targetChecks: (slot: number, log: LogId, number: number) =>
     prefix('u', concat([Uint8Array.of(slot), fromHex(log)]), number),

@@ -12,7 +12,7 @@ import {
 } from '../protocol/limits.js'
 import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
-import { askedFor } from './asked.js'
+import { askedFor, toldWrites } from './asked.js'
 import { type CaseState, decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { isDamage } from './case-table.js'
 import { keys } from './keyspace.js'
@@ -199,16 +199,21 @@ export async function readItems(
     if (told) await nameLater(replica, out, told)
     // Keys are random: turned round, one lies anywhere.
     replica.db.glance(keys.part(out.after.toReversed(), 0))
-    // The last stretch names all that are known to be damaged, those whose own row can't be read included.
-    if (out.done) out.missing.push(...(await missingBeyond(replica, frontier)))
+    // Those whose own row can't be read included: the reader may go on from here with somebody else.
+    const isRead = (key: Uint8Array) => compareBytes(key, after) > 0 && compareBytes(key, out.after) <= 0
+    out.missing.push(...(await missingBeyond(replica, frontier, out.done ? undefined : isRead)))
     return out
   })
 }
 
 /** Damaged cases of which there may be anything beyond this frontier: of most, the row says what there is. */
-export async function missingBeyond(replica: Replica, frontier: Map<LogId, number>): Promise<Uint8Array[]> {
+export async function missingBeyond(
+  replica: Replica,
+  frontier: Map<LogId, number>,
+  among: (key: Uint8Array) => boolean = () => true,
+): Promise<Uint8Array[]> {
   const missing: Uint8Array[] = []
-  for (const key of replica.damaged.values()) {
+  for (const key of [...replica.damaged.values()].filter(among)) {
     const state = await replica.caseState(key).catch(() => undefined)
     const isKnown = state && (await askedFor(replica, key)) === undefined
     if (!isKnown || touchedBeyond(state, frontier)) missing.push(key)
@@ -233,24 +238,28 @@ async function nameLater(replica: Replica, out: ReadItems, told: Told): Promise<
  * Of cases that were asked for, those that can't be given whole: `missing` count as damaged here, too, or nothing is
  * held of them; `kept` are held, and too large.
  */
-export async function notGiven(
+export function notGiven(
   replica: Replica,
   wanted: Uint8Array[],
 ): Promise<{ missing: Uint8Array[]; kept: Uint8Array[] }> {
-  const missing: Uint8Array[] = []
-  const kept: Uint8Array[] = []
-  for (const key of wanted) {
-    let state: CaseState | undefined
-    try {
-      state = await replica.caseState(key)
-    } catch (error) {
-      // What fails for another reason may be whole.
-      if (!isDamage(error)) continue
+  return replica.exclusive(async () => {
+    const missing: Uint8Array[] = []
+    const kept: Uint8Array[] = []
+    for (const key of wanted) {
+      let state: CaseState | undefined
+      try {
+        state = await replica.caseState(key)
+      } catch (error) {
+        // What fails for another reason may be whole.
+        if (!isDamage(error)) continue
+      }
+      if (!state || replica.damaged.has(toHex(key))) missing.push(key)
+      else if (!isServable(state)) kept.push(key)
     }
-    if (!state || replica.damaged.has(toHex(key))) missing.push(key)
-    else if (!isServable(state)) kept.push(key)
-  }
-  return { missing, kept }
+    const damaged = missing.filter((key) => replica.damaged.has(toHex(key)))
+    if (damaged.length > 0) await replica.db.write(toldWrites(damaged))
+    return { missing, kept }
+  })
 }
 
 /** Whole cases by key. */

@@ -12,7 +12,7 @@ import {
 import type { LogId } from '../protocol/log.js'
 import { decodePayload } from '../protocol/payload.js'
 import type { Item } from '../protocol/sync.gen.js'
-import { askedFor } from './asked.js'
+import { askedFor, wasTold } from './asked.js'
 import { type CaseDraft, decodeParts, mergeThroughDoc, UNKNOWN_LOG } from './case-content.js'
 import { parseRow } from './case-row.js'
 import type { Replica } from './replica.js'
@@ -129,7 +129,8 @@ async function heal(replica: Replica, draft: CaseDraft, item: Item): Promise<voi
   draft.heals = true
   draft.dropParts(draft.gaps)
   await putRetained(replica, draft)
-  if (await hasMore(replica, draft, item)) draft.touch(UNKNOWN_LOG, 1)
+  const isNews = (await wasTold(replica, item.key)) || (await hasMore(replica, draft, item))
+  if (isNews) draft.touch(UNKNOWN_LOG, 1)
 }
 
 /**

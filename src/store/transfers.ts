@@ -38,19 +38,21 @@ export interface Transfer {
   cursor: Uint8Array
   /** Where the target's checks lie. */
   slot: number
+  /** Cases up to the cursor that who gave them could not read: they count as damaged once the target is adopted. */
+  missing: Uint8Array[]
 }
 
 /** The unfinished transfer, if there is one. */
 export async function readTransfer(replica: Replica): Promise<Transfer | undefined> {
   const value = await replica.db.get(keys.transfer())
   if (!value) return undefined
-  const { target, cursor, slot } = TransferRow.decode(value)
-  return { target: target.map((log) => ({ ...log, log: toHex(log.log) })), cursor, slot }
+  const { target, ...rest } = TransferRow.decode(value)
+  return { target: target.map((log) => ({ ...log, log: toHex(log.log) })), ...rest }
 }
 
-function transferWrite({ target, cursor, slot }: Transfer): Write {
+function transferWrite({ target, ...rest }: Transfer): Write {
   const logs = target.map((log) => ({ ...log, log: fromHex(log.log) }))
-  const value = TransferRow.encode({ target: logs, cursor, slot, missing: [] }).finish()
+  const value = TransferRow.encode({ target: logs, ...rest }).finish()
   return { key: keys.transfer(), value }
 }
 
@@ -118,7 +120,7 @@ export class IncomingTransfer {
       const beside = [...claims, ...beginnings(proven)]
       const stored = await readTransfer(replica)
       const isStale = after !== undefined && !equalBytes(after, stored?.cursor ?? new Uint8Array(0))
-      const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1 }
+      const transfer = stored ?? { target: [], cursor: new Uint8Array(0), slot: 1, missing: [] }
       const before = heldBefore(proven, claims)
       const incoming = new IncomingTransfer(replica, transfer, proven, fresh, isStale, said, beside, before)
       await incoming.offered.checks.clear()
@@ -203,16 +205,18 @@ export class IncomingTransfer {
   /**
    * [T1] Merges cases and moves the cursor in one batch. Early cases don't move it.
    *
+   * @param missing cases up to the last one of these that their giver could not read.
    * @param heldAtAsking see `takeLoose`.
    */
   async take(
     items: Item[],
     early: boolean,
     claims: LogClaim[] = [],
+    missing: Uint8Array[] = [],
     heldAtAsking: HeldAtAsking = () => undefined,
   ): Promise<void> {
     try {
-      await this.takeNow(items, early, claims, heldAtAsking)
+      await this.takeNow(items, early, claims, missing, heldAtAsking)
     } catch (error) {
       this.isBroken = true
       throw error
@@ -223,6 +227,7 @@ export class IncomingTransfer {
     items: Item[],
     early: boolean,
     claims: LogClaim[],
+    missing: Uint8Array[],
     heldAtAsking: HeldAtAsking,
   ): Promise<void> {
     return this.replica.exclusive(async () => {
@@ -244,11 +249,10 @@ export class IncomingTransfer {
         this.beyond ||= isBeyond(this.replica, draft, target)
       }
       const writes: Write[] = await claimWrites(this.replica, claims, this.said, before)
-      const last = items[items.length - 1]
       const moved =
-        !early && last && !this.isOvertaken && !this.isBroken
-          ? { ...this.transfer, cursor: last.key }
-          : this.transfer
+        early || this.isOvertaken || this.isBroken
+          ? this.transfer
+          : movedBy(this.transfer, items.at(-1)?.key, missing)
       if (moved !== this.transfer) writes.push(transferWrite(moved))
       await this.replica.commitCases(drafts.values(), writes, this.replica.meta)
       this.transfer = moved
@@ -259,19 +263,25 @@ export class IncomingTransfer {
     return this.transfer.cursor
   }
 
+  /** Cases that somebody who gave what came could not read. */
+  get missing(): Uint8Array[] {
+    return this.transfer.missing
+  }
+
   /** A cut fell since this began: what it targeted may not be what is held. */
   private get isOvertaken(): boolean {
     return this.cuts !== this.replica.cuts
   }
 
   /** [T3] The frontier becomes the maximum of my own and the target. Cases the sender could not read are marked. */
-  end(missing: Uint8Array[]): Promise<LogId[]> {
+  end(named: Uint8Array[]): Promise<LogId[]> {
     return this.replica.exclusive(async () => {
       const { replica } = this
       // What came is marked as unclaimed; comparing again decides what is still to be had.
       if (this.isOvertaken || this.isBroken) return []
       await this.settleTarget()
-      for (const key of missing) if (key.length === CASE_KEY_BYTES) replica.damaged.set(toHex(key), key)
+      const { missing } = movedBy(this.transfer, undefined, named)
+      for (const key of missing) replica.damaged.set(toHex(key), key)
       const checks = new TargetChecks(replica.db, this.transfer.slot)
       const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)
       const { writes, adopted } = adoption
@@ -289,6 +299,14 @@ export class IncomingTransfer {
       return adopted.map((log) => log.log)
     })
   }
+}
+
+/** The same object if nothing is new. */
+function movedBy(transfer: Transfer, last: Uint8Array | undefined, named: Uint8Array[]): Transfer {
+  const known = new Set(transfer.missing.map(toHex))
+  const fresh = named.filter((key) => key.length === CASE_KEY_BYTES && !known.has(toHex(key)))
+  if (!last && fresh.length === 0) return transfer
+  return { ...transfer, cursor: last ?? transfer.cursor, missing: [...transfer.missing, ...fresh] }
 }
 
 /** What adopting a target writes. `isShort`: some of it can't be adopted, so its content stays unclaimed. */

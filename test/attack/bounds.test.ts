@@ -161,7 +161,7 @@ async function messagesOf(device: Device): Promise<Item[][]> {
   const read = await readItems(device.replica, START, new Map(), 64 * 1024)
   const messages = itemMessages(read.items)
   for (const items of messages) {
-    const value = { transfer: 1, early: false, items, claims: [], openings: [] }
+    const value = { transfer: 1, early: false, items, claims: [], openings: [], missing: [] }
     expect(encodeFrame({ $case: 'items', value }).length).toBeLessThan(MAX_MESSAGE_BYTES)
   }
   return messages

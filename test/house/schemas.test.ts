@@ -22,7 +22,7 @@ const PINS: Pin[] = [
     constant: 'SYNC_VERSION',
     where: 'src/protocol/limits.ts',
     version: SYNC_VERSION,
-    pinned: { version: 1, hash: 'ae785e4e7b2934fee424cba280ef1a00' },
+    pinned: { version: 1, hash: 'e3393a0fd6a1277531cbba9fc03f9297' },
   },
   {
     schema: 'src/protocol/pair.proto',

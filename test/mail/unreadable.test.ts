@@ -38,10 +38,10 @@ async function begin(...names: string[]): Promise<[MailDevice, MailDevice, MailD
   return begun.devices
 }
 
-describe('a case that some can’t read is erased for good by whoever likes to', () => {
-  const erase = ({ replica }: MailDevice) =>
-    replica.append([{ caseId: 'one', kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: 0 }])
+const erase = ({ replica }: MailDevice) =>
+  replica.append([{ caseId: 'one', kind: KIND_TOMBSTONE, update: new Uint8Array(0), generation: 0 }])
 
+describe('a case that some can’t read is erased for good by whoever likes to', () => {
   for (const [kinds, what] of Object.entries({ p: 'a part', c: 'its row', cp: 'all of it' }))
     for (const rotten of ['b', 'ab', 'abc'])
       test.each(['a', 'b'])(`${what} has rotted at ${rotten}, erased by %s`, async (eraser) => {
@@ -135,6 +135,26 @@ describe('[H5] a case that nobody can read any more', () => {
     expect(told).toEqual([])
   })
 })
+
+test.each(['a', 'ab'])(
+  'an erased case whose row rots at %s was not counted, and is not lost',
+  async (rotten) => {
+    const devices = await begin('a', 'b')
+    const [a, b] = devices
+    await erase(a)
+    await bench.meet(a, b)
+    const told: string[] = []
+    for (const device of devices) {
+      await bench.forget(device)
+      if (rotten.includes(device.name)) await rot(device, 'c')
+      device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
+    }
+    await bench.meetAll(devices)
+    for (const { replica } of devices)
+      expect({ damaged: replica.damaged.size, total: replica.meta.total }).toEqual({ damaged: 0, total: 1 })
+    expect(told).toEqual([])
+  },
+)
 
 test('who holds a case and can’t give it, because it is too large, says so, and it stays marked', async () => {
   const [a, b] = await begin('a', 'b')

@@ -43,7 +43,7 @@ describe('a case that is too large for one message', () => {
       ],
     ])
     for (const items of messages) {
-      const value = { transfer: 1, early: false, items, claims: [], openings: [] }
+      const value = { transfer: 1, early: false, items, claims: [], openings: [], missing: [] }
       expect(encodeFrame({ $case: 'items', value }).length).toBeLessThan(MAX_MESSAGE_BYTES)
     }
     const [first, second] = piecesOf(large)

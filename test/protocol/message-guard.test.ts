@@ -142,6 +142,7 @@ describe('the largest honest messages', () => {
       early: false,
       claims: [],
       openings: [],
+      missing: [],
       items: [{ ...item, parts: [bytes(9)], ...one }],
     },
   })

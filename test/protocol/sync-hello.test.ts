@@ -494,7 +494,10 @@ describe('malformed frames end the session', () => {
     ],
     [
       'ITEMS with a wrong claim',
-      { $case: 'items', value: { transfer: 1, early: true, items: [], claims: [wrong], openings: [] } },
+      {
+        $case: 'items',
+        value: { transfer: 1, early: true, items: [], claims: [wrong], openings: [], missing: [] },
+      },
     ],
     [
       'ACK with a wrong claim',
@@ -504,7 +507,14 @@ describe('malformed frames end the session', () => {
       'ITEMS in which a piece of a case is followed by another case',
       {
         $case: 'items',
-        value: { transfer: 1, early: true, items: [piece(1), piece(2)], claims: [], openings: [] },
+        value: {
+          transfer: 1,
+          early: true,
+          items: [piece(1), piece(2)],
+          claims: [],
+          openings: [],
+          missing: [],
+        },
       },
     ],
     ['NEED of a wrong log', { $case: 'need', value: { log: shortLog, from: 0 } }],

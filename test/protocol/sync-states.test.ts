@@ -137,6 +137,16 @@ describe('sending whole states', () => {
     expect(machine.effects('send').every(({ lane }) => lane === 'bulk')).toBe(true)
   })
 
+  test('[T1] what can’t be read is named with the cases that the cursor passes it with, once, and at the end', () => {
+    const machine = serving()
+    const missing = [item(1).key]
+    machine.step({ type: 'itemsRead', items: [item(2)], after: item(2).key, done: false, missing })
+    expect(machine.sent('items')).toMatchObject([{ missing }])
+    machine.step({ type: 'itemsRead', items: [item(3)], after: item(3).key, done: true, missing: [] })
+    expect(machine.sent('items')).toMatchObject([{ missing: [] }])
+    expect(machine.sent('end')).toMatchObject([{ missing }])
+  })
+
   test('cases that hold what came after BEGIN go with claims of it, and only these', () => {
     const machine = serving()
     const claims = [other.claim()]
@@ -288,6 +298,7 @@ describe('[X6] early cases', () => {
         items: [item(2)],
         claims: [claimToWire(next.claim())],
         openings: [log.opening],
+        missing: [],
       },
     ])
   })
@@ -328,7 +339,7 @@ describe('receiving whole states', () => {
   })
   const items = (early: boolean): FrameKind => ({
     $case: 'items',
-    value: { transfer: 9, early, items: [item(1)], claims: [], openings: [] },
+    value: { transfer: 9, early, items: [item(1)], claims: [], openings: [], missing: [] },
   })
 
   test('BEGIN, ITEMS and END of the transfer that I asked for are passed to the store in order', () => {
