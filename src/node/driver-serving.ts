@@ -54,6 +54,8 @@ export class Serving {
     if (early) return
     const not = await notGiven(this.replica, keys)
     if (not.missing.length + not.kept.length === 0) return
+    // That it was said must be known after a power cut, too.
+    await this.replica.flush()
     session.link.send('live', encodeFrame({ $case: 'end', value: { transfer: NO_TRANSFER, ...not } }))
   }
 
