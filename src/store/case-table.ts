@@ -18,6 +18,8 @@ import { keys, partRange } from './keyspace.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 
 const RECENT_CASES = 512
+/** Whole cases that are in memory at a time, only to be read. */
+const READ_AT_ONCE = 32
 const LAST_KEY = new Uint8Array(CASE_KEY_BYTES).fill(0xff)
 
 export class CaseTable {
@@ -199,18 +201,34 @@ export class CaseTable {
     )
   }
 
-  /** Can all of it be read? Asked of what is stored, whatever is in memory. What has rotted is noted. */
-  async opens(key: Uint8Array): Promise<boolean> {
-    if (this.damaged.has(toHex(key))) return false
+  /** Of these cases those that can't be read as they are stored, whatever is in memory: they are noted as damaged. */
+  async unreadable(wanted: Uint8Array[]): Promise<Uint8Array[]> {
+    const found = wanted.filter((key) => this.damaged.has(toHex(key)))
+    const others = wanted.filter((key) => !this.damaged.has(toHex(key)))
+    for (let at = 0; at < others.length; at += READ_AT_ONCE) {
+      const some = others.slice(at, at + READ_AT_ONCE)
+      if (await this.opens(some)) continue
+      for (const key of some) {
+        if (await this.opens([key])) continue
+        this.noteDamaged(key)
+        found.push(key)
+      }
+    }
+    return found
+  }
+
+  private async opens(wanted: Uint8Array[]): Promise<boolean> {
     try {
-      const value = await this.db.get(keys.case(key))
-      const parts = value ? decodeCase(key, value).parts.map(({ number }) => keys.part(key, number)) : []
-      if (value && !(await this.db.getMany(parts)).includes(undefined)) return true
+      const rows = await this.db.getMany(wanted.map(keys.case))
+      if (rows.includes(undefined)) return false
+      const parts = rows.flatMap((row, at) =>
+        decodeCase(wanted[at]!, row!).parts.map(({ number }) => keys.part(wanted[at]!, number)),
+      )
+      return !(await this.db.getMany(parts)).includes(undefined)
     } catch (error) {
       if (!isDamage(error)) throw error
+      return false
     }
-    this.noteDamaged(key)
-    return false
   }
 
   /** As `draft`, for changes of others: of a case that turns out to be damaged, what can be read. */

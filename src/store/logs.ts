@@ -36,7 +36,7 @@ export class LogTable {
     private readonly db: SealedDb,
     private readonly natives: Natives,
     /** Keeps what only these changes may still hold of a case that is damaged here, in the case itself. */
-    private readonly keep: (log: LogId, changes: AsyncIterable<RetainedChange>) => Promise<void>,
+    private readonly keep: (log: LogId, changes: () => AsyncIterable<RetainedChange>) => Promise<void>,
   ) {}
 
   async load(): Promise<void> {
@@ -180,7 +180,7 @@ export class LogTable {
   async letGo(log: StoredLog, from: number, to: number): Promise<Write[]> {
     const start = Math.max(from, log.retainedFrom)
     if (start >= to) return []
-    await this.keep(log.log, this.readable(log.log, start, to))
+    await this.keep(log.log, () => this.readable(log.log, start, to))
     const writes: Write[] = []
     for (let seq = start + 1; seq <= to; seq++)
       writes.push({ key: keys.change(log.log, seq), value: undefined })

@@ -1,5 +1,5 @@
 /** What this device's logs retain, for a case that is put together anew. */
-import { equalBytes } from '../protocol/bytes.js'
+import { equalBytes, toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { isDamage } from './case-table.js'
@@ -44,22 +44,24 @@ export async function restOf(replica: Replica, key: Uint8Array): Promise<CaseDra
 export async function keepOfDamaged(
   replica: Replica,
   log: LogId,
-  changes: AsyncIterable<RetainedChange>,
+  changes: () => AsyncIterable<RetainedChange>,
 ): Promise<void> {
-  const { cases } = replica
-  const drafts = new Map<string, CaseDraft | undefined>()
-  for await (const { seq, row } of changes) {
+  const { cases, keyOf } = replica
+  const ids = new Set<string>()
+  for await (const { row } of changes()) ids.add(row.caseId)
+  const broken = new Set((await cases.unreadable([...ids].map(keyOf))).map(toHex))
+  if (broken.size === 0) return
+  const drafts = new Map<string, CaseDraft>()
+  for await (const { seq, row } of changes()) {
     const { caseId } = row
-    if (!drafts.has(caseId)) {
-      const key = replica.keyOf(caseId)
-      drafts.set(caseId, (await cases.opens(key)) ? undefined : await cases.receivingDraft(key, caseId))
-    }
-    drafts.get(caseId)?.apply(log, seq, row)
+    if (!broken.has(toHex(keyOf(caseId)))) continue
+    const draft = drafts.get(caseId) ?? (await cases.receivingDraft(keyOf(caseId), caseId))
+    drafts.set(caseId, draft)
+    draft.apply(log, seq, row)
   }
   // Most of it is there already.
-  const rests = [...drafts.values()].filter((draft) => draft !== undefined)
-  for (const draft of rests) await draft.unite(replica.db)
-  if (rests.length > 0) await replica.commitCases(rests, [], replica.meta)
+  for (const draft of drafts.values()) await draft.unite(replica.db)
+  await replica.commitCases(drafts.values(), [], replica.meta)
 }
 
 /** The id of a case by its row, or where that can't be read by any retained change of it. */
