@@ -59,7 +59,7 @@ export function cutLog(
     }
     const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
     if (id === replica.currentLog) replica.leaveLog()
-    const gone = await replica.logs.letGo(log, seq, log.seq)
+    const gone = await replica.logs.letGo([{ log, from: seq, to: log.seq }])
     await restateBeyond(replica, id, seq)
     const writes = [...(await forgettingWrites(replica, id, cut)), ...gone]
     // Nothing held, nothing to prove: the same value on every device.

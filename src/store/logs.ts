@@ -23,8 +23,16 @@ export interface StoredLog extends HeldLog {
 
 /** A change as retained, with the author's signature if a run ended here. */
 export interface RetainedChange {
+  log: LogId
   seq: number
   row: ChangeRow
+}
+
+/** Changes (from..to] of a log. */
+interface Stretch {
+  log: StoredLog
+  from: number
+  to: number
 }
 
 export class LogTable {
@@ -36,7 +44,7 @@ export class LogTable {
     private readonly db: SealedDb,
     private readonly natives: Natives,
     /** Keeps what only these changes may still hold of a case that is damaged here, in the case itself. */
-    private readonly keep: (log: LogId, changes: () => AsyncIterable<RetainedChange>) => Promise<void>,
+    private readonly keep: (changes: () => AsyncIterable<RetainedChange>) => Promise<void>,
   ) {}
 
   async load(): Promise<void> {
@@ -136,8 +144,12 @@ export class LogTable {
     if (to <= from) return
     const range = { gte: keys.change(log, from + 1), lt: keys.change(log, to + 1) }
     for await (const { key, value } of this.db.rows(range, () => {})) {
-      yield { seq: readU32(key, key.length - 4), row: ChangeRow.decode(value) }
+      yield { log, seq: readU32(key, key.length - 4), row: ChangeRow.decode(value) }
     }
+  }
+
+  private async *readableOf(stretches: Stretch[]): AsyncGenerator<RetainedChange> {
+    for (const { log, from, to } of stretches) yield* this.readable(log.log, from, to)
   }
 
   /** Writes that put `checks` of (from..] into the blocks, reading what shares a block with them. */
@@ -174,36 +186,44 @@ export class LogTable {
   }
 
   /**
-   * Writes that drop the payloads of (from..to]: nothing else lets go of a retained change. What they hold of damaged
+   * Writes that drop the payloads of these stretches: nothing else lets go of a retained change. What they hold of damaged
    * cases, maybe the last that anybody can read, is put into these first. So nobody may hold a draft of a case meanwhile.
+   * Each case is looked at, so what goes of several logs should go at once.
    */
-  async letGo(log: StoredLog, from: number, to: number): Promise<Write[]> {
-    const start = Math.max(from, log.retainedFrom)
-    if (start >= to) return []
-    await this.keep(log.log, () => this.readable(log.log, start, to))
+  async letGo(stretches: Stretch[]): Promise<Write[]> {
+    const own = stretches
+      .map(({ log, from, to }) => ({ log, from: Math.max(from, log.retainedFrom), to }))
+      .filter(({ from, to }) => from < to)
+    if (own.length === 0) return []
+    await this.keep(() => this.readableOf(own))
     const writes: Write[] = []
-    for (let seq = start + 1; seq <= to; seq++)
-      writes.push({ key: keys.change(log.log, seq), value: undefined })
+    for (const { log, from, to } of own)
+      for (let seq = from + 1; seq <= to; seq++)
+        writes.push({ key: keys.change(log.log, seq), value: undefined })
     return writes
   }
 
   /** Writes that drop all payloads and put `checks` behind the ones held: one block may hold both. */
   async extendWrites(log: StoredLog, checks: Uint8Array): Promise<Write[]> {
-    const writes = await this.letGo(log, log.retainedFrom, log.seq)
+    const writes = await this.letGo([{ log, from: log.retainedFrom, to: log.seq }])
     const retained = await this.checks(log.log, log.retainedFrom, log.seq)
     writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat([retained, checks]))))
     return writes
   }
 
-  /** Writes that drop the payloads up to `upTo` and keep their checks, and the log's new value. */
-  async pruneWrites(log: StoredLog, upTo: number): Promise<{ writes: Write[]; log: StoredLog }> {
-    const to = Math.min(upTo, log.seq)
-    if (to <= log.retainedFrom) return { writes: [], log }
-    const checks = await this.checks(log.log, log.retainedFrom, to)
-    const writes = await this.letGo(log, log.retainedFrom, to)
-    const pruned = { ...log, retainedFrom: to }
-    writes.push(...(await this.checkWrites(log.log, log.retainedFrom, checks)), logWrite(pruned))
-    return { writes, log: pruned }
+  /** Writes that drop the payloads of these logs up to `to` each, and keep their checks; and the logs' new values. */
+  async pruneWrites(stretches: Omit<Stretch, 'from'>[]): Promise<{ writes: Write[]; logs: StoredLog[] }> {
+    const own = stretches.map(({ log, to }) => ({ log, from: log.retainedFrom, to: Math.min(to, log.seq) }))
+    const writes = await this.letGo(own)
+    const logs: StoredLog[] = []
+    for (const { log, from, to } of own) {
+      if (to <= from) continue
+      const pruned = { ...log, retainedFrom: to }
+      writes.push(...(await this.checkWrites(log.log, from, await this.checks(log.log, from, to))))
+      writes.push(logWrite(pruned))
+      logs.push(pruned)
+    }
+    return { writes, logs }
   }
 }
 

@@ -19,22 +19,19 @@ export function prune(
   retained = RETAINED_CHANGES,
 ): Promise<number> {
   return replica.exclusive(async () => {
-    let pruned = 0
     const { cases } = replica
     const isDamaged = cases.damaged.size > 0
     // Kept: the next start finds a damaged case only when it reads it.
     if (isDamaged) await replica.db.write([cases.damagedWrite()])
-    for (const log of [...replica.logs.all()]) {
+    const stretches = [...replica.logs.all()].map((log) => {
       // What is retained may be all that can be read of a damaged case: who took it whole from me claims it, and lacks it.
       const words = isDamaged ? [0] : others.map((frontier) => frontier?.get(log.log) ?? 0)
       const covered = Math.min(log.seq, ...words)
-      const upTo = Math.max(covered, log.seq - retained)
-      if (upTo <= log.retainedFrom) continue
-      const result = await replica.logs.pruneWrites(log, upTo)
-      await replica.db.write(result.writes)
-      replica.logs.set(result.log)
-      pruned++
-    }
-    return pruned
+      return { log, to: Math.max(covered, log.seq - retained) }
+    })
+    const { writes, logs } = await replica.logs.pruneWrites(stretches)
+    if (writes.length > 0) await replica.db.write(writes)
+    for (const log of logs) replica.logs.set(log)
+    return logs.length
   })
 }

@@ -89,7 +89,7 @@ export class Replica {
     this.natives = options.natives
     this.keyOf = caseKeysOf(options.natives, options.indexKey)
     this.db = options.db
-    this.logs = new LogTable(options.db, options.natives, (log, changes) => keepOfDamaged(this, log, changes))
+    this.logs = new LogTable(options.db, options.natives, (changes) => keepOfDamaged(this, changes))
     this.cases = new CaseTable(options.db, options.natives)
     this.docs = new Documents(this)
   }

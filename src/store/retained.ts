@@ -1,6 +1,5 @@
 /** What this device's logs retain, for a case that is put together anew. */
 import { equalBytes, toHex } from '../protocol/bytes.js'
-import type { LogId } from '../protocol/log.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { isDamage } from './case-table.js'
 import type { RetainedChange, StoredLog } from './logs.js'
@@ -40,10 +39,9 @@ export async function restOf(replica: Replica, key: Uint8Array): Promise<CaseDra
   return draft
 }
 
-/** Puts what these changes of a log hold of damaged cases into what is left of them: also of those that rotted unnoticed. */
+/** Puts what these changes hold of damaged cases into what is left of them: also of those that rotted unnoticed. */
 export async function keepOfDamaged(
   replica: Replica,
-  log: LogId,
   changes: () => AsyncIterable<RetainedChange>,
 ): Promise<void> {
   const { cases, keyOf } = replica
@@ -52,7 +50,7 @@ export async function keepOfDamaged(
   const broken = new Set((await cases.unreadable([...ids].map(keyOf))).map(toHex))
   if (broken.size === 0) return
   const drafts = new Map<string, CaseDraft>()
-  for await (const { seq, row } of changes()) {
+  for await (const { log, seq, row } of changes()) {
     const { caseId } = row
     if (!broken.has(toHex(keyOf(caseId)))) continue
     const draft = drafts.get(caseId) ?? (await cases.receivingDraft(keyOf(caseId), caseId))
