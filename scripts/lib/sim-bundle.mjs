@@ -42,6 +42,7 @@ const SMALL = [
   ['src/protocol/limits.ts', 'COMPACT_TAIL_BYTES', 200],
   ['src/store/keyspace.ts', 'CHECKS_PER_BLOCK', 4],
   ['src/store/mail-out.ts', 'LETTER_BYTES', 1200],
+  ['src/store/pruning.ts', 'CHANGES_AT_ONCE', 5],
 ]
 
 /** @returns {import('vite').Plugin} */

@@ -224,10 +224,7 @@ export class Announcements {
   /** Only members' own words count: their HELLO and ACK now, or their newest statement. */
   async prune(): Promise<number> {
     const { replica, roster } = this.options
-    return prune(
-      replica,
-      roster.others().map((device) => this.frontierOf(device)),
-    )
+    return prune(replica, () => roster.others().map((device) => this.frontierOf(device)))
   }
 
   /** How far a device is known to hold each log durably. */

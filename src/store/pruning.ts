@@ -9,29 +9,46 @@ import type { Replica } from './replica.js'
 /** Beyond this many retained changes of one log the oldest go, covered or not. */
 export const RETAINED_CHANGES = 20_000
 
+/** So many go at once: their cases are looked at, and nothing else is written meanwhile. */
+export const CHANGES_AT_ONCE = 2_000
+
 /**
- * @param others for every other member: how far it is known to hold each log durably; undefined if unknown.
+ * @param others for every other member: how far it is known to hold each log durably; undefined if unknown. Asked
+ *   anew for each portion: a member may come, or be doubted, in between.
  * @returns how many logs were pruned.
  */
-export function prune(
+export async function prune(
   replica: Replica,
-  others: (Map<LogId, number> | undefined)[],
+  others: () => (Map<LogId, number> | undefined)[],
   retained = RETAINED_CHANGES,
 ): Promise<number> {
-  return replica.exclusive(async () => {
-    const { cases } = replica
-    const isDamaged = cases.damaged.size > 0
-    // Kept: the next start finds a damaged case only when it reads it.
-    if (isDamaged) await replica.db.write([cases.damagedWrite()])
-    const stretches = [...replica.logs.all()].map((log) => {
-      // What is retained may be all that can be read of a damaged case: who took it whole from me claims it, and lacks it.
-      const words = isDamaged ? [0] : others.map((frontier) => frontier?.get(log.log) ?? 0)
-      const covered = Math.min(log.seq, ...words)
-      return { log, to: Math.max(covered, log.seq - retained) }
-    })
-    const { writes, logs } = await replica.logs.pruneWrites(stretches)
-    if (writes.length > 0) await replica.db.write(writes)
-    for (const log of logs) replica.logs.set(log)
-    return logs.length
+  const all = new Set<LogId>()
+  for (;;) {
+    const pruned = await replica.exclusive(() => pruneSome(replica, others(), retained))
+    if (pruned.length === 0) return all.size
+    for (const log of pruned) all.add(log)
+  }
+}
+
+async function pruneSome(
+  replica: Replica,
+  others: (Map<LogId, number> | undefined)[],
+  retained: number,
+): Promise<LogId[]> {
+  const isDamaged = replica.damaged.size > 0
+  // Kept: the next start finds a damaged case only when it reads it.
+  if (isDamaged) await replica.db.write([replica.cases.damagedWrite()])
+  let room = CHANGES_AT_ONCE
+  const stretches = [...replica.logs.all()].map((log) => {
+    // What is retained may be all that can be read of a damaged case: who took it whole from me claims it, and lacks it.
+    const words = isDamaged ? [0] : others.map((frontier) => frontier?.get(log.log) ?? 0)
+    const covered = Math.min(log.seq, ...words)
+    const to = Math.min(Math.max(covered, log.seq - retained), log.retainedFrom + room)
+    room -= Math.max(0, to - log.retainedFrom)
+    return { log, to }
   })
+  const { writes, logs } = await replica.logs.pruneWrites(stretches)
+  if (writes.length > 0) await replica.db.write(writes)
+  for (const log of logs) replica.logs.set(log)
+  return logs.map(({ log }) => log)
 }

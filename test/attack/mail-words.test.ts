@@ -103,7 +103,7 @@ async function branch(): Promise<string> {
   for (const text of ['3', '4', '5']) await phone(c, 'one', text)
   await meet(c, b)
   await world.die(c)
-  await prune(b.replica, [], 0)
+  await prune(b.replica, () => [], 0)
   return log
 }
 

@@ -52,7 +52,7 @@ async function meet(a: SimDevice, b: SimDevice): Promise<void> {
 test('a sender that can’t read a case says so at the end: the receiver knows that it lacks it', async () => {
   const [a, b] = await start(1)
   await world.add('away')
-  await prune(a.replica, [], 0)
+  await prune(a.replica, () => [], 0)
   await rot(a, 'case-2')
   await meet(a, b)
   expect(await b.lines()).toHaveLength(4)
@@ -70,7 +70,7 @@ test('a case whose row its author can’t read is made anew of the changes that 
 test('devices one of which lacks a case never say that both hold everything', async () => {
   const [a, b] = await start(2)
   await world.add('away')
-  await prune(a.replica, [], 0)
+  await prune(a.replica, () => [], 0)
   await rot(a, 'case-2')
   await meet(a, b)
   const [wire] = world.wires

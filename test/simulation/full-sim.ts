@@ -315,7 +315,7 @@ class FullSimulation extends MailSimulation {
     await this.write(giver, 1, 5)
     const before = await this.folderOf(giver)
     await this.write(giver, 2, 8)
-    await prune(giver.replica, [], 0)
+    await prune(giver.replica, () => [], 0)
     const wire = world.connect(giver, taker)
     // The first cases have come, and the rest never does.
     for (let left = 99, more = random.int(1, 4); left > 0 && more > 0; left--) {
@@ -503,7 +503,7 @@ class FullSimulation extends MailSimulation {
     if (this.rots && (device.disk.held || !isSound(device))) return
     this.note(`drop ${device.name}`)
     this.oracle.drops = true
-    await Promise.race([prune(device.replica, [], this.world.random.int(0, 4)), this.world.settle(2)])
+    await Promise.race([prune(device.replica, () => [], this.world.random.int(0, 4)), this.world.settle(2)])
   }
 
   /** Erased for good: a tombstone for what this device knows of the case. */

@@ -1,5 +1,4 @@
 /** How good a path is, and when a better one is looked for. */
-
 import { isRtcAddress } from '../host-address.js'
 import type { RemotePeer } from '../host-remote.js'
 
