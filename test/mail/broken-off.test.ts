@@ -1,27 +1,9 @@
 /** A connection breaks while one of two devices can't read a case: nobody else comes to claim it without having it. */
 import { expect, test } from 'vitest'
-import { readItems } from '../../src/store/reading.js'
-import { toKey } from '../support/light-level.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'
 
 let bench: MailBench
-
-/** While the device is off, a bit turns over in each row of this kind that belongs to the case `one`. */
-async function rot(device: MailDevice, kind: string): Promise<void> {
-  const key = toKey(device.replica.keyOf('one'))
-  const rows = await bench.stopDevice(device)
-  for (const [name, value] of rows)
-    if (name.startsWith(kind) && name.includes(key))
-      rows.set(
-        name,
-        Uint8Array.from(value, (byte, at) => (at === 30 ? byte ^ 4 : byte)),
-      )
-  await device.disk.restore(rows)
-  await device.boot()
-  await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
-  expect(device.replica.damaged.size).toBe(1)
-}
 
 /** a and d hold cases, and nothing is retained of them; a can't read one, and is connected to c for so many messages. */
 async function begin(kind: string, messages: number): Promise<[MailDevice, MailDevice, MailDevice]> {
@@ -32,7 +14,7 @@ async function begin(kind: string, messages: number): Promise<[MailDevice, MailD
   await bench.phone(a, 'one', 'a sentence')
   await bench.meet(a, d)
   for (const device of [a, d]) await bench.forget(device)
-  await rot(a, kind)
+  await bench.rot(a, 'one', kind)
   const wire = bench.connect(a, c)
   for (let left = messages; left > 0; left--) {
     if (!bench.deliver(wire, true) && !bench.deliver(wire, false)) bench.clock.pass(500)
@@ -62,7 +44,7 @@ test('[H5] who said that it lacks a case, and has it by now, tells it to who set
     const [a, c, d] = await begin('p', messages)
     await bench.meet(c, d)
     for (const device of [c, d]) await bench.forget(device)
-    await rot(d, 'p')
+    await bench.rot(d, 'one', 'p')
     await bench.meet(a, d)
     await bench.meetAll([a, c, d])
     for (const device of [a, c, d])

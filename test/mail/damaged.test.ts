@@ -2,8 +2,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { setFields } from '../../src/cases/edit.js'
 import { takeStates } from '../../src/store/mail-sets.js'
-import { readItems } from '../../src/store/reading.js'
-import { toKey } from '../support/light-level.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'
 
@@ -11,26 +9,6 @@ let bench: MailBench
 let a: MailDevice
 let b: MailDevice
 let c: MailDevice
-
-/** While the device is off, a bit of each part of a case turns over, or one of its row. */
-async function rot(device: MailDevice, id: string, what: 'row' | 'part' = 'part'): Promise<void> {
-  const key = toKey(device.replica.keyOf(id))
-  const rows = await bench.stopDevice(device)
-  const parts = [...rows].filter(
-    ([name]) => name.startsWith(what === 'row' ? 'c' : 'p') && name.includes(key),
-  )
-  expect(parts).not.toEqual([])
-  for (const [name, value] of parts)
-    rows.set(
-      name,
-      Uint8Array.from(value, (byte, at) => (at === 30 ? byte ^ 4 : byte)),
-    )
-  await device.disk.restore(rows)
-  await device.boot()
-  // As giving whole cases notices it.
-  await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
-  expect(device.replica.damaged.size).toBe(1)
-}
 
 async function expectSentence(): Promise<void> {
   await bench.meetAll([a, b, c])
@@ -50,7 +28,7 @@ beforeEach(async () => {
   await bench.phone(a, 'one', 'a sentence')
   await bench.forget(a)
   await bench.meet(a, b)
-  await rot(b, 'one')
+  await bench.rot(b, 'one', 'p')
 })
 afterEach(() => bench.stop())
 
@@ -87,26 +65,26 @@ describe('[H5] a case that only one device can’t read', () => {
     await bench.meet(a, b)
   }
 
-  test.each(['row', 'part'] as const)(
-    'its %s: is marked by two devices, and by neither for long',
-    async (what) => {
-      await begin('a', 'b')
-      await bench.create(b, 'of b')
-      await bench.forget(b)
-      await rot(b, 'one', what)
-      for (let round = 0; round < 2; round++) await bench.meet(a, b)
-      expect(await seen([a, b])).toEqual(['0 true', '0 true'])
-      expect(await a.lines()).toEqual(await b.lines())
-      expect(a.replica.digest()).toEqual(b.replica.digest())
-    },
-  )
+  test.each([
+    ['row', 'c'],
+    ['part', 'p'],
+  ])('its %s: is marked by two devices, and by neither for long', async (_what, kind) => {
+    await begin('a', 'b')
+    await bench.create(b, 'of b')
+    await bench.forget(b)
+    await bench.rot(b, 'one', kind)
+    for (let round = 0; round < 2; round++) await bench.meet(a, b)
+    expect(await seen([a, b])).toEqual(['0 true', '0 true'])
+    expect(await a.lines()).toEqual(await b.lines())
+    expect(a.replica.digest()).toEqual(b.replica.digest())
+  })
 
   test('and that everybody was told of is whole once each has asked all others', async () => {
     await begin('a', 'b', 'c')
     await bench.create(c, 'of c')
     await bench.forget(c)
     await bench.meet(c, b)
-    await rot(b, 'one', 'row')
+    await bench.rot(b, 'one', 'c')
     await bench.create(b, 'of b')
     await bench.forget(b)
     await bench.meet(b, c)
@@ -127,8 +105,8 @@ describe('[H5] a case that only one device can’t read', () => {
     await bench.phone(c, 'one', 'a sentence')
     await bench.forget(c)
     await bench.meet(c, b)
-    await rot(b, 'one', 'row')
-    await rot(b, 'one', 'part')
+    await bench.rot(b, 'one', 'c')
+    await bench.rot(b, 'one', 'p')
     for (let round = 0; round < 3; round++) await bench.meet(a, b)
     expect(await seen([a, b])).toEqual(['1 true', '1 true'])
     await bench.meet(a, c)
@@ -142,7 +120,7 @@ describe('[H5] a case that only one device can’t read', () => {
     // c is away, so that what is typed now is retained.
     await bench.phone(a, 'one', 'a sentence')
     await bench.meet(a, b)
-    for (const device of [a, b]) await rot(device, 'one')
+    for (const device of [a, b]) await bench.rot(device, 'one', 'p')
     await expectSentence()
   })
 
@@ -152,8 +130,8 @@ describe('[H5] a case that only one device can’t read', () => {
     await bench.meet(a, b)
     await bench.forget(a)
     await bench.forget(b)
-    await rot(a, 'one', 'part')
-    await rot(b, 'one', 'row')
+    await bench.rot(a, 'one', 'p')
+    await bench.rot(b, 'one', 'c')
     for (let round = 0; round < 3; round++) await bench.meet(a, b)
     expect(await seen([a, b])).toEqual(['0 true', '0 true'])
     for (const device of [a, b]) expect((await device.lines()).join()).toContain('a sentence')

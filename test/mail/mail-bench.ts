@@ -8,7 +8,9 @@ import type { States } from '../../src/protocol/envelope.gen.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { StatesWriter } from '../../src/store/mail-out.js'
 import { prune } from '../../src/store/pruning.js'
+import { readItems } from '../../src/store/reading.js'
 import type { Rows } from '../support/disk.js'
+import { toKey } from '../support/light-level.js'
 import { type MailDevice, MailWorld, type SimRelay } from '../support/mail-world.js'
 
 export interface Held {
@@ -52,6 +54,24 @@ export class MailBench extends MailWorld {
     for (let round = 0; round < 3; round++)
       for (const [at, one] of devices.entries())
         for (const other of devices.slice(at + 1)) await this.meet(one, other)
+  }
+
+  /** While the device is off, a bit turns over in each row of these kinds that belongs to the case; then it notices. */
+  async rot(device: MailDevice, id: string, kinds: string): Promise<void> {
+    const key = toKey(device.replica.keyOf(id))
+    const rows = await this.stopDevice(device)
+    const hit = [...rows].filter(([name]) => kinds.includes(name[0]!) && name.includes(key))
+    expect(hit).not.toEqual([])
+    for (const [name, value] of hit) {
+      const rotten = Uint8Array.from(value)
+      rotten[30]! ^= 4
+      rows.set(name, rotten)
+    }
+    await device.disk.restore(rows)
+    await device.boot()
+    // As giving whole cases notices it.
+    await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
+    expect(device.replica.damaged.size).toBe(1)
   }
 
   /** The parts of what the giver leaves by mail for whoever holds so much. */
@@ -116,7 +136,7 @@ export class MailBench extends MailWorld {
 
   /** Changes are retained no longer, whoever lacks them. */
   forget(device: MailDevice): Promise<number> {
-    return prune(device.replica, [], 0)
+    return prune(device.replica, () => [], 0)
   }
 
   /** How far one device knows that another one holds its logs: what a delivery tick rests on. */

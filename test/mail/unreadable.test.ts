@@ -4,30 +4,11 @@ import { MAX_CASE_STATE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_TOMBSTONE } from '../../src/protocol/log.js'
 import { encodeCase } from '../../src/store/case-content.js'
 import { keys } from '../../src/store/keyspace.js'
-import { readItems } from '../../src/store/reading.js'
-import { toKey } from '../support/light-level.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'
 
 let bench: MailBench
 afterEach(() => bench.stop())
-
-/** While the device is off, a bit turns over in each row of these kinds that belongs to the case `one`. */
-async function rot(device: MailDevice, kinds: string): Promise<void> {
-  const key = toKey(device.replica.keyOf('one'))
-  const rows = await bench.stopDevice(device)
-  for (const [name, value] of rows)
-    if (kinds.includes(name[0]!) && name.includes(key))
-      rows.set(
-        name,
-        Uint8Array.from(value, (byte, at) => (at === 30 ? byte ^ 4 : byte)),
-      )
-  await device.disk.restore(rows)
-  await device.boot()
-  // As giving whole cases notices it.
-  await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
-  expect(device.replica.damaged.size).toBe(1)
-}
 
 async function begin(...names: string[]): Promise<[MailDevice, MailDevice, MailDevice]> {
   const begun = await MailBench.begin(61, ...names)
@@ -46,7 +27,7 @@ describe('a case that some can’t read is erased for good by whoever likes to',
     for (const rotten of ['b', 'ab', 'abc'])
       test.each(['a', 'b'])(`${what} has rotted at ${rotten}, erased by %s`, async (eraser) => {
         const devices = await begin('a', 'b', 'c')
-        for (const device of devices) if (rotten.includes(device.name)) await rot(device, kinds)
+        for (const device of devices) if (rotten.includes(device.name)) await bench.rot(device, 'one', kinds)
         expect(await erase(devices.find(({ name }) => name === eraser)!)).toEqual({ ok: true })
         await bench.meetAll(devices)
         for (const device of devices) {
@@ -58,7 +39,7 @@ describe('a case that some can’t read is erased for good by whoever likes to',
 
   test('where only a part has rotted, it counts as damaged no longer at once', async () => {
     const [a] = await begin('a', 'b')
-    await rot(a, 'p')
+    await bench.rot(a, 'one', 'p')
     await erase(a)
     expect(a.replica.damaged.size).toBe(0)
     expect(await a.replica.caseState(a.replica.keyOf('one'))).toMatchObject({ parts: [], erased: 1 })
@@ -66,7 +47,7 @@ describe('a case that some can’t read is erased for good by whoever likes to',
 
   test('not so where its row has rotted: more may be claimed of it than was erased', async () => {
     const [a] = await begin('a', 'b')
-    await rot(a, 'c')
+    await bench.rot(a, 'one', 'c')
     await erase(a)
     expect(a.replica.damaged.size).toBe(1)
   })
@@ -78,7 +59,7 @@ describe('[H5] a case that nobody can read any more', () => {
     const told: string[] = []
     for (const device of devices) {
       await bench.forget(device)
-      await rot(device, kinds)
+      await bench.rot(device, 'one', kinds)
       device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
     }
     await bench.meetAll(devices)
@@ -98,7 +79,7 @@ describe('[H5] a case that nobody can read any more', () => {
       [b, ofB],
     ] as const) {
       await bench.forget(device)
-      await rot(device, kinds)
+      await bench.rot(device, 'one', kinds)
       device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
     }
     await bench.meetAll([a, b])
@@ -146,7 +127,7 @@ test.each(['a', 'ab'])(
     const told: string[] = []
     for (const device of devices) {
       await bench.forget(device)
-      if (rotten.includes(device.name)) await rot(device, 'c')
+      if (rotten.includes(device.name)) await bench.rot(device, 'one', 'c')
       device.replica.events.ended = (how) => told.push(`${device.name} ${how}`)
     }
     await bench.meetAll(devices)
@@ -164,7 +145,7 @@ test('who holds a case and can’t give it, because it is too large, says so, an
   await a.replica.db.write([{ key: keys.case(key), value: encodeCase({ ...state, parts }) }])
   await bench.restart(a)
   await bench.forget(b)
-  await rot(b, 'p')
+  await bench.rot(b, 'one', 'p')
   const wire = bench.connect(a, b)
   await bench.quiesce()
   expect([...wire.sessionB.wanted.values()].map(({ state: each }) => each)).toEqual(['over'])

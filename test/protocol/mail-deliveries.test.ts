@@ -24,7 +24,8 @@ test('[L4] keeps what is left until the word of the recipient covers it', () => 
   expect(bench.takeSent('check')).toBeUndefined()
 })
 
-test('[L5] what the relay does not hold any more is offered again under another attempt, after a moment', () => {
+/** The relay answers that it holds the only deposit no more. */
+function losesDeposit(): number {
   bench.look()
   bench.written()
   bench.done(bench.deposit().number)
@@ -32,6 +33,11 @@ test('[L5] what the relay does not hold any more is offered again under another 
   bench.heard({ known: new Map() })
   const { number } = bench.takeSent('check')!
   bench.frame({ $case: 'missing', value: { number, ids: [mailId(105)] } })
+  return number
+}
+
+test('[L5] what the relay does not hold any more is offered again under another attempt, after a moment', () => {
+  const number = losesDeposit()
   // Said twice: only what was asked counts.
   bench.frame({ $case: 'missing', value: { number, ids: [mailId(105)] } })
   expect(bench.waiting).toHaveLength(1)
@@ -68,13 +74,7 @@ test('[L5] each that is missing waits for two looks of its own', () => {
 })
 
 test('[L5] a word that comes in time saves the second deposit', () => {
-  bench.look()
-  bench.written()
-  bench.done(bench.deposit().number)
-  bench.look()
-  bench.heard({ known: new Map() })
-  const { number } = bench.takeSent('check')!
-  bench.frame({ $case: 'missing', value: { number, ids: [mailId(105)] } })
+  losesDeposit()
   bench.fire('suspect')
   bench.heard({ known: new Map([[logId(10), 5]]) })
   bench.forget().fire('suspect')

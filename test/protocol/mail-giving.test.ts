@@ -29,11 +29,12 @@ test('[L6] what changes within a moment is looked at once', () => {
   expect(bench.take('survey')).toBeUndefined()
 })
 
+function typeTo(seq: number): void {
+  bench.survey.logs = [{ log: logId(10), seq, device: SELF }]
+  bench.step({ type: 'changed' })
+}
+
 test('[L6] what changes while something is being left gathers as well, unless somebody waits', () => {
-  const typeTo = (seq: number) => {
-    bench.survey.logs = [{ log: logId(10), seq, device: SELF }]
-    bench.step({ type: 'changed' })
-  }
   bench.look()
   typeTo(6)
   bench.written()
@@ -55,10 +56,6 @@ test('[L6] what changes while something is being left gathers as well, unless so
 })
 
 test('[L6] what has gathered while something was being left goes at its end, whatever gathers by then', () => {
-  const typeTo = (seq: number) => {
-    bench.survey.logs = [{ log: logId(10), seq, device: SELF }]
-    bench.step({ type: 'changed' })
-  }
   bench.look()
   typeTo(6)
   bench.fire('gather')
