@@ -19,6 +19,9 @@ const CONNECT_TIMEOUT_MS = 20_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 20_000
 
+/** One that is only visited may be gone for good. */
+const LAST_VISIT_RETRY_MS = 10 * 60_000
+
 /** A relay that has no place, or does not know us yet, may have one soon. */
 const LAST_RESERVE_RETRY_MS = 60_000
 
@@ -39,6 +42,8 @@ export interface RelayTarget {
   addresses: string[]
   /** `host:port`; without it the port that the relay tells. */
   stun?: string
+  /** It is only to be told something: no circuit is reserved, and while it can't be reached it is tried seldom. */
+  isVisit?: boolean
 }
 
 export interface RelayState {
@@ -128,6 +133,7 @@ class KeptRelay {
   state: RelayState
   readonly #options: RelaysOptions
   #stun: string | undefined
+  #isVisit = false
   #toldStunPort = 0
   #connection: Connection | undefined
   #alive: Alive | undefined
@@ -144,10 +150,12 @@ class KeptRelay {
 
   configure(target: RelayTarget): void {
     const moved = target.addresses.join() !== this.state.addresses.join()
+    const stays = this.#isVisit && target.isVisit !== true
     this.#stun = target.stun
+    this.#isVisit = target.isVisit === true
     this.state = { ...this.state, addresses: [...target.addresses] }
     if (this.state.id === '') this.#become('bad-address', SENTENCES['bad-address'])
-    else if (moved && this.#connection === undefined) this.retry()
+    else if (stays || (moved && this.#connection === undefined)) this.retry()
   }
 
   get stunServer(): string | undefined {
@@ -234,11 +242,12 @@ class KeptRelay {
   #retryLater(): void {
     if (this.#end.signal.aborted) return
     const waitMs = jitter(this.#waitMs)
-    this.#waitMs = Math.min(this.#waitMs * 2, LAST_RETRY_MS)
+    this.#waitMs = Math.min(this.#waitMs * 2, this.#isVisit ? LAST_VISIT_RETRY_MS : LAST_RETRY_MS)
     this.#after(waitMs, () => void this.#connect())
   }
 
   async #reserve(connection: Connection): Promise<void> {
+    if (this.#isVisit) return
     const signal = AbortSignal.any([AbortSignal.timeout(CONNECT_TIMEOUT_MS), this.#end.signal])
     try {
       const circuits = await this.#options.circuits()

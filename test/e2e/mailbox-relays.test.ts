@@ -1,7 +1,15 @@
 /** A practice with several relays: one is added, one is given up, and what waited at it goes the other way. */
 import { expect, it } from 'vitest'
-import { expectSameCases, heldBy, importFull, show, startMailPair, statusOf } from '../support/mail-pair.js'
-import { synced, until } from '../support/processes.js'
+import {
+  expectSameCases,
+  heldBy,
+  importFull,
+  look,
+  show,
+  startMailPair,
+  statusOf,
+} from '../support/mail-pair.js'
+import { synced, type TestDevice, until } from '../support/processes.js'
 import { RelayProcess } from '../support/relay-process.js'
 
 const MISTYPED = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo'
@@ -34,4 +42,26 @@ it('takes a mistyped address back, moves to another relay without loss, and keep
   // Whoever leaves last takes the practice along.
   await until(async () => (await heldBy(relay.folder)).practices === 0)
   expect((await show(laptop)).pendingTotal).toBe(0)
+})
+
+it('tells a relay that was given up while it stood still, and whoever was away, once they are back', async () => {
+  const { relay, desk, laptop, address } = await startMailPair()
+  const second = await new RelayProcess().start()
+  const next = second.addresses[0]!
+  await desk.ok('mailbox', 'on', next)
+  const connected = async (device: TestDevice) =>
+    (await look(device)).mailbox.relays.map((each) => each.connected)
+  await until(async () => (await connected(laptop)).join() === 'true,true')
+  await laptop.stop()
+  await relay.stop()
+  await desk.ok('mailbox', 'forget', address)
+  await desk.stop()
+  await laptop.start()
+  await until(async () => (await connected(laptop)).join() === 'true')
+  // Neither has been able to say so: the practice is still there.
+  expect(await heldBy(relay.folder)).toMatchObject({ practices: 1 })
+  await relay.start()
+  await desk.start()
+  await until(async () => (await heldBy(relay.folder)).practices === 0)
+  expect(await heldBy(second.folder)).toMatchObject({ practices: 1 })
 })

@@ -15,6 +15,8 @@ import type { Practice } from './practice-state.js'
 const ASK_MS = 5_000
 /** A relay gets so long to take up the conversation before an answer is given without it. */
 const REACH_MS = 4_000
+/** A relay that is given up gets so long to answer. */
+const DEPART_MS = 4_000
 const TEST_MS = 5_000
 
 const done = { ok: true } as const
@@ -37,7 +39,6 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
         ...(all.length === before.length ? {} : { relays: all }),
         collectsMail: { [toHex(identity.ed)]: true },
       })
-      await practice.mailboxes?.stay()
       // Others learn by the relay that this device collects; without it they learn when they meet.
       await practice.mailboxes?.whenReady(REACH_MS)
       await notes.say('mailbox-on', 'The cloud mailbox is on here.')
@@ -46,15 +47,10 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
     async off() {
       practice.state()
       if (!isOn()) return done
-      const relays = relayAddresses(keeper)
       // A command alone has only just begun to dial, and is gone before it could say so later.
       await practice.mailboxes?.whenReady(REACH_MS)
-      // While the relays are still told of it: whoever leaves last takes the practice along.
-      await change(practice, { collectsMail: { [toHex(identity.ed)]: false } }, false)
-      practice.mail?.rosterChanged()
-      if (practice.mailboxes) await practice.mailboxes.leave(relays)
-      else await notes.saveDurably('leaving', relays)
-      practice.rosterChanged()
+      await change(practice, { collectsMail: { [toHex(identity.ed)]: false } })
+      await practice.mailboxes?.whenTold(DEPART_MS)
       await notes.say('mailbox-off', 'The cloud mailbox is off here.')
       return done
     },
@@ -71,10 +67,9 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
           'This is the only relay of the practice. Add another first, or switch the cloud mailbox off on all devices.',
         )
       await practice.mailboxes?.whenReady(REACH_MS, idOf(address))
-      // While the relay is still told of it, as others may hear of it nowhere else.
-      await change(practice, { relays: rest }, false)
-      practice.mail?.rosterChanged()
-      practice.rosterChanged()
+      await change(practice, { relays: rest })
+      // Others may hear of it nowhere else than at the relay that is given up.
+      await practice.mailboxes?.whenTold(DEPART_MS)
       return done
     },
     show: () => report(practice),
@@ -100,14 +95,13 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
 async function change(
   practice: Practice,
   settings: { relays?: string[]; collectsMail?: Record<string, boolean> },
-  tell = true,
 ): Promise<void> {
   const written = await guarded(() =>
     practice.options.keeper.write((context) => changeSettings(context, settings)),
   )
   if ('error' in written)
     throw new Refused('failed', `The setting could not be stored (${written.error}). Nothing was changed.`)
-  if (tell) practice.rosterChanged()
+  practice.rosterChanged()
 }
 
 /** IP address or name, TCP, maybe WebSocket, and the relay's identity. */

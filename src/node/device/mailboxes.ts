@@ -1,14 +1,14 @@
 /**
  * This device's links to the practice's relays: a stream of the mailbox over the connection that the host keeps at
  * each, taken up again when it breaks. Only while the cloud mailbox is on here; else no relay is ever contacted, but
- * for one thing: to say that this device collects no more.
+ * for one thing: to say that this device collects no more. So is a relay that the practice has given up.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Channel } from '../frames.js'
 import type { Host } from '../host.js'
 import type { RelayState } from '../host-relays.js'
 import type { MailDriver } from '../mail-driver.js'
-import type { RelaySession } from '../mail-driver-session.js'
+import type { MailLink, RelaySession } from '../mail-driver-session.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
 import type { Notes } from './notes.js'
@@ -16,13 +16,15 @@ import type { RosterKeeper } from './roster-keeper.js'
 
 export const MAILBOX_PROTOCOL = '/kartoteka/mailbox/1'
 
+/** Name of the note. */
+const COLLECTS_AT = 'collectsAt'
 const POLL_MS = 50
-/** A relay that is given up gets so long to answer. */
-const DEPART_MS = 4_000
 const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 15_000
 /** A relay that refuses this device is asked less often. */
 const REFUSED_RETRY_MS = 30_000
+/** One that is only to be told something may be gone for good. */
+const LEAVE_RETRY_MS = 10 * 60_000
 
 export interface MailboxesOptions {
   host: Host
@@ -35,9 +37,19 @@ export interface MailboxesOptions {
   status: () => void
 }
 
+/** What this device wants of a relay: its mail, or only to say that it collects no more there. */
+type Purpose = 'collect' | 'leave'
+
 interface Attached {
+  purpose: Purpose
   session: RelaySession
   channel: Channel
+}
+
+interface Retry {
+  purpose: Purpose | undefined
+  timer: NodeJS.Timeout | undefined
+  waitMs: number
 }
 
 /** One relay as a person sees it. */
@@ -60,12 +72,13 @@ export class Mailboxes {
   /** By the relay's peer id. */
   private readonly attached = new Map<string, Attached>()
   private readonly connecting = new Set<string>()
-  private readonly retries = new Map<string, { timer: NodeJS.Timeout | undefined; waitMs: number }>()
+  private readonly retries = new Map<string, Retry>()
   private readonly refused = new Set<string>()
-  /** Addresses of relays that are still to be told that this device collects no more. */
-  private leaving: string[] = []
-  /** Addresses of relays that the practice has just given up, and that are being told so. */
-  private readonly departing = new Map<string, string[]>()
+  /**
+   * Addresses of relays that may count this device among those who collect. Each stays until it has answered that it
+   * does so no more, however long that takes: with the last who collects goes all that it holds of the practice.
+   */
+  private collectsAt: string[] = []
   private window = false
   private stopped = false
 
@@ -73,7 +86,7 @@ export class Mailboxes {
 
   async start(): Promise<void> {
     const { host, notes } = this.options
-    this.leaving = (await notes.read<string[]>('leaving')) ?? []
+    this.collectsAt = (await notes.read<string[]>(COLLECTS_AT)) ?? []
     host.onRelayChanged((state) => this.onRelay(state))
     this.apply()
   }
@@ -81,35 +94,25 @@ export class Mailboxes {
   /** Settings or the roster changed. */
   apply(): void {
     if (this.stopped) return
-    const { host } = this.options
-    const { keeper, meetingRelays } = this.options
-    for (const [id, attached] of this.attached) {
-      if (this.isWanted(id) || this.departing.has(id)) continue
-      if (this.isOn && attached.session.machine.isReady) void this.depart(id, attached)
-      else this.end(attached)
-    }
-    const used = this.isOn ? relayAddresses(keeper) : this.leaving
-    const wanted = [...new Set([...used, ...meetingRelays(), ...[...this.departing.values()].flat()])]
-    host.setRelays(byRelay(wanted).map((addresses) => ({ addresses })))
+    const { host, keeper, meetingRelays } = this.options
+    for (const [id, { purpose }] of this.attached) if (purpose !== this.purposeOf(id)) this.end(id)
+    const used = [...(this.isOn ? relayAddresses(keeper) : []), ...meetingRelays()]
+    const left = this.collectsAt.filter((address) => this.purposeOf(idOf(address)) === 'leave')
+    host.setRelays([
+      ...byRelay(used).map((addresses) => ({ addresses })),
+      ...byRelay(left).map((addresses) => ({ addresses, isVisit: true })),
+    ])
     for (const state of host.relays()) this.onRelay(state)
     this.options.status()
   }
 
-  /** The practice uses this relay no more: what waits there for this device is dropped, if it listens. */
-  private async depart(id: string, attached: Attached): Promise<void> {
-    const { host, mail } = this.options
-    this.departing.set(id, host.relays().find((state) => state.id === id)?.addresses ?? [])
-    await Promise.race([mail.leave(attached.session), sleep(DEPART_MS, undefined, { ref: false })])
-    this.departing.delete(id)
+  private end(id: string): void {
+    const attached = this.attached.get(id)
+    if (!attached) return
     // From now on it counts as gone: its stream may still take a while to end.
-    if (this.attached.get(id) === attached) this.attached.delete(id)
-    this.end(attached)
-    this.apply()
-  }
-
-  private end({ session, channel }: Attached): void {
-    this.options.mail.disconnect(session, 'stopped')
-    void channel.close()
+    this.attached.delete(id)
+    this.options.mail.disconnect(attached.session, 'stopped')
+    void attached.channel.close()
   }
 
   /** This device uses the cloud mailbox. */
@@ -117,10 +120,12 @@ export class Mailboxes {
     return collectsMail(this.options.keeper, this.options.ed)
   }
 
-  /** Its mailbox is used here, or left. */
-  private isWanted(id: string): boolean {
-    const addresses = this.isOn ? relayAddresses(this.options.keeper) : this.leaving
-    return addresses.some((address) => idOf(address) === id)
+  private purposeOf(id: string): Purpose | undefined {
+    const { keeper, ed } = this.options
+    const has = (addresses: string[]) => addresses.some((address) => idOf(address) === id)
+    if (this.isOn && has(relayAddresses(keeper))) return 'collect'
+    // A relay drops by itself whoever is removed.
+    return keeper.isMember(ed) && has(this.collectsAt) ? 'leave' : undefined
   }
 
   /** All relays of the practice. */
@@ -141,21 +146,31 @@ export class Mailboxes {
     return this.refused.has(id) ? 'relay-refused' : 'relay-unreachable'
   }
 
-  /** Sessions at relays that know this device. */
+  /** Sessions at relays that know this device, and at which it collects. */
   ready(): RelaySession[] {
-    return [...this.attached.values()].map(({ session }) => session).filter(({ machine }) => machine.isReady)
+    return [...this.attached.values()]
+      .filter(({ purpose, session }) => purpose === 'collect' && session.machine.isReady)
+      .map(({ session }) => session)
   }
 
   /** Each relay, but for `except`, has been reached, or so much time is over. */
-  async whenReady(timeoutMs: number, except?: string): Promise<void> {
+  whenReady(timeoutMs: number, except?: string): Promise<void> {
+    return this.until(
+      ({ id }) =>
+        id === except || this.purposeOf(id) !== 'collect' || !!this.attached.get(id)?.session.machine.isReady,
+      timeoutMs,
+    )
+  }
+
+  /** Each relay that can be reached knows where this device collects no more, or so much time is over. */
+  whenTold(timeoutMs: number): Promise<void> {
+    return this.until(({ id, state }) => state !== 'connected' || this.purposeOf(id) !== 'leave', timeoutMs)
+  }
+
+  private async until(isSo: (relay: RelayState) => boolean, timeoutMs: number): Promise<void> {
     const until = performance.now() + timeoutMs
-    const all = () =>
-      this.options.host
-        .relays()
-        .every(
-          ({ id }) => id === except || !this.isWanted(id) || this.attached.get(id)?.session.machine.isReady,
-        )
-    while (!all() && !this.stopped && performance.now() < until) await sleep(POLL_MS)
+    while (!this.options.host.relays().every(isSo) && !this.stopped && performance.now() < until)
+      await sleep(POLL_MS)
   }
 
   /** Try now, whatever the back-off says. */
@@ -175,28 +190,6 @@ export class Mailboxes {
     this.options.mail.window(open)
   }
 
-  /** This device collects no more: relays are told now, or as soon as they can be reached. */
-  async leave(addresses: string[]): Promise<void> {
-    const { notes, mail } = this.options
-    const left = new Set<string>()
-    for (const session of this.ready()) {
-      if (await mail.leave(session)) left.add(publicKeyToPeerId(session.link.relay))
-      mail.disconnect(session, 'stopped')
-    }
-    this.leaving = addresses.filter((address) => !left.has(idOf(address)))
-    await notes.saveDurably('leaving', this.leaving)
-    this.apply()
-  }
-
-  /** It collects again. */
-  async stay(): Promise<void> {
-    if (this.leaving.length === 0) return this.apply()
-    this.leaving = []
-    await this.options.notes.saveDurably('leaving', this.leaving)
-    for (const { session } of this.attached.values()) this.options.mail.disconnect(session, 'stopped')
-    this.apply()
-  }
-
   stop(): void {
     this.stopped = true
     for (const { timer } of this.retries.values()) clearTimeout(timer)
@@ -204,68 +197,101 @@ export class Mailboxes {
 
   private onRelay(state: RelayState): void {
     if (this.stopped) return
-    if (state.state === 'connected' && this.isWanted(state.id)) void this.connect(state.id)
+    if (state.state === 'connected' && this.purposeOf(state.id)) void this.connect(state.id)
     this.options.status()
   }
 
   private async connect(id: string): Promise<void> {
-    if (this.attached.has(id) || this.connecting.has(id) || this.retries.get(id)?.timer) return
     const relay = peerIdToPublicKey(id)
-    if (!relay) return
+    const purpose = this.purposeOf(id)
+    if (!relay || !purpose || this.attached.has(id) || this.connecting.has(id)) return
+    const retry = this.retries.get(id)
+    // Who only wanted to say goodbye may wait for long.
+    if (retry?.timer && retry.purpose === purpose) return
+    clearTimeout(retry?.timer)
     this.connecting.add(id)
-    const { host, mail } = this.options
-    const opened = await host.dial(id, MAILBOX_PROTOCOL)
+    // A disk that takes nothing is told of elsewhere.
+    const attached = await this.attach(id, relay, purpose).catch(() => undefined)
     this.connecting.delete(id)
-    if ('code' in opened) return this.again(id)
-    // The mailbox may have been switched off, or left, while this was dialled.
-    if (this.stopped || !this.isWanted(id)) {
-      void opened.channel.close()
-      return
-    }
-    const { channel } = opened
-    const isLeaving = !this.isOn
-    const session = await mail.connect(
-      {
-        relay,
-        send: (lane, bytes) => void channel.send(lane, bytes),
-        close: () => void channel.close(),
-      },
-      isLeaving,
-    )
-    if (this.stopped || !this.isWanted(id) || isLeaving === this.isOn) {
-      mail.disconnect(session, 'stopped')
-      return this.again(id)
-    }
-    this.attached.set(id, { session, channel })
-    mail.window(this.window)
-    void this.read(id, session, channel)
+    if (!attached) return this.again(id)
+    this.attached.set(id, attached)
+    this.options.mail.window(this.window)
+    void this.read(id, attached)
   }
 
-  private async read(id: string, session: RelaySession, channel: Channel): Promise<void> {
+  private async attach(id: string, relay: Uint8Array, purpose: Purpose): Promise<Attached | undefined> {
+    const { host, mail } = this.options
+    if (purpose === 'collect') await this.noteCollects(id)
+    const opened = await host.dial(id, MAILBOX_PROTOCOL)
+    if ('code' in opened) return undefined
+    const { channel } = opened
+    const link: MailLink = {
+      relay,
+      send: (lane, bytes) => void channel.send(lane, bytes),
+      close: () => void channel.close(),
+    }
+    // The mailbox may have been switched off, or on, or the relay given up, while this was dialled.
+    const isWanted = () => !this.stopped && this.purposeOf(id) === purpose
+    const session = isWanted() ? await mail.connect(link, purpose === 'leave') : undefined
+    if (session && isWanted()) return { purpose, session, channel }
+    if (session) mail.disconnect(session, 'stopped')
+    void channel.close()
+    return undefined
+  }
+
+  /** Before the first mail is asked for: whatever happens next, the relay will be told when that ends. */
+  private async noteCollects(id: string): Promise<void> {
+    const here = relayAddresses(this.options.keeper).filter((address) => idOf(address) === id)
+    const added = here.filter((address) => !this.collectsAt.includes(address))
+    if (added.length === 0) return
+    await this.keepCollectsAt([...this.collectsAt, ...added]).catch((error) => {
+      this.collectsAt = this.collectsAt.filter((address) => !added.includes(address))
+      throw error
+    })
+  }
+
+  private async keepCollectsAt(addresses: string[]): Promise<void> {
+    this.collectsAt = addresses
+    await this.options.notes.saveDurably(COLLECTS_AT, addresses)
+  }
+
+  private async read(id: string, attached: Attached): Promise<void> {
     const { mail } = this.options
+    const { session, channel } = attached
     for await (const { bytes } of channel.messages) {
       if (!session.open) break
       const done = mail.receive(session, bytes)
-      if (session.machine.isReady) this.onReady(id, session)
+      if (session.machine.isReady) this.onReady(id, attached)
       await done
-      if (session.machine.isReady) this.onReady(id, session)
+      if (session.machine.isReady) this.onReady(id, attached)
     }
     mail.disconnect(session, 'lost')
-    if (this.attached.get(id)?.session !== session) return
+    if (this.attached.get(id) !== attached) return
     this.attached.delete(id)
     this.options.status()
     this.again(id)
   }
 
-  private readonly greeted = new WeakSet<RelaySession>()
+  private readonly greeted = new WeakSet<Attached>()
 
-  private onReady(id: string, session: RelaySession): void {
-    if (this.greeted.has(session)) return
-    this.greeted.add(session)
+  private onReady(id: string, attached: Attached): void {
+    if (this.greeted.has(attached)) return
+    this.greeted.add(attached)
     this.refused.delete(id)
     this.retries.delete(id)
     this.options.status()
-    if (!this.isOn && this.leaving.length > 0) void this.leave(this.leaving)
+    if (attached.purpose === 'leave') void this.leave(id, attached)
+  }
+
+  private async leave(id: string, attached: Attached): Promise<void> {
+    const isLeft = await this.options.mail.leave(attached.session)
+    // Meanwhile it may have been taken up again.
+    if (this.attached.get(id) !== attached) return
+    this.end(id)
+    if (!isLeft) return this.again(id)
+    const rest = this.collectsAt.filter((address) => idOf(address) !== id)
+    await this.keepCollectsAt(rest).catch(() => {})
+    this.apply()
   }
 
   /** A relay ended the conversation: once more, later and later. */
@@ -276,21 +302,23 @@ export class Mailboxes {
 
   private again(id: string): void {
     if (this.stopped) return
+    const purpose = this.purposeOf(id)
     const before = this.retries.get(id)
-    const waitMs = this.refused.has(id)
-      ? REFUSED_RETRY_MS
-      : Math.min(LAST_RETRY_MS, (before?.waitMs ?? FIRST_RETRY_MS / 2) * 2)
+    const beforeMs = before?.purpose === purpose ? before!.waitMs : 0
+    const leastMs = this.refused.has(id) ? REFUSED_RETRY_MS : FIRST_RETRY_MS
+    const mostMs = purpose === 'leave' ? LEAVE_RETRY_MS : Math.max(leastMs, LAST_RETRY_MS)
+    const waitMs = Math.min(mostMs, Math.max(leastMs, beforeMs * 2))
     clearTimeout(before?.timer)
     const timer = setTimeout(
       () => {
-        this.retries.set(id, { timer: undefined, waitMs })
+        this.retries.set(id, { purpose, timer: undefined, waitMs })
         const state = this.options.host.relays().find((each) => each.id === id)
         if (state) this.onRelay(state)
       },
       waitMs * (0.75 + Math.random() / 2),
     )
     timer.unref()
-    this.retries.set(id, { timer, waitMs })
+    this.retries.set(id, { purpose, timer, waitMs })
   }
 }
 
