@@ -16,6 +16,8 @@ test('[L1] nothing is acknowledged before it was taken in, and then with my word
   bench.step({ type: 'taken', taken: { done: [mailId(1), mailId(2)], held: [], word: WORD } })
   expect(bench.takeSent('ack')).toMatchObject({ ids: [mailId(1), mailId(2)], notice: WORD })
   expect(bench.takeSent('collect')).toEqual({ after: 2 })
+  // Only the end of it lets mail be left.
+  expect(bench.timers.has('gather')).toBe(false)
 })
 
 test('[L1] is over only when the last acknowledgement is answered', () => {

@@ -66,6 +66,18 @@ describe('what goes to and fro', () => {
     expect(bench.take('write')).toMatchObject({ attempt: 1 })
   })
 
+  test('[L7] words that neither lose nor cover anything do not end what was in vain', () => {
+    bench.ready()
+    for (let times = 0; times < 4; times++) {
+      wait([mailId(1)])
+      bench.heard({ unusable: [mailId(1)] })
+      bench.heard()
+    }
+    bench.look()
+    expect(bench.take('openStates')).toBeUndefined()
+    expect(bench.timers.get('again')).toBe(10_000)
+  })
+
   test('an answer to ALIVE is not answered', () => {
     bench
       .ready()
@@ -103,6 +115,19 @@ describe('what goes to and fro', () => {
     expect(bench.timers.has('again')).toBe(false)
     bench.step({ type: 'stated' })
     expect(bench.timers.get('word')).toBe(1_000)
+  })
+
+  test('[L7] whoever waits is in a hurry as long as somebody lacks what only rests', () => {
+    bench.ready().fire('word')
+    bench.look()
+    bench.written()
+    bench.done(bench.deposit().number, 'failed')
+    bench.step({ type: 'hurry' })
+    bench.look()
+    if (bench.take('survey')) bench.step({ type: 'surveyed', survey: bench.survey })
+    expect(bench.timers.has('again')).toBe(true)
+    bench.step({ type: 'stated' })
+    expect(bench.timers.get('word')).toBe(0)
   })
 
   test('mail that comes while what was held is tried again is taken in behind it, though nothing is held any more', () => {
@@ -243,8 +268,34 @@ describe('what is taken for left', () => {
     bench.written()
     bench.done(number)
     expect(bench.waiting).toEqual([])
-    bench.done(bench.deposit().number)
+    const own = bench.deposit().number
+    bench.done(own)
     expect(bench.waiting).toHaveLength(1)
+    // A relay that says it twice says nothing with it.
+    expect(bench.done(own)).toEqual([])
+  })
+
+  test('[P4] what was left is said in my word once all of it lies there, and not where it was refused', () => {
+    const isSaid = (error: string) => {
+      bench.done(bench.deposit().number, error)
+      return bench.timers.has('word')
+    }
+    bench.ready().fire('word')
+    bench.look()
+    bench.written()
+    expect(isSaid('too-large')).toBe(false)
+    bench.look()
+    bench.survey.now = 60_000
+    bench.fire('again')
+    bench.look()
+    bench.written(logId(10), 0, 0, [logId(10)])
+    bench.look()
+    const ranges = [{ log: logId(10), from: 0, to: 5 }]
+    bench.step({ type: 'statesOpened', opened: { set: mailId(1), ranges, bytes: 900 } })
+    bench.step({ type: 'part', part: { envelope: new Uint8Array(600), id: mailId(50), last: false } })
+    expect(isSaid('')).toBe(false)
+    bench.step({ type: 'part', part: { envelope: new Uint8Array(600), id: mailId(51), last: true } })
+    expect(isSaid('')).toBe(true)
   })
 
   test('[L3] nothing is left at a relay that sends mail before it knows the roster', () => {

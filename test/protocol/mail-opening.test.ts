@@ -41,14 +41,16 @@ describe('greeting', () => {
     expect(bench.timers.has('greet')).toBe(false)
     bench.welcome()
     expect(closed()).toBe('malformed')
+    expect(bench.takeSent('collect')).toBeUndefined()
   })
 
   test.each([
     ['a version that is too new', 2, 'relay-too-new'],
     ['a version that is too old', 0, 'relay-too-old'],
   ])('a relay of %s is told apart', (_name, version, code) => {
-    bench.welcome(ROSTER.head, version)
+    bench.forget().welcome(ROSTER.head, version)
     expect(closed()).toBe(code)
+    expect(bench.effects).toEqual([])
   })
 
   test.each([
@@ -118,6 +120,7 @@ describe('the roster', () => {
     }
     expect(asked).toBe(8)
     expect(closed()).toBe('contested')
+    expect(bench.takeSent('collect')).toBeUndefined()
   })
 
   test('a chain that is none closes as malformed', () => {

@@ -138,9 +138,15 @@ describe('what another device wrote', () => {
     expect(dueAfter(input({ logs: theirs, recipients: all(AUTHOR) }))).toBe(0)
   })
 
-  test('[P3] is given on in turns: each device has its own, and none has the same', () => {
+  test('[P3] is given on in turns: each device has its own by the hash with the log, and none has the same', () => {
+    const rank = (log: string) => (each: string) =>
+      toHex(nodeNatives.sha256(concat([fromHex(each), fromHex(log)])))
+    const inOrder = (devices: string[], log: string) => {
+      const rankOf = rank(log)
+      return [...devices].sort((a, b) => (rankOf(a) < rankOf(b) ? -1 : 1))
+    }
     const near = [AUTHOR, FAR, THIRD, device(5)]
-    const delays = [ME, AUTHOR, THIRD, device(5)].map((self) =>
+    const delays = inOrder([ME, AUTHOR, THIRD, device(5)], THEIRS).map((self) =>
       dueAfter(
         input({
           self,
@@ -149,14 +155,9 @@ describe('what another device wrote', () => {
         }),
       ),
     )
-    expect([...delays].sort((a, b) => a - b)).toEqual([0, TURN_MS, 2 * TURN_MS, 3 * TURN_MS])
+    expect(delays).toEqual([0, TURN_MS, 2 * TURN_MS, 3 * TURN_MS])
     // Another log has another order.
-    const rank = (log: string) => (each: string) =>
-      toHex(nodeNatives.sha256(concat([fromHex(each), fromHex(log)])))
-    const orders = Array.from({ length: 20 }, (_, n) => {
-      const rankOf = rank(n.toString(16).padStart(32, '0'))
-      return [...near].sort((a, b) => (rankOf(a) < rankOf(b) ? -1 : 1))[0]
-    })
+    const orders = Array.from({ length: 20 }, (_, n) => inOrder(near, n.toString(16).padStart(32, '0'))[0])
     expect(new Set(orders).size).toBeGreaterThan(1)
   })
 
