@@ -9,7 +9,7 @@ import {
   startMailPair,
   statusOf,
 } from '../support/mail-pair.js'
-import { synced, type TestDevice, until } from '../support/processes.js'
+import { exported, synced, type TestDevice, until } from '../support/processes.js'
 import { RelayProcess } from '../support/relay-process.js'
 
 const MISTYPED = '/ip4/127.0.0.1/tcp/9/p2p/12D3KooWQYhTNQdmr3ArTeUHRYzFg94BKyTkoWBDWez9kSCVe2Xo'
@@ -64,4 +64,21 @@ it('tells a relay that was given up while it stood still, and whoever was away, 
   await desk.start()
   await until(async () => (await heldBy(relay.folder)).practices === 0)
   expect(await heldBy(second.folder)).toMatchObject({ practices: 1 })
+})
+
+it('takes in what waits at a relay that was given up, though nobody else holds it any more', async () => {
+  const { relay, desk, laptop, address } = await startMailPair()
+  const second = await new RelayProcess().start()
+  await second.stop()
+  await laptop.stop()
+  await importFull(desk, 30)
+  await synced(desk)
+  await desk.ok('mailbox', 'on', second.addresses[0]!)
+  await desk.ok('mailbox', 'forget', address)
+  const written = await exported(desk)
+  await desk.kill()
+  await laptop.start()
+  await until(async () => (await look(laptop)).cases.total === 30)
+  expect((await exported(laptop)) === written).toBe(true)
+  await until(async () => (await heldBy(relay.folder)).practices === 0)
 })

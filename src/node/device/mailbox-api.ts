@@ -17,6 +17,8 @@ const ASK_MS = 5_000
 const REACH_MS = 4_000
 /** A relay that is given up gets so long to answer. */
 const DEPART_MS = 4_000
+/** So long is taken in what waits before the mailbox is switched off. */
+const COLLECT_MS = 20_000
 const TEST_MS = 5_000
 
 const done = { ok: true } as const
@@ -49,6 +51,8 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
       if (!isOn()) return done
       // A command alone has only just begun to dial, and is gone before it could say so later.
       await practice.mailboxes?.whenReady(REACH_MS)
+      // What waits is dropped there afterwards, and may be the last copy.
+      await practice.mailboxes?.whenCollected(COLLECT_MS)
       await change(practice, { collectsMail: { [toHex(identity.ed)]: false } })
       await practice.mailboxes?.whenTold(DEPART_MS)
       await notes.say('mailbox-off', 'The cloud mailbox is off here.')

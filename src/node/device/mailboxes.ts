@@ -37,11 +37,14 @@ export interface MailboxesOptions {
   status: () => void
 }
 
-/** What this device wants of a relay: its mail, or only to say that it collects no more there. */
-type Purpose = 'collect' | 'leave'
+/**
+ * What this device wants of a relay: its mail; what waits there still, as the practice has given it up, and it may be the
+ * last copy; or only to say that it collects no more there.
+ */
+type Purpose = 'collect' | 'empty' | 'leave'
 
 interface Attached {
-  purpose: Purpose
+  isLeaving: boolean
   session: RelaySession
   channel: Channel
 }
@@ -79,6 +82,8 @@ export class Mailboxes {
    * does so no more, however long that takes: with the last who collects goes all that it holds of the practice.
    */
   private collectsAt: string[] = []
+  /** Relays that were given up, and at which nothing more waits for this device. */
+  private readonly emptied = new Set<string>()
   private window = false
   private stopped = false
 
@@ -95,9 +100,13 @@ export class Mailboxes {
   apply(): void {
     if (this.stopped) return
     const { host, keeper, meetingRelays } = this.options
-    for (const [id, { purpose }] of this.attached) if (purpose !== this.purposeOf(id)) this.end(id)
+    for (const [id, attached] of this.attached) {
+      const purpose = this.purposeOf(id)
+      if (!purpose || attached.isLeaving !== (purpose === 'leave')) this.end(id)
+      else if (purpose === 'empty') void this.empty(id, attached)
+    }
     const used = [...(this.isOn ? relayAddresses(keeper) : []), ...meetingRelays()]
-    const left = this.collectsAt.filter((address) => this.purposeOf(idOf(address)) === 'leave')
+    const left = this.collectsAt.filter((address) => this.isGivenUp(idOf(address)))
     host.setRelays([
       ...byRelay(used).map((addresses) => ({ addresses })),
       ...byRelay(left).map((addresses) => ({ addresses, isVisit: true })),
@@ -122,10 +131,12 @@ export class Mailboxes {
 
   private purposeOf(id: string): Purpose | undefined {
     const { keeper, ed } = this.options
+    const { isOn } = this
     const has = (addresses: string[]) => addresses.some((address) => idOf(address) === id)
-    if (this.isOn && has(relayAddresses(keeper))) return 'collect'
+    if (isOn && has(relayAddresses(keeper))) return 'collect'
     // A relay drops by itself whoever is removed.
-    return keeper.isMember(ed) && has(this.collectsAt) ? 'leave' : undefined
+    if (!keeper.isMember(ed) || !has(this.collectsAt)) return undefined
+    return isOn && !this.emptied.has(id) ? 'empty' : 'leave'
   }
 
   /** All relays of the practice. */
@@ -148,9 +159,9 @@ export class Mailboxes {
 
   /** Sessions at relays that know this device, and at which it collects. */
   ready(): RelaySession[] {
-    return [...this.attached.values()]
-      .filter(({ purpose, session }) => purpose === 'collect' && session.machine.isReady)
-      .map(({ session }) => session)
+    return [...this.attached]
+      .filter(([id, { session }]) => this.purposeOf(id) === 'collect' && session.machine.isReady)
+      .map(([, { session }]) => session)
   }
 
   /** Each relay, but for `except`, has been reached, or so much time is over. */
@@ -162,9 +173,19 @@ export class Mailboxes {
     )
   }
 
+  /** What waited for this device was taken in at each relay that has been reached, or so much time is over. */
+  whenCollected(timeoutMs: number): Promise<void> {
+    return this.until(() => this.ready().every((session) => !session.isPending), timeoutMs)
+  }
+
   /** Each relay that can be reached knows where this device collects no more, or so much time is over. */
   whenTold(timeoutMs: number): Promise<void> {
-    return this.until(({ id, state }) => state !== 'connected' || this.purposeOf(id) !== 'leave', timeoutMs)
+    return this.until(({ id, state }) => state !== 'connected' || !this.isGivenUp(id), timeoutMs)
+  }
+
+  private isGivenUp(id: string): boolean {
+    const purpose = this.purposeOf(id)
+    return purpose === 'empty' || purpose === 'leave'
   }
 
   private async until(isSo: (relay: RelayState) => boolean, timeoutMs: number): Promise<void> {
@@ -231,9 +252,13 @@ export class Mailboxes {
       close: () => void channel.close(),
     }
     // The mailbox may have been switched off, or on, or the relay given up, while this was dialled.
-    const isWanted = () => !this.stopped && this.purposeOf(id) === purpose
-    const session = isWanted() ? await mail.connect(link, purpose === 'leave') : undefined
-    if (session && isWanted()) return { purpose, session, channel }
+    const isLeaving = purpose === 'leave'
+    const isWanted = () => {
+      const now = this.purposeOf(id)
+      return !this.stopped && now !== undefined && (now === 'leave') === isLeaving
+    }
+    const session = isWanted() ? await mail.connect(link, isLeaving) : undefined
+    if (session && isWanted()) return { isLeaving, session, channel }
     if (session) mail.disconnect(session, 'stopped')
     void channel.close()
     return undefined
@@ -241,6 +266,7 @@ export class Mailboxes {
 
   /** Before the first mail is asked for: whatever happens next, the relay will be told when that ends. */
   private async noteCollects(id: string): Promise<void> {
+    this.emptied.delete(id)
     const here = relayAddresses(this.options.keeper).filter((address) => idOf(address) === id)
     const added = here.filter((address) => !this.collectsAt.includes(address))
     if (added.length === 0) return
@@ -273,6 +299,7 @@ export class Mailboxes {
   }
 
   private readonly greeted = new WeakSet<Attached>()
+  private readonly emptying = new WeakSet<Attached>()
 
   private onReady(id: string, attached: Attached): void {
     if (this.greeted.has(attached)) return
@@ -280,7 +307,21 @@ export class Mailboxes {
     this.refused.delete(id)
     this.retries.delete(id)
     this.options.status()
-    if (attached.purpose === 'leave') void this.leave(id, attached)
+    const purpose = this.purposeOf(id)
+    if (purpose === 'leave') void this.leave(id, attached)
+    if (purpose === 'empty') void this.empty(id, attached)
+  }
+
+  private async empty(id: string, attached: Attached): Promise<void> {
+    if (this.emptying.has(attached)) return
+    this.emptying.add(attached)
+    const { session } = attached
+    const isOver = () => session.machine.isReady && !session.isPending
+    while (session.open && !isOver() && !this.stopped) await sleep(POLL_MS)
+    this.emptying.delete(attached)
+    if (!session.open || this.purposeOf(id) !== 'empty') return
+    this.emptied.add(id)
+    this.apply()
   }
 
   private async leave(id: string, attached: Attached): Promise<void> {
@@ -289,6 +330,7 @@ export class Mailboxes {
     if (this.attached.get(id) !== attached) return
     this.end(id)
     if (!isLeft) return this.again(id)
+    this.emptied.delete(id)
     const rest = this.collectsAt.filter((address) => idOf(address) !== id)
     await this.keepCollectsAt(rest).catch(() => {})
     this.apply()
@@ -306,7 +348,7 @@ export class Mailboxes {
     const before = this.retries.get(id)
     const beforeMs = before?.purpose === purpose ? before!.waitMs : 0
     const leastMs = this.refused.has(id) ? REFUSED_RETRY_MS : FIRST_RETRY_MS
-    const mostMs = purpose === 'leave' ? LEAVE_RETRY_MS : Math.max(leastMs, LAST_RETRY_MS)
+    const mostMs = this.isGivenUp(id) ? LEAVE_RETRY_MS : Math.max(leastMs, LAST_RETRY_MS)
     const waitMs = Math.min(mostMs, Math.max(leastMs, beforeMs * 2))
     clearTimeout(before?.timer)
     const timer = setTimeout(
