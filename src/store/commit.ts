@@ -120,6 +120,7 @@ export async function commitCases(
   replica.meta = next
   replica.storedMeta = next
   cases.committed(list)
+  if (cases.damaged.size === 0) replica.places = undefined
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
 }
 

@@ -39,7 +39,7 @@ import type {
   ReplicaEvents,
   ReplicaOptions,
 } from './replica-types.js'
-import { keepOfDamaged } from './retained.js'
+import { keepOfDamaged, type RetainedPlaces } from './retained.js'
 import type { SealedDb, Write } from './sealed-db.js'
 
 export type {
@@ -76,6 +76,8 @@ export class Replica {
   doubtsGone = 0
   /** How often content beyond the frontier came outside a transfer. */
   loose = 0
+  /** Looked up while a case is damaged. */
+  places: RetainedPlaces | undefined
   /** Some of what the last start had jotted down could not be read. */
   lostJottings = false
   private needsNewLog = false

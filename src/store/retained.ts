@@ -1,5 +1,6 @@
 /** What this device's logs retain, for a case that is put together anew. */
-import { equalBytes, toHex } from '../protocol/bytes.js'
+import { toHex } from '../protocol/bytes.js'
+import type { LogId } from '../protocol/log.js'
 import type { CaseDraft, CaseState } from './case-content.js'
 import { isDamage } from './case-table.js'
 import type { RetainedChange, StoredLog } from './logs.js'
@@ -13,13 +14,58 @@ export async function isRetained(replica: Replica, log: StoredLog, from: number)
   return last === log.seq
 }
 
+/** What is retained of one case. */
+interface RetainedOfCase {
+  caseId: string
+  /** Changes that follow each other: (from..to]. */
+  stretches: { log: LogId; from: number; to: number }[]
+}
+
+/**
+ * Where the retained changes of each case lie, those that could be read: one look at all that is retained serves every
+ * case that is put together anew, and a later one looks only at what has come since. What lies there may be gone, or have
+ * rotted by now; another change is never there.
+ */
+export class RetainedPlaces {
+  private readonly byKey = new Map<string, RetainedOfCase>()
+  private readonly keyOfId = new Map<string, string>()
+  /** How far each log was looked at. */
+  private readonly looked = new Map<LogId, number>()
+
+  constructor(private readonly replica: Pick<Replica, 'logs' | 'keyOf'>) {}
+
+  /** Of a case by its key; undefined if nothing is. For work that runs alone. */
+  async of(key: Uint8Array): Promise<RetainedOfCase | undefined> {
+    const { logs } = this.replica
+    for (const { log, retainedFrom, seq: held } of [...logs.all()]) {
+      const from = Math.max(retainedFrom, this.looked.get(log) ?? 0)
+      for await (const { seq, row } of logs.readable(log, from, held)) this.note(log, seq, row.caseId)
+      this.looked.set(log, Math.max(from, held))
+    }
+    return this.byKey.get(toHex(key))
+  }
+
+  private note(log: LogId, seq: number, caseId: string): void {
+    const hex = this.keyOfId.get(caseId) ?? toHex(this.replica.keyOf(caseId))
+    this.keyOfId.set(caseId, hex)
+    const found = this.byKey.get(hex) ?? { caseId, stretches: [] }
+    this.byKey.set(hex, found)
+    const last = found.stretches.at(-1)
+    if (last?.log === log && last.to === seq - 1) last.to = seq
+    else found.stretches.push({ log, from: seq - 1, to: seq })
+  }
+}
+
+/** Forgotten once no case is damaged any more. */
+const placesOf = (replica: Replica) => (replica.places ??= new RetainedPlaces(replica))
+
 /** Puts every change of the case that can be read on top of what is there. */
 export async function putRetained(replica: Replica, draft: CaseDraft): Promise<void> {
-  for (const log of [...replica.logs.all()]) {
-    for await (const { seq, row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {
-      if (row.caseId !== draft.state.caseId) continue
+  const found = await placesOf(replica).of(draft.state.key)
+  for (const { log, from, to } of found?.stretches ?? []) {
+    for await (const { seq, row } of replica.logs.readable(log, from, to)) {
       await draft.check(replica.db)
-      draft.apply(log.log, seq, row)
+      draft.apply(log, seq, row)
     }
   }
 }
@@ -70,17 +116,5 @@ async function readableId(replica: Replica, key: Uint8Array): Promise<string | u
   } catch (error) {
     if (!isDamage(error)) throw error
   }
-  return state?.caseId ?? (await retainedId(replica, key))
-}
-
-async function retainedId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
-  const others = new Set<string>()
-  for (const log of [...replica.logs.all()]) {
-    for await (const { row } of replica.logs.readable(log.log, log.retainedFrom, log.seq)) {
-      if (others.has(row.caseId)) continue
-      if (equalBytes(replica.keyOf(row.caseId), key)) return row.caseId
-      others.add(row.caseId)
-    }
-  }
-  return undefined
+  return state?.caseId ?? (await placesOf(replica).of(key))?.caseId
 }
