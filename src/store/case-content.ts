@@ -353,6 +353,8 @@ export class CaseDraft {
     const gaps = this.state.parts.filter(({ number }) => this.gaps.has(number))
     this.state.parts = this.state.parts.filter(({ number }) => !this.gaps.has(number))
     this.isUnited = true
+    // What doesn't fit would be left out of the one part: it waits.
+    await this.check(db)
     if (this.state.parts.length > 1) this.mergeBehind([], mergeThroughDoc(await this.updates(db)))
     this.state.parts.push(...gaps)
   }

@@ -115,6 +115,19 @@ test('it is all of it that counts once what can be read is one part', async () =
   ).toBe([...'theirs mn'].sort().join(''))
 })
 
+test('what has come whole and builds on what comes behind it, or on what is missing, waits in one that is put together', async () => {
+  const [item] = await readCases(a.replica, [a.key('one')])
+  const [first, second] = keystrokes(7, 'mn').map((update) => encodePayload(nodeNatives, update))
+  const waiting = encodePayload(nodeNatives, keystrokes(8, 'op')[1]!)
+  const d = await bench.device()
+  // Somebody named it, and nothing of it was ever here.
+  d.replica.cases.noteDamaged(d.key('one'))
+  await takeLoose(d.replica, [{ ...item!, parts: [second!, ...item!.parts, waiting, first!], clocks: [] }])
+  const { one } = (await d.contents()) as { one: { text: string; parked: number } }
+  expect([...one.text].sort().join('')).toBe([...'theirs mn'].sort().join(''))
+  expect(one.parked).toBe(1)
+})
+
 test('a copy of an older generation does not make it whole', async () => {
   const [item] = await readCases(a.replica, [a.key('one')])
   await takeLoose(b.replica, [{ ...item!, generation: 2 }])
