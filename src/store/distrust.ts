@@ -14,10 +14,11 @@ import { CASE_KEY_BYTES, MAX_CHANGE_BYTES, MAX_STATE_BYTES } from '../protocol/l
 import { checkOf, KIND_STATE, KIND_TOMBSTONE, logIdBytes, openingHead } from '../protocol/log.js'
 import type { Natives } from '../protocol/natives.js'
 import { decodePayload } from '../protocol/payload.js'
+import { toldWrites } from './asked.js'
 import { decodeCase, UNKNOWN_LOG } from './case-content.js'
 import { type RowCounts, rowCounts } from './case-row.js'
 import { isDamage } from './case-table.js'
-import { keys, rangeOf } from './keyspace.js'
+import { caseOfTold, keys, rangeOf } from './keyspace.js'
 import { ChangeRow, DoubtRow, LogRow, MetaRow } from './records.gen.js'
 import type { LocalChange, Replica } from './replica.js'
 import type { SealedDb, Write } from './sealed-db.js'
@@ -63,6 +64,8 @@ export async function distrust(
   gone.push(...cases.orphans)
   // A row that doesn't open stands for one that is gone: until somebody tells which case it is, it can't be opened.
   await db.writeUnreadable(cases.rowless.map(keys.case))
+  // What others were told they will go on remembering: that it was said is no claim. Nothing stands in these rows.
+  const told = (await db.keysIn(allOf('a'))).flatMap((row) => caseOfTold(row) ?? [])
   if (hasOthers) {
     for (const letter of OF_CLAIMS)
       gone.push(...(await db.keysIn(allOf(letter))).map((key) => Uint8Array.from(key)))
@@ -70,7 +73,7 @@ export async function distrust(
       await db.write(unclaimed(natives, LogRow.decode(value)))
   }
   // Which cases were damaged is of use until what is retained of them was said again, however often this begins anew.
-  const kept = new Set([keys.damaged(), ...cases.rowless.map(keys.case)].map(toHex))
+  const kept = new Set([keys.damaged(), ...cases.rowless.map(keys.case), ...told.map(keys.told)].map(toHex))
   await drop(
     db,
     gone.filter((key) => !kept.has(toHex(key))),
@@ -86,6 +89,7 @@ export async function distrust(
   await db.write([
     { key: keys.meta(), value: MetaRow.encode(meta).finish() },
     { key: keys.damaged(), value: cases.broken.length > 0 ? concat(cases.broken) : undefined },
+    ...toldWrites(told),
   ])
   const again = hasOthers ? await changesOf(db, natives, cases.whole) : []
   await db.flush()

@@ -1,5 +1,6 @@
 /** The level keys: one prefix byte, then fixed-width parts, so that ranges are contiguous and ordered. */
-import { concat, EMPTY, fromHex } from '../protocol/bytes.js'
+import { concat, EMPTY, equalBytes, fromHex } from '../protocol/bytes.js'
+import { CASE_KEY_BYTES } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 
 /** Made for every value that is read or written: one allocation. A number is four bytes behind the rest. */
@@ -14,6 +15,9 @@ function prefix(letter: string, id: Uint8Array = EMPTY, number?: number): Uint8A
 /** How many 8-byte checks share one row: a lone device writes its last row anew with each change. */
 export const CHECKS_PER_BLOCK = 64
 
+/** Behind the key of a case. */
+const TOLD = Uint8Array.of(1)
+
 export const keys = {
   meta: () => prefix('m'),
   roster: () => prefix('g'),
@@ -25,7 +29,7 @@ export const keys = {
   /** Who could not give a damaged case whole, either. */
   asked: (key: Uint8Array) => prefix('a', key),
   /** Somebody was told that a damaged case isn't whole here. */
-  told: (key: Uint8Array) => prefix('a', concat([key, Uint8Array.of(1)])),
+  told: (key: Uint8Array) => prefix('a', concat([key, TOLD])),
   /** One stretch of the checks of a transfer's target; there are two slots. */
   targetChecks: (slot: number, log: LogId, number: number) =>
     prefix('u', concat([Uint8Array.of(slot), fromHex(log)]), number),
@@ -43,6 +47,12 @@ export const keys = {
   statement: (device: Uint8Array) => prefix('s', device),
   /** Small things a device keeps about itself and its peers, by name. */
   note: (name: Uint8Array) => prefix('n', name),
+}
+
+/** Of which case a row says that somebody was told; undefined if it is another row. */
+export function caseOfTold(row: Uint8Array): Uint8Array | undefined {
+  const key = row.slice(1, 1 + CASE_KEY_BYTES)
+  return equalBytes(row, keys.told(key)) ? key : undefined
 }
 
 /** All parts of one case. */

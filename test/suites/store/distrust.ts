@@ -10,7 +10,7 @@ import { readDoubts } from '../../../src/store/doubts.js'
 import { cutLog, restateUnclaimed, settleDoubts } from '../../../src/store/healing.js'
 import { keys } from '../../../src/store/keyspace.js'
 import { prune } from '../../../src/store/pruning.js'
-import { readCases } from '../../../src/store/reading.js'
+import { notGiven, readCases, readItems } from '../../../src/store/reading.js'
 import { STORE_VERSION } from '../../../src/store/replica.js'
 import { SealedDb } from '../../../src/store/sealed-db.js'
 import { takeLoose } from '../../../src/store/transfers.js'
@@ -169,6 +169,30 @@ export function distrustSuite(createDb: CreateDb): void {
       await expectSame()
       expect(JSON.stringify(await a.contents())).toContain('mine alone ')
     })
+
+    test.each([false, true])(
+      'tells what was said before not to be whole here, once it is (what says so has rotted: %s)',
+      async (isRotten) => {
+        for (const { replica } of [a, b]) await prune(replica, () => [], 0)
+        const [first] = (await b.rawKeys('p')).filter((key) => toHex(key).includes(toHex(b.key('one'))))
+        await b.damage(first!)
+        await readItems(b.replica, new Uint8Array(0), new Map(), 1e9)
+        expect(await notGiven(b.replica, [b.key('one'), b.key('two')])).toMatchObject({
+          missing: [b.key('one')],
+        })
+        if (isRotten) await b.damage(keys.told(b.key('one')))
+        for (let at = 0; at < 2; at++) await start(b)
+        await a.transferTo(b)
+        await settleDoubts(b.replica)
+        const held = b.frontier()
+        const items = await readCases(a.replica, [b.key('one')])
+        await takeLoose(b.replica, items, [], new Map(), () => held)
+        expect(b.replica.damaged.size).toBe(0)
+        b.replica.meta = { ...b.replica.meta, unclaimed: true }
+        expect(await restateUnclaimed(b.replica)).toBe(1)
+        expect(await b.rawKeys('a')).toEqual([])
+      },
+    )
 
     test('leaves its log: what it lost of it is never written twice', async () => {
       const log = b.log
