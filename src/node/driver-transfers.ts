@@ -2,6 +2,7 @@
 
 import { toHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
+import { MAX_WANTED } from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import type { SyncEffect } from '../protocol/sync-types.js'
@@ -13,9 +14,6 @@ import { IncomingTransfer, readTransfer, takeLoose } from '../store/transfers.js
 import type { Announcements } from './driver-announcements.js'
 import { RowSweep } from './driver-rows.js'
 import type { DriverOptions, PeerSession, Sessions, Wanted } from './driver-session.js'
-
-/** Damaged cases that one WANT asks for. */
-const WANTED_CASES = 64
 
 export interface TransferProgress {
   done: number
@@ -229,7 +227,7 @@ export class Transfers {
     const { damaged } = this.options.replica
     // What it said in an earlier session may hold no more.
     if (damaged.size === 0 || !session.lastRound || !this.isAheadOfMe(session)) return
-    const missing = [...damaged].filter(([hex]) => !session.wanted.has(hex)).slice(0, WANTED_CASES)
+    const missing = [...damaged].filter(([hex]) => !session.wanted.has(hex)).slice(0, MAX_WANTED)
     if (missing.length === 0) return
     const held = new Map([...this.options.replica.logs.all()].map(({ log, seq }) => [log, seq]))
     for (const [hex] of missing) session.wanted.set(hex, { held, state: 'open' })

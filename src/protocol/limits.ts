@@ -51,6 +51,10 @@ export const MAX_FORK_POINTS = 2048
 
 /** Claims in one HELLO or CLAIMS: a practice of twenty devices over decades stays far below. */
 export const MAX_CLAIMS = 65_536
+/** Damaged cases that one WANT asks for. */
+export const MAX_WANTED = 64
+/** Cases of which a device believes others that they are damaged: as many are not in the files of one that still works. */
+export const MAX_DAMAGED = 65_536
 /** Short updates are not compressed: deflate would make them longer. */
 export const COMPRESS_FROM_BYTES = 96
 

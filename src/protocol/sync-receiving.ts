@@ -5,6 +5,7 @@
  */
 import { fromHex } from './bytes.js'
 import { ItemAssembly } from './items.js'
+import { MAX_WANTED } from './limits.js'
 import type { LogId } from './log.js'
 import type { Begin, Changes, Checks, End, Items } from './sync.gen.js'
 import type { Outbox } from './sync-outbox.js'
@@ -73,7 +74,8 @@ export class Receiver {
 
   onEnd(end: End): void {
     const { transfer, missing, kept } = end
-    if (transfer === 0) this.out.put({ type: 'notGiven', missing, kept })
+    const some = (keys: Uint8Array[]) => keys.slice(0, MAX_WANTED)
+    if (transfer === 0) this.out.put({ type: 'notGiven', missing: some(missing), kept: some(kept) })
     else if (transfer === this.transfer) this.out.put({ type: 'endTransfer', missing })
   }
 

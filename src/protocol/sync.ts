@@ -9,7 +9,7 @@
 import { equalBytes, toHex } from './bytes.js'
 import { decodePoints } from './fork.js'
 import type { LogClaim, Verdict } from './frontier.js'
-import { MAX_ADDRESSES, WINDOW_BYTES } from './limits.js'
+import { MAX_ADDRESSES, MAX_WANTED, WINDOW_BYTES } from './limits.js'
 import type { LogId } from './log.js'
 import type { Fork } from './sync.gen.js'
 import { ChangeSender } from './sync-changes.js'
@@ -177,7 +177,7 @@ export class SyncSession {
         this.changes.onNeed(toHex(frame.value.log), frame.value.from)
         return this.pump()
       case 'want':
-        return this.out.put({ type: 'readCases', keys: frame.value.keys.slice(0, 64), early: false })
+        return this.out.put({ type: 'readCases', keys: frame.value.keys.slice(0, MAX_WANTED), early: false })
       case 'fork':
         return this.onFork(frame.value)
       case 'alive':

@@ -1,7 +1,7 @@
 /** The receiving half of a transfer of whole states (rules [T1]–[T4] in protocol/transfer.ts). */
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
-import { CASE_KEY_BYTES, CHECKS_PER_STRETCH } from '../protocol/limits.js'
+import { CASE_KEY_BYTES, CHECKS_PER_STRETCH, MAX_DAMAGED } from '../protocol/limits.js'
 import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import {
@@ -253,6 +253,7 @@ export class IncomingTransfer {
         early || this.isOvertaken || this.isBroken
           ? this.transfer
           : movedBy(this.transfer, items.at(-1)?.key, missing)
+      if (moved.missing.length > MAX_DAMAGED) await this.giveUp()
       if (moved !== this.transfer) writes.push(transferWrite(moved))
       await this.replica.commitCases(drafts.values(), writes, this.replica.meta)
       this.transfer = moved
@@ -273,6 +274,13 @@ export class IncomingTransfer {
     return this.cuts !== this.replica.cuts
   }
 
+  /** More is named than a device can have lost: nothing is adopted, and what came stays unclaimed. Another begins anew. */
+  private async giveUp(): Promise<never> {
+    this.isBroken = true
+    await this.replica.db.write([{ key: keys.transfer(), value: undefined }])
+    throw new RangeError('too many cases are said to be damaged')
+  }
+
   /** [T3] The frontier becomes the maximum of my own and the target. Cases the sender could not read are marked. */
   end(named: Uint8Array[]): Promise<LogId[]> {
     return this.replica.exclusive(async () => {
@@ -281,6 +289,8 @@ export class IncomingTransfer {
       if (this.isOvertaken || this.isBroken) return []
       await this.settleTarget()
       const { missing } = movedBy(this.transfer, undefined, named)
+      const marked = new Set([...replica.damaged.keys(), ...missing.map(toHex)]).size
+      if (marked > MAX_DAMAGED && marked > replica.damaged.size) await this.giveUp()
       for (const key of missing) replica.damaged.set(toHex(key), key)
       const checks = new TargetChecks(replica.db, this.transfer.slot)
       const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)
