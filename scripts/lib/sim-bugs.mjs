@@ -142,6 +142,16 @@ const BROKEN = {
   'putting a store in order drops its own word': [
     [`${STORE}/distrust.ts`, "keysIn(allOf('l'))", 'keysIn({ gte: RETAINED.gte, lte: RETAINED.lt })'],
   ],
+  'any older copy makes a damaged case whole': [
+    [
+      `${STORE}/taking.ts`,
+      'if (given < claimed && !(await isRetained(replica, log, given))) return false',
+      'if (given > claimed && !(await isRetained(replica, log, given))) return true',
+    ],
+  ],
+  'what is let go takes the last of a damaged case with it': [
+    [`${STORE}/logs.ts`, '    await this.keep(() => this.readableOf(own))\n', ''],
+  ],
 
   // ---- content
   'refusing instead of parking': [

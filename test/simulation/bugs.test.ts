@@ -30,6 +30,8 @@ const QUICK: [name: string, strain?: Strain][] = [
   ['wrong gap rule: what follows a gap is taken'],
   ['a cut ends all doubts about its log', 'doubted'],
   ['putting a store in order drops its own word', 'rotOfClaims'],
+  ['any older copy makes a damaged case whole', 'rotBehind'],
+  ['what is let go takes the last of a damaged case with it', 'rotBehind'],
   ['refusing instead of parking'],
   ['a change without its base is dropped'],
   ['a parked change is never tried again'],

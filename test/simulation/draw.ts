@@ -8,7 +8,8 @@ export type Ending = 'direct' | 'alone' | 'both'
  * What a world suffers most from. `apart`: two places that hear nothing of each other for long, with copies of one
  * device in both. `handovers`: whole states that flow while their giver goes on writing, and that are broken off.
  * `doubted`: whole states that are broken off, of a branch that nobody holds afterwards, while the log is forked and cut.
- * `rot`: stored rows that don't open any more, or are gone; `rotOfClaims`: none of them is a case's own.
+ * `rot`: stored rows that don't open any more, or are gone; `rotOfClaims`: none of them is a case's own; `rotBehind`: all of
+ * a case, of which the first that comes is the copy of a device that is behind.
  */
 export type Strain =
   | 'none'
@@ -22,6 +23,7 @@ export type Strain =
   | 'doubted'
   | 'rot'
   | 'rotOfClaims'
+  | 'rotBehind'
 
 export interface Draw {
   strain: Strain
@@ -85,6 +87,7 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
   },
   rot: { ...ROTTING, rot: 'everything' },
   rotOfClaims: { ...ROTTING, rot: 'claims' },
+  rotBehind: { ...ROTTING, devices: 3, relays: 0, dropping: true, rot: 'everything' },
 }
 
 function plainDrawOf(seed: number): Omit<Draw, 'strain'> {

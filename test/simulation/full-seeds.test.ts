@@ -22,6 +22,12 @@ describe('everything at once, with abstract content', () => {
     expect(await run(1, 60, 'rot')).toEqual([])
   })
 
+  it('a case that rots, and comes first from a device that is behind, 60 seeds', {
+    timeout: 600_000,
+  }, async () => {
+    expect(await run(1, 60, 'rotBehind')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -19,7 +19,7 @@ import type { SimDevice, Wire } from '../support/world.js'
 import { type Draw, drawOf, type Ending, type Strain } from './draw.js'
 import { MAIL_DEFAULTS, MailSimulation } from './mail-sim.js'
 import { Oracle } from './oracle.js'
-import { flipped, isSound, rowsToRot, Standing } from './rot.js'
+import { flipped, rowsOf, rowsToRot, Standing } from './rot.js'
 import { CASES, runToEnd, type SimResult, tokensOf } from './sim.js'
 
 const YEAR_MS = 365 * 24 * 3_600_000
@@ -196,6 +196,7 @@ class FullSimulation extends MailSimulation {
     if (this.turn === 0 && this.draw.strain === 'apart') await this.partWays()
     if (this.turn === 0 && this.draw.strain === 'handovers') await this.letIn()
     if (this.turn === 0 && this.draw.strain === 'doubted') await this.leaveInDoubt()
+    if (this.turn === 0 && this.draw.strain === 'rotBehind') await this.fallBehind()
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
@@ -330,13 +331,49 @@ class FullSimulation extends MailSimulation {
     for (let at = 0; at < 2; at++) {
       if (at > 0) await this.putBack(giver, between)
       await this.write(giver, 1, 4)
-      const met = world.connect(giver, third)
-      await world.quiesce()
-      world.clock.pass(3_000)
-      await world.quiesce()
-      world.cut(met)
+      await this.meetAlone(giver, third)
     }
     await this.die(giver)
+  }
+
+  /**
+   * A case rots where it came with whole states. Before anybody else a device gives whole states of it, too, that has
+   * written in it, and has not heard of all that was.
+   */
+  private async fallBehind(): Promise<void> {
+    const { world } = this
+    const { random } = world
+    const [author, holder, other] = world.devices as [SimDevice, SimDevice, SimDevice]
+    const caseId = random.pick(CASES)
+    const writeIn = async (device: SimDevice) => {
+      for (let left = random.int(1, 3); left > 0; left--)
+        await this.edit(device, random() < 0.6 ? caseId : undefined)
+      await this.edit(device, caseId)
+    }
+    await writeIn(author)
+    await this.gather(other)
+    for (const wire of [...world.wires]) world.cut(wire)
+    await writeIn(author)
+    await this.meetAlone(author, holder)
+    await writeIn(other)
+    for (const device of [holder, other]) await this.flush(device)
+    // What it alone has written is only among what it retains then.
+    const unretained = rowsOf(other, caseId).filter((name) => name[0] !== 'l')
+    if (random() < 0.3) this.rotNow(other, unretained, random() < 0.5, false)
+    this.oracle.drops = true
+    for (const { replica } of [holder, other]) await prune(replica, () => [], 0)
+    await this.flush(holder)
+    this.rotNow(holder, rowsOf(holder, caseId), random() < 0.5, false)
+    if (random() < 0.7) for await (const _ of fingerprints(holder.replica));
+    await this.meetAlone(other, holder)
+  }
+
+  private async meetAlone(a: SimDevice, b: SimDevice): Promise<void> {
+    const wire = this.world.connect(a, b)
+    await this.world.quiesce()
+    this.world.clock.pass(3_000)
+    await this.world.quiesce()
+    this.world.cut(wire)
   }
 
   /** A device's folder as a clean stop leaves it. */
@@ -499,8 +536,7 @@ class FullSimulation extends MailSimulation {
 
   /** Past the bound: changes go whoever lacks them, and whole states must do. */
   private async dropOld(device: SimDevice): Promise<void> {
-    // What is left of a case that has rotted may be among them: no device drops 20,000 changes that soon.
-    if (this.rots && (device.disk.held || !isSound(device))) return
+    if (this.rots && device.disk.held) return
     this.note(`drop ${device.name}`)
     this.oracle.drops = true
     await Promise.race([prune(device.replica, () => [], this.world.random.int(0, 4)), this.world.settle(2)])
@@ -563,15 +599,17 @@ class FullSimulation extends MailSimulation {
     const { random } = this.world
     const isOff = random() < 0.5
     const isSeen = random() < 0.5
-    const rot = () => this.rotNow(device, isSeen, isOff && isSeen)
+    const rot = () => {
+      const names = rowsToRot(device, random, this.draw.rot === 'everything')
+      this.rotNow(device, names, isSeen, isOff && isSeen)
+    }
     if (!isOff) return rot()
     this.whileOff.set(device, rot)
     await (random() < 0.5 ? this.restart(device) : this.crash(device))
   }
 
-  private rotNow(device: SimDevice, isSeen: boolean, mayBeGone: boolean): void {
+  private rotNow(device: SimDevice, names: string[], isSeen: boolean, mayBeGone: boolean): void {
     const { random } = this.world
-    const names = rowsToRot(device, random, this.draw.rot === 'everything')
     const rotten: string[] = []
     const gone = this.standing.except(() => {
       for (const name of names) {
@@ -791,7 +829,7 @@ const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
 const LAST_CASE = CASES[CASES.length - 1]!
 const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
 /** What heals one fork restates what another one would have hidden. */
-const SHORT: Strain[] = ['apart', 'doubted']
+const SHORT: Strain[] = ['apart', 'doubted', 'rotBehind']
 const LONG: Strain[] = ['handovers', 'doubted']
 const ROUNDS = 48
 const BUSTLE_STEPS = 18

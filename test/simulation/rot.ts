@@ -26,8 +26,7 @@ export function rowsToRot(device: SimDevice, random: Random, evenCases: boolean)
   const names = [...device.disk.durableRows.keys()].filter((name) => kinds.includes(name[0]!))
   if (names.length === 0) return []
   if (evenCases && random() < 0.5) {
-    const caseId = random.pick(CASES)
-    const own = names.filter((name) => caseOf(device, name) === caseId)
+    const own = rowsOf(device, random.pick(CASES))
     const share = random.pick([0.3, 0.6, 1])
     return own.filter(() => random() < share)
   }
@@ -39,6 +38,11 @@ export function rowsToRot(device: SimDevice, random: Random, evenCases: boolean)
 function pickByKind(kinds: string[], names: string[], random: Random): string {
   const kind = random.pick(kinds.filter((each) => names.some((name) => name[0] === each)))
   return random.pick(names.filter((name) => name[0] === kind))
+}
+
+/** Names of what is stored of a case: its row, its parts, and changes of it. */
+export function rowsOf(device: SimDevice, caseId: string): string[] {
+  return [...device.disk.durableRows.keys()].filter((name) => caseOf(device, name) === caseId)
 }
 
 /** The case that a row belongs to, if it is one of a case. */
@@ -144,12 +148,6 @@ function openRow(device: SimDevice, name: string, stored: Uint8Array): Content |
 function tokensIn(payload: Uint8Array): string[] {
   const raw = decodePayload(nodeNatives, payload, MAX_STATE_BYTES)
   return raw ? (Buffer.from(raw).toString('latin1').match(TOKEN) ?? []) : []
-}
-
-/** Can everything that a device has stored of cases be read? */
-export function isSound(device: SimDevice): boolean {
-  const names = [...device.disk.durableRows.keys()].filter((name) => 'cpl'.includes(name[0]!))
-  return device.replica.damaged.size === 0 && names.every((name) => readRow(device, name))
 }
 
 /**

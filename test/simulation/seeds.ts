@@ -65,4 +65,6 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
     'handovers',
     'what was due in the moment that a flush ended waited for another one that nobody began',
   ],
+  [414, 'rot', 'what was let go took the last of a case that had rotted unnoticed'],
+  [431, 'rot', 'the same'],
 ]
