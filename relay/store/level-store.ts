@@ -10,6 +10,7 @@ import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
 import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
 import type {
+  Expired,
   Failed,
   MailStore,
   NewRoster,
@@ -20,7 +21,7 @@ import type {
   Waiting,
 } from './mail-store.js'
 import { type MarkFile, settleIncarnation } from './marks.js'
-import { readAge, readInventory, readNotices, rowsWithin, strangersOf } from './reads.js'
+import { readAge, readInventory, readNotices, rowsWithin, strangersOf, waitingFor } from './reads.js'
 import { decodeMail, decodeRoster, encodeAge, encodePractice, encodeRoster } from './rows.js'
 import {
   emptyState,
@@ -268,17 +269,25 @@ class LevelStore implements MailStore {
   async leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed> {
     const outcome = await this.committer.alone(async (): Promise<Decision<'ok' | 'gone'>> => {
       const state = this.state(practice)
-      const isLast = [...state.collectors].every((name) => name === toHex(device))
-      if (!isLast) return { writes: await this.drop(state, [device]), value: 'ok' }
-      const writes = await this.drop(state, await strangersOf(this.reading(), state, new Map()))
-      for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
-        writes.push({ key })
-      this.states.delete(toHex(practice))
-      return { writes, value: 'gone' }
+      const isSelf = (each: Uint8Array) => equalBytes(each, device)
+      const others = [...state.collectors].some((name) => name !== toHex(device))
+      // Who has never been here yet may find the last copy.
+      if (others || !(await waitingFor(this.reading(), practice)).every(isSelf))
+        return { writes: await this.drop(state, [device]), value: 'ok' }
+      return { writes: await this.dropAll(state), value: 'gone' }
     })
     if ('failed' in outcome) return 'failed'
     this.compaction.note(practice, 1)
     return outcome.value
+  }
+
+  private async dropAll(state: PracticeState): Promise<Write[]> {
+    const { practice } = state
+    const writes = await this.drop(state, await strangersOf(this.reading(), state, new Map()))
+    for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
+      writes.push({ key })
+    this.states.delete(toHex(practice))
+    return writes
   }
 
   /** The writes that leave nothing of these devices but what others have of theirs. */
@@ -305,20 +314,22 @@ class LevelStore implements MailStore {
     return writes
   }
 
-  async expire(before: number): Promise<number | Failed> {
-    let expired = 0
+  async expire(before: number): Promise<Expired | Failed> {
+    const expired: Expired = { mails: 0, gone: [] }
     for (;;) {
       const outcome = await this.committer.alone(() => this.expireSome(before))
       if ('failed' in outcome) return 'failed'
-      expired += outcome.value.mails
+      expired.mails += outcome.value.mails
+      expired.gone.push(...outcome.value.gone)
       if (outcome.value.seen < EXPIRE_AT_A_TIME) return expired
     }
   }
 
-  private async expireSome(before: number): Promise<Decision<{ seen: number; mails: number }>> {
+  private async expireSome(before: number): Promise<Decision<Expired & { seen: number }>> {
     const range = { ...expiryBefore(before), limit: EXPIRE_AT_A_TIME }
     const due = (await this.committer.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
     const writes: Write[] = []
+    const lost = new Set<PracticeState>()
     let mails = 0
     for (const key of due) {
       const { practice, id } = expiringIn(key)
@@ -326,11 +337,15 @@ class LevelStore implements MailStore {
       const [value] = await this.committer.getMany([keys.mail(practice, id)])
       const mail = value && decodeMail(value)
       if (!mail || mail.at >= before) continue
-      writes.push(...letGo(this.state(practice), id, mail, () => true).writes)
+      const state = this.state(practice)
+      lost.add(state)
+      writes.push(...letGo(state, id, mail, () => true).writes)
       this.compaction.note(practice, mail.bytes)
       mails++
     }
-    return { writes, value: { seen: due.length, mails } }
+    const gone = [...lost].filter(({ rows, collectors }) => rows + collectors.size === 0)
+    for (const state of gone) writes.push(...(await this.dropAll(state)))
+    return { writes, value: { seen: due.length, mails, gone: gone.map(({ practice }) => practice) } }
   }
 
   async keepAge(age: number): Promise<'ok' | Failed> {

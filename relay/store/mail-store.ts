@@ -54,6 +54,12 @@ export interface Totals {
   bytes: number
 }
 
+export interface Expired {
+  mails: number
+  /** Practices of which nothing is left. */
+  gone: Uint8Array[]
+}
+
 export interface MailStore {
   /** 16 random bytes: another value means that what was acknowledged before may be missing. */
   readonly incarnation: Uint8Array
@@ -103,11 +109,11 @@ export interface MailStore {
   ): Promise<Uint8Array[] | Failed>
   inventory(practice: Uint8Array): Promise<{ waiting: Waiting[]; bytes: number } | Failed>
   notices(practice: Uint8Array): Promise<StoredNotice[] | Failed>
-  /** 'gone': this was the last collector, and nothing of the practice is left. */
+  /** 'gone': this was the last collector, no mail waits for anybody else, and nothing of the practice is left. */
   leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed>
 
-  /** Drops what was deposited at an age below `before`; the number of mails dropped. */
-  expire(before: number): Promise<number | Failed>
+  /** Drops what was deposited at an age below `before`, and practices for which nobody collects and nothing waits then. */
+  expire(before: number): Promise<Expired | Failed>
   /** Writes down how long the relay has run, for the next start. */
   keepAge(age: number): Promise<'ok' | Failed>
   totals(): Totals

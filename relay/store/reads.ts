@@ -72,6 +72,11 @@ export async function strangersOf(
   return [...found.values()]
 }
 
+/** For whom mail waits. */
+export function waitingFor(reading: Reading, practice: Uint8Array): Promise<Uint8Array[]> {
+  return devicesUnder(reading, 'w', practice)
+}
+
 /** The devices that have rows of a kind, without reading all of these. */
 async function devicesUnder({ db }: Reading, letter: string, practice: Uint8Array): Promise<Uint8Array[]> {
   const found: Uint8Array[] = []

@@ -21,8 +21,8 @@
  *      hear of it; a removed device loses mail, notice and session at once. Who belongs only in one that has
  *      lost is shown the held one before it is refused.
  * [B9] LEAVE drops a device's mail and notice and takes it off the collectors, which it joined with its first
- *      COLLECT. With the last collector everything of the practice goes. It is a session's last request: what
- *      comes behind it does not undo it.
+ *      COLLECT. With the last collector everything of the practice goes, unless mail waits for others: then
+ *      when that expires. It is a session's last request: what comes behind it does not undo it.
  * [B10] WELCOME names the relay's incarnation and the highest sequence so far that is durable.
  * [B11] INVENTORY is exactly what is held: rows, bytes and age for each recipient; an envelope counts once in
  *      the total.

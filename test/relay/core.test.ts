@@ -225,6 +225,22 @@ describe('mail', () => {
     await relay.member(practice, 0)
   })
 
+  test('[B9] a practice that was left with mail for somebody stays until that expires', async () => {
+    const { practice, relay, id } = await setUp(17, 2, { limits: { expiryMs: 100_000 } })
+    const [a, b] = [await relay.member(practice, 0), await relay.member(practice, 1)]
+    await a.collect()
+    await a.deposit({ id: id(), recipients: [practice.devices[1]!.ed] })
+    await a.say('leave', { number: 8 })
+    expect(a.last('done')).toMatchObject({ number: 8, error: '' })
+    expect((await b.inventory()).waiting).toHaveLength(1)
+    relay.now += 150_000
+    relay.core.tick()
+    await relay.core.whenQuiet()
+    expect(b.last('refuse').code).toBe('refused')
+    expect(relay.store.totals()).toEqual({ practices: 0, rows: 0, bytes: 0 })
+    expect(relay.core.mayReserve(practice.devices[0]!.ed)).toBe(false)
+  })
+
   test('[B10] WELCOME names what was durable, also after a start', async () => {
     const random = seeded(15)
     const practice = makePractice(random, 2)
