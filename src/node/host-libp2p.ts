@@ -211,19 +211,6 @@ export class Libp2pHost implements Host {
         connection.abort(new Error('the other side is silent'))
   }
 
-  async disconnect(id: string): Promise<void> {
-    const connections = this.#node.getConnections().filter((each) => each.remotePeer.toString() === id)
-    await Promise.all(
-      connections.map(async (connection) => {
-        try {
-          await connection.close()
-        } catch (error) {
-          connection.abort(error instanceof Error ? error : new Error(String(error)))
-        }
-      }),
-    )
-  }
-
   closeIdle(id: string): void {
     const busy = this.#channels.busy()
     for (const connection of this.#node.getConnections()) {

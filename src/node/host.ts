@@ -61,8 +61,6 @@ export interface Host {
   dialRelayed(id: string, protocol: string, options?: DialOptions): Promise<Opened | DialError>
   /** The same over a new WebRTC connection, arranged through a relay; returns only what has proved to work. */
   dialRtc(id: string, protocol: string, options?: DialOptions): Promise<Opened | DialError>
-  /** Ends all connections with a peer. */
-  disconnect(id: string): Promise<void>
   /** Ends a connection that has proved dead, at once: to wait for the other side's end of it would only take time. */
   abandon(remote: Pick<RemotePeer, 'id' | 'address'>): void
   /** Ends those connections with a peer over which no channel is open. */

@@ -77,7 +77,7 @@ async function dialTimes(
       const began = performance.now()
       const opened = await host.dial([address], protocol, { timeoutMs: 20_000 })
       const ms = 'code' in opened ? Number.POSITIVE_INFINITY : performance.now() - began
-      await host.disconnect(peerOf(address))
+      for (const each of host.connections()) if (each.id === peerOf(address)) host.abandon(each)
       return ms
     }),
   )

@@ -60,6 +60,11 @@ export function befriend(...hosts: Host[]): void {
   for (const host of hosts) host.admit((key) => known.has(publicKeyToPeerId(key)))
 }
 
+/** Breaks all connections with a peer. */
+export function breakOff(host: Host, id: string): void {
+  for (const connection of host.connections()) if (connection.id === id) host.abandon(connection)
+}
+
 export function opened(result: Opened | DialError): Opened {
   if ('code' in result) throw new Error(`${result.code}: ${result.detail}`)
   return result

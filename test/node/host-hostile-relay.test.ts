@@ -12,6 +12,7 @@ import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import {
   befriend,
   behind,
+  breakOff,
   opened,
   portOf,
   startHost,
@@ -68,7 +69,7 @@ describe('a relay', () => {
 
     claimed = friend.id
     opened(await friend.dialRelayed(victim.id, '/x/1'))
-    await friend.disconnect(victim.id)
+    breakOff(friend, victim.id)
     expect(callers).toEqual([friend.id])
     expect(await stranger.dialRelayed(victim.id, '/x/1')).toHaveProperty('code')
     expect(await stranger.dialRtc(victim.id, '/x/1', { timeoutMs: 4_000 })).toHaveProperty('code')

@@ -5,6 +5,7 @@ import type { Host } from '../../src/node/host.js'
 import { createRelayHost } from '../../src/node/host-relay.js'
 import {
   behind,
+  breakOff,
   opened,
   portOf,
   silentSocket,
@@ -47,7 +48,7 @@ describe('through a relay', () => {
     expect(await take(one, 1)).toEqual([{ lane: 'live', bytes: text('hello') }])
     expect([relay.reservations, relay.circuits]).toEqual([2, 1])
     expect((await one.close()).code).toBe('closed')
-    await a.disconnect(b.id)
+    breakOff(a, b.id)
     await until(() => relay.circuits === 0)
   })
 

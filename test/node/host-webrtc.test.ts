@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Channel } from '../../src/node/frames.js'
 import type { Host } from '../../src/node/host.js'
-import { befriend, behind, opened, startRelay, take, text, until } from './host-helpers.js'
+import { befriend, behind, breakOff, opened, startRelay, take, text, until } from './host-helpers.js'
 
 /** Two devices that can't be dialled and may arrange WebRTC, and a protocol that greets and echoes. */
 async function pair(): Promise<[Host, Host, Host]> {
@@ -37,7 +37,7 @@ describe('WebRTC', () => {
       const { channel } = opened(await a.dialRtc(b.id, '/echo/1'))
       expect(await greeting(channel)).toBe(`direct ${a.id}`)
       await channel.close()
-      await a.disconnect(b.id)
+      breakOff(a, b.id)
       await until(() => b.connections().every(({ id }) => id !== a.id))
     }
   })

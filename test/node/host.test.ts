@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { createHost } from '../../src/node/host.js'
 import { isPlainAddress } from '../../src/node/host-address.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../../src/node/peer-id.js'
-import { connect, opened, portOf, startHost, TCP, take, text, until, WS } from './host-helpers.js'
+import { breakOff, connect, opened, portOf, startHost, TCP, take, text, until, WS } from './host-helpers.js'
 
 describe('peer ids', () => {
   test('are keys in text, both ways', async () => {
@@ -56,7 +56,7 @@ describe('two hosts', () => {
     const events: string[] = []
     b.onConnectionClosed((connection, last) => events.push(`closed ${connection.id} ${last}`))
     const [, channel] = await connect(a, b)
-    await a.disconnect(b.id)
+    breakOff(a, b.id)
     await until(() => events.length === 1)
     expect(events).toEqual([`closed ${a.id} true`])
     expect(['closed', 'lost', 'reset']).toContain((await channel.closed).code)

@@ -6,7 +6,7 @@ import type { Link, PeerSession } from '../../src/node/driver.js'
 import type { Host } from '../../src/node/host.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
-import { behind, portOf, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
+import { behind, breakOff, portOf, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
 
 interface Side {
   host: Host
@@ -156,7 +156,7 @@ describe('the path of a session', () => {
     one.host.admit(() => false)
     other.host.admit(() => false)
     const before = one.paths.length
-    await one.host.disconnect(other.host.id)
+    breakOff(one.host, other.host.id)
     const broken = performance.now()
     await until(() => one.paths.length > before && allAre('relayed', one, other)(), 10_000)
     expect(performance.now() - broken).toBeLessThan(6_000)
