@@ -191,7 +191,7 @@ describe.skipIf(!isBrowserHere)('the window and the cloud mailbox', { timeout: 6
       await expectAccessible(page)
       await button(page, 'Add').click()
       await list.getByText('/ip4/10.0.0.9/tcp/4001').waitFor()
-      await page.getByText('what waits there for this device is dropped').waitFor()
+      await page.getByText('this device takes in what waits for it there').waitFor()
       await mailboxBox(page).click()
       await poll(() => mailboxBox(page).isChecked()).toBe(false)
       expect(served.calls.at(-1)).toBe('mailbox off')

@@ -1,5 +1,5 @@
 /** Preferences: whether this device uses the cloud mailbox, and where that is. */
-import { Button, Checkbox, CloseButton } from '@mantine/core'
+import { Button, Checkbox, CloseButton, Loader } from '@mantine/core'
 import { type FormEvent, useEffect, useRef, useState } from 'react'
 import type { Status } from '../../src/node/contract.js'
 import { shortAddress } from '../lib/addresses.js'
@@ -51,7 +51,12 @@ export function MailboxPreferences(props: { ask: (questions: Question[]) => void
     <>
       <Checkbox
         className="preference-check"
-        label={t('useMailbox')}
+        label={
+          <>
+            {t('useMailbox')}
+            {busy && <Loader className="preference-busy" size={14} color="currentColor" aria-hidden="true" />}
+          </>
+        }
         description={t(isOn ? 'mailboxOffMeans' : 'mailboxWhy')}
         checked={isOn}
         aria-busy={busy}

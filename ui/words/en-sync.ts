@@ -42,8 +42,8 @@ export const syncEn = {
   mailboxWhy:
     'For devices that are never on at the same time. It keeps sealed changes until each device has them, and can read none.',
   mailboxOffMeans:
-    'Switched off, what waits there for this device is dropped, and direct sync between your devices goes on.',
-  mailboxIsOff: 'Off. What waited there for this device was dropped; direct sync goes on.',
+    'Before it is switched off, this device takes in what waits for it there, if it can be reached. Direct sync between your devices goes on.',
+  mailboxIsOff: 'Off. Direct sync between your devices goes on.',
   relays: 'Its addresses',
   relaysOf: 'Addresses of the cloud mailbox',
   relayOn: 'connected',
@@ -51,8 +51,7 @@ export const syncEn = {
   addRelay: 'Add another address…',
   forgetRelay: 'Remove the address {address}',
   forgetThisRelay: 'Remove this address',
-  forgetMeans:
-    'None of your devices will use it any more. What waits there and nowhere else is sent again by the other ways.',
+  forgetMeans: 'Each of your devices takes in what still waits for it there, and then uses it no more.',
   relayQuestion: 'Where is your cloud mailbox?',
   relayText: 'Type the address that its operator gave you.',
   relayHint: 'It begins with a slash and ends with a long name.',

@@ -54,9 +54,8 @@ export const syncPl = {
   mailboxWhy:
     'Dla urządzeń, które nigdy nie są włączone w tym samym czasie. Przechowuje zapieczętowane zmiany, dopóki nie odbierze ich każde urządzenie, i żadnej nie może przeczytać.',
   mailboxOffMeans:
-    'Po wyłączeniu to, co czeka tam na to urządzenie, zostanie usunięte, a bezpośrednia synchronizacja urządzeń działa dalej.',
-  mailboxIsOff:
-    'Wyłączono. To, co czekało tam na to urządzenie, zostało usunięte; bezpośrednia synchronizacja działa dalej.',
+    'Przed wyłączeniem to urządzenie odbierze to, co tam na nie czeka, jeśli skrzynka jest osiągalna. Bezpośrednia synchronizacja urządzeń działa dalej.',
+  mailboxIsOff: 'Wyłączono. Bezpośrednia synchronizacja urządzeń działa dalej.',
   relays: 'Jej adresy',
   relaysOf: 'Adresy skrzynki w chmurze',
   relayOn: 'połączono',
@@ -65,7 +64,7 @@ export const syncPl = {
   forgetRelay: 'Usuń adres {address}',
   forgetThisRelay: 'Usuń ten adres',
   forgetMeans:
-    'Żadne z Twoich urządzeń nie będzie go już używać. To, co czeka tylko tam, zostanie wysłane ponownie innymi drogami.',
+    'Każde z Twoich urządzeń odbierze to, co jeszcze tam na nie czeka, a potem przestanie go używać.',
   relayQuestion: 'Gdzie jest skrzynka w chmurze?',
   relayText: 'Wpisz adres otrzymany od jej operatora.',
   relayHint: 'Zaczyna się ukośnikiem i kończy długą nazwą.',
