@@ -10,7 +10,7 @@
 import type { MailOutbox } from './mail-outbox.js'
 import type { Taken } from './mail-types.js'
 import type { Batch, Mail } from './mailbox.gen.js'
-import { MAX_IDS } from './mailbox-limits.js'
+import { MAX_BATCH_MAILS, MAX_IDS } from './mailbox-limits.js'
 
 /** What misses something waits so long after the last mail: its sender may still be leaving the rest. */
 const HELD_MS = 10_000
@@ -22,6 +22,8 @@ const LAST_SEEK_MS = 10 * 60_000
 
 export class Collecting {
   private hasBegun = false
+  /** One BATCH may come. */
+  private isGranted = false
   /** Everything that waited here for me was looked at once. */
   private hasEnded = false
   private after = 0
@@ -40,8 +42,13 @@ export class Collecting {
   /** The relay knows me. */
   begin(): void {
     this.hasBegun = true
-    this.out.send({ $case: 'collect', value: { after: 0 } })
+    this.collect()
     this.out.arm('more', MORE_MS)
+  }
+
+  private collect(): void {
+    this.isGranted = true
+    this.out.send({ $case: 'collect', value: { after: this.after } })
   }
 
   /** Everything that waited was looked at once. */
@@ -62,6 +69,13 @@ export class Collecting {
 
   /** True if everything that waited was looked at with it, for the first time. */
   onBatch(batch: Batch): boolean {
+    // What comes unasked would be taken in before the relay knows me, or where I have switched it off.
+    if (!this.isGranted || batch.mails.length > MAX_BATCH_MAILS) {
+      this.out.close('malformed')
+      return false
+    }
+    // An empty one leaves the grant for the next mail.
+    this.isGranted = batch.mails.length === 0
     this.batches.push(batch)
     return !this.taking && this.goOn()
   }
@@ -73,7 +87,7 @@ export class Collecting {
     this.held = held
     if (done.length > 0) this.acknowledge(done, word)
     // The grant of a batch is used up.
-    if (taking?.isBatch) this.out.send({ $case: 'collect', value: { after: this.after } })
+    if (taking?.isBatch) this.collect()
     // Where nothing is held any more there is nothing to try again, and a batch may have come meanwhile.
     if (!taking?.again || held.length === 0) return this.goOn()
     this.take([], false)

@@ -204,7 +204,8 @@ export class MailSession {
 
   /** [L3] */
   private look(): void {
-    if (this.isReady && this.collecting.hasLooked) this.giving.look()
+    // Nothing is collected before the relay holds the same roster.
+    if (this.collecting.hasLooked) this.giving.look()
   }
 
   private wordSoon(): void {

@@ -1,6 +1,6 @@
 /** Collecting what waits at a relay, message by message. */
-import { beforeEach, expect, test } from 'vitest'
-import { MAX_IDS } from '../../src/protocol/mailbox-limits.js'
+import { beforeEach, describe, expect, test } from 'vitest'
+import { MAX_BATCH_MAILS, MAX_IDS } from '../../src/protocol/mailbox-limits.js'
 import { mailId, mailOf, SessionBench, WORD } from '../support/mail-session.js'
 
 let bench: SessionBench
@@ -44,19 +44,68 @@ test('[L1] many ids go in several acknowledgements, the word with the first', ()
   expect(bench.takeSent('ack')).toBeUndefined()
 })
 
-test('one batch at a time is taken in, the others wait', () => {
+test('what comes while something is tried once more waits', () => {
   bench.welcome()
   bench.batch([mailOf(1)], false)
-  bench.batch([mailOf(2)], false)
-  bench.batch([])
-  expect(bench.machine.incoming).toBe(1)
-  expect(bench.take('take')?.mails).toHaveLength(1)
+  bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1)], word: WORD } })
+  bench.step({ type: 'rosterChanged' })
+  expect(bench.forget().machine.incoming).toBe(1)
+  bench.batch([], false)
+  bench.batch([mailOf(2)])
+  expect(bench.machine.incoming).toBe(2)
   expect(bench.take('take')).toBeUndefined()
   bench.step({ type: 'taken', taken: { done: [mailId(1)], held: [], word: WORD } })
   expect(bench.take('take')).toMatchObject({ mails: [{ sequence: 2 }] })
   bench.step({ type: 'taken', taken: { done: [mailId(2)], held: [], word: WORD } })
   expect(bench.take('take')).toBeUndefined()
   expect(bench.timers.has('gather')).toBe(true)
+})
+
+describe('mail that nobody asked for is not taken in, and ends the session', () => {
+  const closed = () => bench.take('close')?.code
+  const expectRefused = () => {
+    expect([closed(), bench.take('take'), bench.machine.incoming]).toEqual(['malformed', undefined, 0])
+  }
+
+  test('before the relay knows me', () => {
+    bench.welcome(new Uint8Array(0))
+    bench.batch([mailOf(1)])
+    expectRefused()
+  })
+
+  test('where I only come to leave', () => {
+    bench = new SessionBench(undefined, { isLeaving: true })
+    bench.welcome()
+    bench.batch([mailOf(1)])
+    expectRefused()
+    expect(bench.sent().map(({ $case }) => $case)).not.toContain('collect')
+  })
+
+  test('on top of what is being taken in', () => {
+    bench.welcome()
+    bench.batch([mailOf(1)], false)
+    bench.take('take')
+    bench.batch([mailOf(2)])
+    expectRefused()
+  })
+
+  test('more of it than one batch has', () => {
+    bench.welcome()
+    bench.batch(Array.from({ length: MAX_BATCH_MAILS + 1 }, (_, at) => mailOf(at + 1)))
+    expectRefused()
+  })
+
+  test('and what is asked for is: empty ones leave the grant, each that was taken in gives another', () => {
+    bench.welcome()
+    for (let at = 1; at < 4; at++) {
+      bench.batch([])
+      bench.batch([])
+      bench.batch([mailOf(at)], false)
+      expect(bench.take('take')?.mails).toHaveLength(1)
+      bench.step({ type: 'taken', taken: { done: [mailId(at)], held: [], word: WORD } })
+    }
+    expect(closed()).toBeUndefined()
+  })
 })
 
 test('[L2] what misses something waits for what comes later, and is of no use only a while after the end', () => {

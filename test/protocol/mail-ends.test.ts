@@ -298,10 +298,12 @@ describe('what is taken for left', () => {
     expect(isSaid('')).toBe(true)
   })
 
-  test('[L3] nothing is left at a relay that sends mail before it knows the roster', () => {
+  test('[L3] nothing is left at a relay before it knows the roster, whoever waits, and whatever it sends', () => {
     bench.welcome(NOTHING)
+    bench.step({ type: 'hurry' })
     bench.batch([])
-    bench.fire('gather')
+    expect(bench.timers.has('gather')).toBe(false)
+    bench.step({ type: 'hurry' })
     expect(bench.take('survey')).toBeUndefined()
   })
 
@@ -343,10 +345,13 @@ describe('done', () => {
     bench.welcome()
     expect([machine.isCollected, machine.incoming]).toEqual([false, 0])
     bench.batch([mailOf(1), mailOf(2)])
-    bench.batch([mailOf(3)])
-    expect([machine.isCollected, machine.incoming]).toEqual([false, 1])
+    expect([machine.isCollected, machine.incoming]).toEqual([false, 0])
     bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1), mailOf(2)], word } })
     expect([machine.isCollected, machine.incoming]).toEqual([false, 2])
+    bench.step({ type: 'rosterChanged' })
+    bench.batch([mailOf(3)])
+    expect([machine.isCollected, machine.incoming]).toEqual([false, 3])
+    bench.step({ type: 'taken', taken: { done: [], held: [mailOf(1), mailOf(2)], word } })
     bench.step({ type: 'taken', taken: { done: [1, 2, 3].map(mailId), held: [], word } })
     expect([machine.isCollected, machine.incoming]).toEqual([false, 0])
     const acks = bench.sent().flatMap((frame) => (frame.$case === 'ack' ? [frame.value.number] : []))
