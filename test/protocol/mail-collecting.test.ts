@@ -95,6 +95,13 @@ describe('mail that nobody asked for is not taken in, and ends the session', () 
     expectRefused()
   })
 
+  test('but as much as one batch has is taken', () => {
+    bench.welcome()
+    bench.batch(Array.from({ length: MAX_BATCH_MAILS }, (_, at) => mailOf(at + 1)))
+    expect(bench.take('take')?.mails).toHaveLength(MAX_BATCH_MAILS)
+    expect(bench.take('close')).toBeUndefined()
+  })
+
   test('and what is asked for is: empty ones leave the grant, each that was taken in gives another', () => {
     bench.welcome()
     for (let at = 1; at < 4; at++) {
