@@ -1,6 +1,7 @@
 /**
  * Rows that rot: which of a device's rows, and what of that takes something from everybody for good. A change is excused
- * where its last copy that could be read on any device's disk has rotted: that change, and no other of its case.
+ * where its last copy that could be read on any device's disk has rotted: that change, and no other of its case. So is
+ * one that was erased everywhere, where the last word of that end has rotted: those that nobody had erased yet stand.
  */
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
@@ -157,7 +158,7 @@ function tokensIn(payload: Uint8Array): string[] {
 export class Standing {
   tokens = new Map<string, string>()
   erased = new Map<string, number>()
-  /** Changes whose last copy has rotted. */
+  /** Changes whose last copy has rotted, or that were erased by an end that has. */
   readonly excused = new Set<string>()
   /** Ends of cases of which the last word has rotted: the level. */
   readonly excusedEnds = new Map<string, number>()
@@ -187,11 +188,21 @@ export class Standing {
     const ends = this.erased
     work()
     this.read()
-    for (const [caseId, level] of ends)
-      if ((this.erased.get(caseId) ?? 0) < level) this.excusedEnds.set(caseId, level)
+    for (const [caseId, level] of ends) this.excuseEnd(caseId, level)
     const gone = before.filter((token) => !this.tokens.has(token))
     for (const token of gone) this.excused.add(token)
     return gone
+  }
+
+  /** An end is known to nobody any more: then nothing says of what it had erased everywhere why it is nowhere. */
+  private excuseEnd(caseId: string, level: number): void {
+    const left = this.erased.get(caseId) ?? 0
+    if (left >= level) return
+    this.excusedEnds.set(caseId, Math.max(level, this.excusedEnds.get(caseId) ?? 0))
+    for (const [token, written] of this.oracle.generations) {
+      const isOfIt = written.caseId === caseId && written.generation >= left && written.generation < level
+      if (isOfIt && !this.tokens.has(token)) this.excused.add(token)
+    }
   }
 
   private read(): void {

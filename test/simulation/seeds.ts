@@ -67,4 +67,5 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   ],
   [414, 'rot', 'what was let go took the last of a case that had rotted unnoticed'],
   [431, 'rot', 'the same'],
+  [910158, 'rot', 'who had erased a case before anybody else knew of it lost the last word of that end'],
 ]
