@@ -150,12 +150,6 @@ export class Oracle {
     }
   }
 
-  /** Was the token's generation of its case erased by anybody, or is there a newer one? */
-  isErased(token: string): boolean {
-    const known = this.generations.get(token)
-    return known !== undefined && known.generation < this.generationOf(known.caseId)
-  }
-
   /** The newest generation of a case that anybody has begun, or is to begin behind what was erased. */
   generationOf(caseId: string): number {
     return this.newest.get(caseId) ?? 0

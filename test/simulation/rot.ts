@@ -158,6 +158,8 @@ function tokensIn(payload: Uint8Array): string[] {
 export class Standing {
   tokens = new Map<string, string>()
   erased = new Map<string, number>()
+  /** How far each case was erased, be it that it isn't durable yet. */
+  private known = new Map<string, number>()
   /** Changes whose last copy has rotted, or that were erased by an end that has. */
   readonly excused = new Set<string>()
   /** Ends of cases of which the last word has rotted: the level. */
@@ -174,11 +176,17 @@ export class Standing {
     const { tokens, erased } = this
     this.read()
     for (const [token, place] of tokens)
-      if (!this.tokens.has(token) && !this.oracle.isErased(token))
+      if (!this.tokens.has(token) && !this.isErased(token))
         this.broken(`${token} stood ${place}, and stands nowhere`)
     for (const [caseId, level] of erased)
       if ((this.erased.get(caseId) ?? 0) < level)
         this.broken(`the end of ${caseId}, ${level}, stands nowhere`)
+  }
+
+  /** Does any device know now that the token's generation of its case has ended? */
+  private isErased(token: string): boolean {
+    const written = this.oracle.generations.get(token)
+    return written !== undefined && written.generation < (this.known.get(written.caseId) ?? 0)
   }
 
   /** Runs what may take something from everybody: rows rot, a device is gone. Gives what it took. */
@@ -208,6 +216,7 @@ export class Standing {
   private read(): void {
     this.tokens = new Map()
     this.erased = new Map()
+    this.known = new Map()
     const all = this.devices().map((device) => {
       const durable = heldIn(device, device.disk.durableRows)
       // What is there until the next flush only isn't counted on.
@@ -230,6 +239,8 @@ export class Standing {
         // What was found of a case whose id nobody knows any more does not bring it back to that.
         if (places.some(({ key }) => !isFound(durable, key))) this.excused.delete(token)
       }
+      for (const [caseId, level] of lasting.erased)
+        this.known.set(caseId, Math.max(level, this.known.get(caseId) ?? 0))
       for (const [caseId, ever] of durable.erased) {
         const level = Math.min(ever, lasting.erased.get(caseId) ?? 0)
         this.erased.set(caseId, Math.max(level, this.erased.get(caseId) ?? 0))
