@@ -12,7 +12,7 @@ import { AGE_INTERVAL_MS, EXPIRY_INTERVAL_MS, RELAY_LIMITS, type RelayLimits } f
 import { MailboxLink, type Surroundings, type Wire } from './link.js'
 import { Membership } from './membership.js'
 import { noMeter, type RelayMeter } from './meter.js'
-import type { Expired, MailStore } from './store/mail-store.js'
+import type { MailStore } from './store/mail-store.js'
 
 export interface RelayClock {
   /** Milliseconds, only forward: deadlines and rates, and how old mail is. A relay looks at no other clock. */
@@ -167,21 +167,18 @@ export class RelayCore {
     }
     if (now >= this.nextExpiry) {
       this.nextExpiry = now + EXPIRY_INTERVAL_MS
-      const expired = await store.expire(this.age() - this.limits.expiryMs)
-      if (expired !== 'failed') await this.forget(expired)
+      const mails = await store.expire(this.age() - this.limits.expiryMs, (practice) => this.forget(practice))
+      if (mails !== 'failed' && mails > 0) this.log(`Dropped ${mails} mails that nobody had collected.`)
     }
     await store.tidy()
     this.isTidying = false
   }
 
-  private async forget({ mails, gone }: Expired): Promise<void> {
-    if (mails > 0) this.log(`Dropped ${mails} mails that nobody had collected.`)
-    for (const practice of gone) {
-      const hub = await this.hubs.find(practice)
-      if (hub === 'failed') continue
-      hub.roster = undefined
-      this.announce(hub)
-    }
+  /** The store holds nothing of it any more. */
+  private forget(practice: Uint8Array): void {
+    const hub = this.hubs.held(practice) ?? { practice, roster: undefined, links: new Set() }
+    hub.roster = undefined
+    this.announce(hub)
   }
 
   /** Resolves when nothing is under way: every message that was handed over is answered. */

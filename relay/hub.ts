@@ -30,10 +30,14 @@ export class Hubs {
     private readonly log: (line: string) => void,
   ) {}
 
+  held(practice: Uint8Array): PracticeHub | undefined {
+    return this.hubs.get(toHex(practice))
+  }
+
   /** The practice's hub, from the store if need be. */
   async find(practice: Uint8Array, verified?: Roster): Promise<PracticeHub | 'failed'> {
     const name = toHex(practice)
-    const held = this.hubs.get(name)
+    const held = this.held(practice)
     if (held) return held
     const load = this.loading.get(name) ?? this.load(name, practice, verified)
     this.loading.set(name, load)
@@ -78,7 +82,7 @@ export class Hubs {
   }
 
   private async readAgain(practice: Uint8Array, verified: Roster): Promise<PracticeHub | 'failed'> {
-    const held = this.hubs.get(toHex(practice))
+    const held = this.held(practice)
     if (!held) return this.find(practice, verified)
     const roster = await this.read(practice, verified)
     if (roster === 'failed') return 'failed'

@@ -10,7 +10,6 @@ import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
 import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
 import type {
-  Expired,
   Failed,
   MailStore,
   NewRoster,
@@ -314,18 +313,19 @@ class LevelStore implements MailStore {
     return writes
   }
 
-  async expire(before: number): Promise<Expired | Failed> {
-    const expired: Expired = { mails: 0, gone: [] }
-    for (;;) {
-      const outcome = await this.committer.alone(() => this.expireSome(before))
+  async expire(before: number, onGone: (practice: Uint8Array) => void = () => {}): Promise<number | Failed> {
+    for (let mails = 0; ; ) {
+      const outcome = await this.committer.alone(() => this.expireSome(before, onGone))
       if ('failed' in outcome) return 'failed'
-      expired.mails += outcome.value.mails
-      expired.gone.push(...outcome.value.gone)
-      if (outcome.value.seen < EXPIRE_AT_A_TIME) return expired
+      mails += outcome.value.mails
+      if (outcome.value.seen < EXPIRE_AT_A_TIME) return mails
     }
   }
 
-  private async expireSome(before: number): Promise<Decision<Expired & { seen: number }>> {
+  private async expireSome(
+    before: number,
+    onGone: (practice: Uint8Array) => void,
+  ): Promise<Decision<{ mails: number; seen: number }>> {
     const range = { ...expiryBefore(before), limit: EXPIRE_AT_A_TIME }
     const due = (await this.committer.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
     const writes: Write[] = []
@@ -345,7 +345,11 @@ class LevelStore implements MailStore {
     }
     const gone = [...lost].filter(({ rows, collectors }) => rows + collectors.size === 0)
     for (const state of gone) writes.push(...(await this.dropAll(state)))
-    return { writes, value: { seen: due.length, mails, gone: gone.map(({ practice }) => practice) } }
+    // Before anything else is decided: it may be brought again at once.
+    const durable = () => {
+      for (const { practice } of gone) onGone(practice)
+    }
+    return { writes, value: { seen: due.length, mails }, durable }
   }
 
   async keepAge(age: number): Promise<'ok' | Failed> {

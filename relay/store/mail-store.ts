@@ -54,12 +54,6 @@ export interface Totals {
   bytes: number
 }
 
-export interface Expired {
-  mails: number
-  /** Practices of which nothing is left. */
-  gone: Uint8Array[]
-}
-
 export interface MailStore {
   /** 16 random bytes: another value means that what was acknowledged before may be missing. */
   readonly incarnation: Uint8Array
@@ -112,8 +106,11 @@ export interface MailStore {
   /** 'gone': this was the last collector, no mail waits for anybody else, and nothing of the practice is left. */
   leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed>
 
-  /** Drops what was deposited at an age below `before`, and practices for which nobody collects and nothing waits then. */
-  expire(before: number): Promise<Expired | Failed>
+  /**
+   * Drops what was deposited at an age below `before`, and practices for which nobody collects and nothing waits then:
+   * each is told as soon as it is durably gone, whatever becomes of the rest. Returns how many mails went.
+   */
+  expire(before: number, onGone?: (practice: Uint8Array) => void): Promise<number | Failed>
   /** Writes down how long the relay has run, for the next start. */
   keepAge(age: number): Promise<'ok' | Failed>
   totals(): Totals

@@ -90,6 +90,11 @@ export class Relays {
     for (const relay of before) if (!this.#kept.includes(relay)) relay.stop()
   }
 
+  /** All but those that are only visited. */
+  get #used(): KeptRelay[] {
+    return this.#kept.filter(({ isVisit }) => !isVisit)
+  }
+
   states(): RelayState[] {
     return this.#kept.map(({ state }) => state)
   }
@@ -100,18 +105,18 @@ export class Relays {
 
   /** Addresses of connected relays, each with the relay's id. */
   connected(): string[] {
-    return this.#kept.flatMap(({ state }) => (state.state === 'connected' ? state.addresses.slice(0, 1) : []))
+    return this.#used.flatMap(({ state }) => (state.state === 'connected' ? state.addresses.slice(0, 1) : []))
   }
 
   /** Where this device is reached through its relays. */
   addresses(self: string): string[] {
-    return this.#kept.flatMap(({ state }) =>
+    return this.#used.flatMap(({ state }) =>
       state.circuit ? state.addresses.map((address) => relayedAddress(address, self)) : [],
     )
   }
 
   stunServers(): string[] {
-    return this.#kept.flatMap((relay) => relay.stunServer ?? []).slice(0, MAX_STUN_SERVERS)
+    return this.#used.flatMap((relay) => relay.stunServer ?? []).slice(0, MAX_STUN_SERVERS)
   }
 
   /** Now, whatever the waits say; and is what seems connected still there? */
@@ -133,7 +138,7 @@ class KeptRelay {
   state: RelayState
   readonly #options: RelaysOptions
   #stun: string | undefined
-  #isVisit = false
+  isVisit = false
   #toldStunPort = 0
   #connection: Connection | undefined
   #alive: Alive | undefined
@@ -150,9 +155,9 @@ class KeptRelay {
 
   configure(target: RelayTarget): void {
     const moved = target.addresses.join() !== this.state.addresses.join()
-    const stays = this.#isVisit && target.isVisit !== true
+    const stays = this.isVisit && target.isVisit !== true
     this.#stun = target.stun
-    this.#isVisit = target.isVisit === true
+    this.isVisit = target.isVisit === true
     this.state = { ...this.state, addresses: [...target.addresses] }
     if (this.state.id === '') this.#become('bad-address', SENTENCES['bad-address'])
     else if (stays || (moved && this.#connection === undefined)) this.retry()
@@ -242,18 +247,18 @@ class KeptRelay {
   #retryLater(): void {
     if (this.#end.signal.aborted) return
     const waitMs = jitter(this.#waitMs)
-    this.#waitMs = Math.min(this.#waitMs * 2, this.#isVisit ? LAST_VISIT_RETRY_MS : LAST_RETRY_MS)
+    this.#waitMs = Math.min(this.#waitMs * 2, this.isVisit ? LAST_VISIT_RETRY_MS : LAST_RETRY_MS)
     this.#after(waitMs, () => void this.#connect())
   }
 
   async #reserve(connection: Connection): Promise<void> {
-    if (this.#isVisit) return
+    if (this.isVisit) return
     const signal = AbortSignal.any([AbortSignal.timeout(CONNECT_TIMEOUT_MS), this.#end.signal])
     try {
       const circuits = await this.#options.circuits()
       if (this.#connection !== connection) return
       const reserved = await circuits.reserve(connection, signal)
-      if (this.#connection === connection) this.#setCircuit(reserved)
+      if (this.#connection === connection) this.#setCircuit(reserved && !this.isVisit)
     } catch (error) {
       this.#options.log('debug', `relay ${this.state.id} reserves nothing: ${String(error)}`)
       if (this.#connection !== connection || this.#end.signal.aborted) return

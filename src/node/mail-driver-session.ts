@@ -1,6 +1,6 @@
 /** What the mail driver is given, and what it keeps of each relay. */
 import { toHex } from '../protocol/bytes.js'
-import { MailSession } from '../protocol/mail.js'
+import { type MailOptions, MailSession } from '../protocol/mail.js'
 import type { MailLedger } from '../protocol/mail-ledger.js'
 import type { RosterView } from '../protocol/mail-opening.js'
 import type { MailCloseCode, MailEvent, MailTimer } from '../protocol/mail-types.js'
@@ -91,13 +91,13 @@ export class RelaySession {
     readonly ledger: MailLedger,
     readonly patience: Patience,
     private readonly options: MailDriverOptions,
-    isLeaving: boolean,
+    visit: MailOptions['visit'],
   ) {
     this.relay = toHex(link.relay)
     const { replica, roster } = options
     const { natives } = replica
     const { practice } = replica.options
-    this.machine = new MailSession({ natives, practice, roster, ledger, isLeaving })
+    this.machine = new MailSession({ natives, practice, roster, ledger, visit })
     patience.begin()
   }
 

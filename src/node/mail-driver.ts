@@ -4,6 +4,7 @@
  * runs it as it ships. Taking in and words are parts of their own.
  */
 import { toHex } from '../protocol/bytes.js'
+import type { MailOptions } from '../protocol/mail.js'
 import { MailLedger } from '../protocol/mail-ledger.js'
 import type { Survey } from '../protocol/mail-plan.js'
 import type { MailCloseCode, MailEffect, MailEvent } from '../protocol/mail-types.js'
@@ -52,7 +53,7 @@ export class MailDriver {
   // ---- links
 
   /** A stream to a relay stands. A second one to the same relay replaces the first. */
-  async connect(link: MailLink, isLeaving = false): Promise<RelaySession> {
+  async connect(link: MailLink, visit?: MailOptions['visit']): Promise<RelaySession> {
     const { options } = this
     const state = await readLedger(options.replica, link.relay)
     const name = toHex(link.relay)
@@ -60,7 +61,7 @@ export class MailDriver {
     if (old) this.disconnect(old, 'stopped')
     const patience = this.patience.get(name) ?? new Patience(options.now)
     this.patience.set(name, patience)
-    const session = new RelaySession(link, new MailLedger(state), patience, options, isLeaving)
+    const session = new RelaySession(link, new MailLedger(state), patience, options, visit)
     this.sessions.set(name, session)
     // [S6] From here on nothing more is jotted down, and what was goes before anything of this session.
     const { docs } = options.replica

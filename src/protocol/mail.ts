@@ -26,8 +26,8 @@ const WORD_MS = 1_000
 const SILENT_ROUNDS = 3
 
 export interface MailOptions extends OpeningOptions {
-  /** This device collects no more: it only comes to say so. */
-  isLeaving?: boolean
+  /** This device uses the relay no more: it only takes in what still waits, or says that it collects no more. */
+  visit?: 'empty' | 'leave' | undefined
 }
 
 export class MailSession {
@@ -70,12 +70,12 @@ export class MailSession {
 
   /** Everything that waited was collected, and nothing is being taken in or acknowledged. */
   get isCollected(): boolean {
-    return this.collecting.isDone
+    return this.options.visit === 'leave' || this.collecting.isDone
   }
 
   /** Nobody lacks anything that is not left here, as far as the last look tells. */
   get isDelivered(): boolean {
-    return this.collecting.hasLooked && this.giving.isDone
+    return this.options.visit !== undefined || (this.collecting.hasLooked && this.giving.isDone)
   }
 
   /** Something is being left at the relay. */
@@ -136,7 +136,7 @@ export class MailSession {
         return this.question(event.question, (number) => ({ $case: 'leave', value: { number } }))
       case 'window':
         this.windowOpen = event.open
-        return this.isReady ? this.sayWindow() : undefined
+        return this.isReady && !this.options.visit ? this.sayWindow() : undefined
       case 'timer':
         this.out.fired(event.name)
         return this.onTimer(event.name)
@@ -177,9 +177,10 @@ export class MailSession {
 
   /** The relay knows me. */
   private begin(): void {
-    if (!this.options.isLeaving) {
-      if (this.windowOpen) this.sayWindow()
-      this.collecting.begin()
+    const { visit } = this.options
+    if (!visit && this.windowOpen) this.sayWindow()
+    if (visit !== 'leave') this.collecting.begin()
+    if (!visit) {
       this.deliveries.checkAll()
       this.wordSoon()
     }
@@ -205,11 +206,11 @@ export class MailSession {
   /** [L3] */
   private look(): void {
     // Nothing is collected before the relay holds the same roster.
-    if (this.collecting.hasLooked) this.giving.look()
+    if (this.collecting.hasLooked && !this.options.visit) this.giving.look()
   }
 
   private wordSoon(): void {
-    if (!this.isReady || this.options.isLeaving) return
+    if (!this.isReady || this.options.visit) return
     this.out.armOnce('word', this.giving.isHurried ? 0 : WORD_MS)
   }
 

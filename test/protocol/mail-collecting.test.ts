@@ -74,7 +74,7 @@ describe('mail that nobody asked for is not taken in, and ends the session', () 
   })
 
   test('where I only come to leave', () => {
-    bench = new SessionBench(undefined, { isLeaving: true })
+    bench = new SessionBench(undefined, { visit: 'leave' })
     bench.welcome()
     bench.batch([mailOf(1)])
     expectRefused()

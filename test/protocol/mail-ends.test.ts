@@ -381,7 +381,7 @@ describe('done', () => {
     bench.done(bench.deposit().number)
     expect(told(() => bench.step({ type: 'surveyed', survey: bench.survey }))).toBe(true)
     expect(bench.machine.isDelivered).toBe(true)
-    const leaving = new SessionBench(roster, { isLeaving: true }).forget()
+    const leaving = new SessionBench(roster, { visit: 'leave' }).forget()
     leaving.welcome()
     expect(leaving.take('status')).toBeDefined()
   })

@@ -111,7 +111,7 @@ describe('questions', () => {
   })
 
   test('a device that only comes to leave collects nothing and says no word', () => {
-    const leaving = new SessionBench(ROSTER, { isLeaving: true })
+    const leaving = new SessionBench(ROSTER, { visit: 'leave' })
     leaving.welcome()
     expect(leaving.machine.isReady).toBe(true)
     leaving.step({ type: 'stated' })

@@ -51,7 +51,7 @@ export class SessionBench {
 
   constructor(
     public roster: Roster = ROSTER,
-    given: { ledger?: MailLedger; isLeaving?: boolean } = {},
+    given: { ledger?: MailLedger; visit?: 'empty' | 'leave' } = {},
   ) {
     this.ledger = given.ledger ?? new MailLedger({ incarnation: INCARNATION, sequence: 0, rows: new Map() })
     const view: RosterView = {
@@ -64,7 +64,7 @@ export class SessionBench {
       practice: roster.practiceId,
       roster: view,
       ledger: this.ledger,
-      isLeaving: given.isLeaving ?? false,
+      visit: given.visit,
     })
     this.note(this.machine.start())
   }

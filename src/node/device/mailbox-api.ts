@@ -15,10 +15,8 @@ import type { Practice } from './practice-state.js'
 const ASK_MS = 5_000
 /** A relay gets so long to take up the conversation before an answer is given without it. */
 const REACH_MS = 4_000
-/** A relay that is given up gets so long to answer. */
-const DEPART_MS = 4_000
-/** So long is taken in what waits before the mailbox is switched off. */
-const COLLECT_MS = 20_000
+/** So long is waited until what is left at a relay is taken in, and it knows that nobody comes any more. */
+const DEPART_MS = 20_000
 const TEST_MS = 5_000
 
 const done = { ok: true } as const
@@ -51,8 +49,6 @@ export function mailboxApi(practice: Practice): DeviceApi['mailbox'] {
       if (!isOn()) return done
       // A command alone has only just begun to dial, and is gone before it could say so later.
       await practice.mailboxes?.whenReady(REACH_MS)
-      // What waits is dropped there afterwards, and may be the last copy.
-      await practice.mailboxes?.whenCollected(COLLECT_MS)
       await change(practice, { collectsMail: { [toHex(identity.ed)]: false } })
       await practice.mailboxes?.whenTold(DEPART_MS)
       await notes.say('mailbox-off', 'The cloud mailbox is off here.')

@@ -1,9 +1,11 @@
 /**
  * This device's links to the practice's relays: a stream of the mailbox over the connection that the host keeps at
  * each, taken up again when it breaks. Only while the cloud mailbox is on here; else no relay is ever contacted, but
- * for one thing: to say that this device collects no more. So is a relay that the practice has given up.
+ * for one thing: to take in what still waits, and to say that this device collects no more. So is a relay that the
+ * practice has given up.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { equalBytes } from '../../protocol/bytes.js'
 import type { Channel } from '../frames.js'
 import type { Host } from '../host.js'
 import type { RelayState } from '../host-relays.js'
@@ -23,6 +25,8 @@ const FIRST_RETRY_MS = 500
 const LAST_RETRY_MS = 15_000
 /** A relay that refuses this device is asked less often. */
 const REFUSED_RETRY_MS = 30_000
+/** So long a relay has for its answer to LEAVE. */
+const LEAVE_MS = 20_000
 /** One that is only to be told something may be gone for good. */
 const LEAVE_RETRY_MS = 10 * 60_000
 
@@ -38,13 +42,13 @@ export interface MailboxesOptions {
 }
 
 /**
- * What this device wants of a relay: its mail; what waits there still, as the practice has given it up, and it may be the
- * last copy; or only to say that it collects no more there.
+ * What this device wants of a relay: its mail; where that is off, or the relay given up, what still waits there, which may
+ * be the last copy; and then only to say that it collects no more.
  */
 type Purpose = 'collect' | 'empty' | 'leave'
 
 interface Attached {
-  isLeaving: boolean
+  purpose: Purpose
   session: RelaySession
   channel: Channel
 }
@@ -102,8 +106,8 @@ export class Mailboxes {
     const { host, keeper, meetingRelays } = this.options
     for (const [id, attached] of this.attached) {
       const purpose = this.purposeOf(id)
-      if (!purpose || attached.isLeaving !== (purpose === 'leave')) this.end(id)
-      else if (purpose === 'empty') void this.empty(id, attached)
+      if (purpose !== attached.purpose) this.end(id)
+      else if (purpose === 'collect') void this.noteCollects(id).catch(() => {})
     }
     const used = [...(this.isOn ? relayAddresses(keeper) : []), ...meetingRelays()]
     const left = this.collectsAt.filter((address) => this.isGivenUp(idOf(address)))
@@ -131,12 +135,11 @@ export class Mailboxes {
 
   private purposeOf(id: string): Purpose | undefined {
     const { keeper, ed } = this.options
-    const { isOn } = this
     const has = (addresses: string[]) => addresses.some((address) => idOf(address) === id)
-    if (isOn && has(relayAddresses(keeper))) return 'collect'
+    if (this.isOn && has(relayAddresses(keeper))) return 'collect'
     // A relay drops by itself whoever is removed.
     if (!keeper.isMember(ed) || !has(this.collectsAt)) return undefined
-    return isOn && !this.emptied.has(id) ? 'empty' : 'leave'
+    return this.emptied.has(id) ? 'leave' : 'empty'
   }
 
   /** All relays of the practice. */
@@ -159,9 +162,9 @@ export class Mailboxes {
 
   /** Sessions at relays that know this device, and at which it collects. */
   ready(): RelaySession[] {
-    return [...this.attached]
-      .filter(([id, { session }]) => this.purposeOf(id) === 'collect' && session.machine.isReady)
-      .map(([, { session }]) => session)
+    return [...this.attached.values()]
+      .filter(({ purpose, session }) => purpose === 'collect' && session.machine.isReady)
+      .map(({ session }) => session)
   }
 
   /** Each relay, but for `except`, has been reached, or so much time is over. */
@@ -171,11 +174,6 @@ export class Mailboxes {
         id === except || this.purposeOf(id) !== 'collect' || !!this.attached.get(id)?.session.machine.isReady,
       timeoutMs,
     )
-  }
-
-  /** What waited for this device was taken in at each relay that has been reached, or so much time is over. */
-  whenCollected(timeoutMs: number): Promise<void> {
-    return this.until(() => this.ready().every((session) => !session.isPending), timeoutMs)
   }
 
   /** Each relay that can be reached knows where this device collects no more, or so much time is over. */
@@ -218,7 +216,8 @@ export class Mailboxes {
 
   private onRelay(state: RelayState): void {
     if (this.stopped) return
-    if (state.state === 'connected' && this.purposeOf(state.id)) void this.connect(state.id)
+    if (state.state !== 'connected') this.emptied.delete(state.id)
+    else if (this.purposeOf(state.id)) void this.connect(state.id)
     this.options.status()
   }
 
@@ -236,6 +235,7 @@ export class Mailboxes {
     this.connecting.delete(id)
     if (!attached) return this.again(id)
     this.attached.set(id, attached)
+    if (attached.purpose !== this.purposeOf(id)) return this.apply()
     this.options.mail.window(this.window)
     void this.read(id, attached)
   }
@@ -252,13 +252,10 @@ export class Mailboxes {
       close: () => void channel.close(),
     }
     // The mailbox may have been switched off, or on, or the relay given up, while this was dialled.
-    const isLeaving = purpose === 'leave'
-    const isWanted = () => {
-      const now = this.purposeOf(id)
-      return !this.stopped && now !== undefined && (now === 'leave') === isLeaving
-    }
-    const session = isWanted() ? await mail.connect(link, isLeaving) : undefined
-    if (session && isWanted()) return { isLeaving, session, channel }
+    const isWanted = () => !this.stopped && this.purposeOf(id) === purpose
+    const visit = purpose === 'collect' ? undefined : purpose
+    const session = isWanted() ? await mail.connect(link, visit) : undefined
+    if (session && isWanted()) return { purpose, session, channel }
     if (session) mail.disconnect(session, 'stopped')
     void channel.close()
     return undefined
@@ -299,33 +296,31 @@ export class Mailboxes {
   }
 
   private readonly greeted = new WeakSet<Attached>()
-  private readonly emptying = new WeakSet<Attached>()
 
   private onReady(id: string, attached: Attached): void {
     if (this.greeted.has(attached)) return
     this.greeted.add(attached)
     this.refused.delete(id)
-    this.retries.delete(id)
+    const { purpose } = attached
+    if (purpose === 'collect') this.retries.delete(id)
     this.options.status()
-    const purpose = this.purposeOf(id)
-    if (purpose === 'leave') void this.leave(id, attached)
     if (purpose === 'empty') void this.empty(id, attached)
+    if (purpose === 'leave') void this.leave(id, attached)
   }
 
-  private async empty(id: string, attached: Attached): Promise<void> {
-    if (this.emptying.has(attached)) return
-    this.emptying.add(attached)
-    const { session } = attached
-    const isOver = () => session.machine.isReady && !session.isPending
-    while (session.open && !isOver() && !this.stopped) await sleep(POLL_MS)
-    this.emptying.delete(attached)
-    if (!session.open || this.purposeOf(id) !== 'empty') return
+  private async empty(id: string, { session }: Attached): Promise<void> {
+    // However long it takes: to stay is the harmless side.
+    while (session.open && !session.machine.isCollected && !this.stopped) await sleep(POLL_MS)
+    if (!session.open || this.stopped) return
     this.emptied.add(id)
     this.apply()
   }
 
   private async leave(id: string, attached: Attached): Promise<void> {
-    const isLeft = await this.options.mail.leave(attached.session)
+    const isLeft = await Promise.race([
+      this.sayGoodbye(attached.session),
+      sleep(LEAVE_MS, false, { ref: false }),
+    ])
     // Meanwhile it may have been taken up again.
     if (this.attached.get(id) !== attached) return
     this.end(id)
@@ -336,6 +331,14 @@ export class Mailboxes {
     this.apply()
   }
 
+  /** Others may have left something since it was emptied. */
+  private async sayGoodbye(session: RelaySession): Promise<boolean> {
+    const { mail, ed } = this.options
+    const inventory = await mail.inventory(session)
+    const waits = inventory?.waiting.some(({ recipient }) => equalBytes(recipient, ed))
+    return !waits && mail.leave(session)
+  }
+
   /** A relay ended the conversation: once more, later and later. */
   closed(relay: string, code: string): void {
     const id = publicKeyToPeerId(Uint8Array.from(Buffer.from(relay, 'hex')))
@@ -344,6 +347,8 @@ export class Mailboxes {
 
   private again(id: string): void {
     if (this.stopped) return
+    // By the next try others may have left something there.
+    this.emptied.delete(id)
     const purpose = this.purposeOf(id)
     const before = this.retries.get(id)
     const beforeMs = before?.purpose === purpose ? before!.waitMs : 0
