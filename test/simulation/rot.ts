@@ -158,6 +158,8 @@ function tokensIn(payload: Uint8Array): string[] {
 export class Standing {
   tokens = new Map<string, string>()
   erased = new Map<string, number>()
+  /** Changes that went on in a case of what was found, while no end was known of the one that they had been in. */
+  readonly found = new Set<string>()
   /** How far each case was erased, be it that it isn't durable yet. */
   private known = new Map<string, number>()
   /** Changes whose last copy has rotted, or that were erased by an end that has. */
@@ -217,6 +219,7 @@ export class Standing {
     this.tokens = new Map()
     this.erased = new Map()
     this.known = new Map()
+    const found: string[] = []
     const all = this.devices().map((device) => {
       const durable = heldIn(device, device.disk.durableRows)
       // What is there until the next flush only isn't counted on.
@@ -238,6 +241,7 @@ export class Standing {
         this.tokens.set(token, place)
         // What was found of a case whose id nobody knows any more does not bring it back to that.
         if (places.some(({ key }) => !isFound(durable, key))) this.excused.delete(token)
+        if (places.some(({ key }) => isFound(durable, key))) found.push(token)
       }
       for (const [caseId, level] of lasting.erased)
         this.known.set(caseId, Math.max(level, this.known.get(caseId) ?? 0))
@@ -256,6 +260,7 @@ export class Standing {
           }
       }
     }
+    for (const token of found) if (!this.isErased(token)) this.found.add(token)
     for (const [caseId, level] of this.excusedEnds)
       if ((this.erased.get(caseId) ?? 0) >= level) this.excusedEnds.delete(caseId)
   }
