@@ -19,7 +19,7 @@ with letters that are only jotted down, kills, and folders copied while they run
 worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
 handovers, doubted, rot, rotOfClaims or rotBehind; without it each draws its own.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
-so many have noticed it (--enough, 2), at most N (100).
+so many have noticed it (--enough, 2), at most N (100); each in the worlds that notice it, unless --strain says others.
 --quiet shows no bar.`
 
 ensureInstalled()
@@ -147,23 +147,26 @@ async function showBugs(seeds) {
   const { BUGS } = await import('./lib/sim-bugs.mjs')
   const wanted = BUGS.filter(({ name }) => name.includes(positionals[0] ?? ''))
   let missed = 0
-  console.log(`noticed by, of ${seeds} seeds from ${from}`)
-  for (const { name, edits } of wanted) {
+  console.log(`noticed by, of at most ${seeds} seeds`)
+  for (const { name, edits, world } of wanted) {
+    const strain = values.strain ?? world.strain
+    const first = values.from === undefined ? (world.from ?? from) : from
     let left = number('enough', 2)
     const file = await bundleSimulator({ abstract: true, edits })
     const { failed, done } = await runSeeds({
       file,
       kind: 'simulateFull',
-      from,
+      from: first,
       count: seeds,
       workers,
-      options,
+      options: { ...options, ...(strain === undefined ? {} : { strain }) },
       isEnough: ({ problems }) => problems.length > 0 && --left === 0,
     })
     await rm(dirname(file), { recursive: true, force: true })
     if (failed.length === 0) missed++
     const share = `${failed.length} of ${done}`.padStart(12)
-    console.log(`${share}  ${name}${failed.length === 0 ? '   NOT NOTICED' : ''}`)
+    const where = strain === undefined ? '' : ` (${strain})`
+    console.log(`${share}  ${name}${where}${failed.length === 0 ? '   NOT NOTICED' : ''}`)
   }
   console.log(missed === 0 ? `all ${wanted.length} noticed` : `${missed} of ${wanted.length} not noticed`)
   return missed === 0 ? 0 : 1

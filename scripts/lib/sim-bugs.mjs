@@ -332,8 +332,35 @@ const BROKEN = {
   ],
 }
 
-/** @type {{ name: string, edits: Edit[] }[]} */
+/**
+ * Where a rule counts that hardly any other world would notice: the strain, and the first seed.
+ *
+ * @type {Record<string, { strain: string, from?: number }>}
+ */
+const WORLDS = {
+  'a copy that goes on under keys of its own continues its log': { strain: 'copies' },
+  'cuts are not told in words': { strain: 'forksByMail' },
+  'forks are not healed by the ladders of words': { strain: 'forksByMail' },
+  'who is known further goes on writing its log': { strain: 'apart' },
+  'doubts are not kept': { strain: 'forksByMail' },
+  'a cut ends all doubts about its log': { strain: 'doubted' },
+  'putting a store in order drops its own word': { strain: 'rotOfClaims' },
+  'any older copy makes a damaged case whole': { strain: 'rotBehind' },
+  'what is let go takes the last of a damaged case with it': { strain: 'rotBehind' },
+  'a restatement leaves out the tombstone': { strain: 'forks' },
+  'the claims of the end are adopted, not those of the beginning': { strain: 'handovers' },
+  'a target is adopted where its beginning is not held': { strain: 'forksByMail', from: 150 },
+  'a target is adopted on another branch': { strain: 'forksByMail', from: 150 },
+  'what cases hold of another branch counts as claimed': { strain: 'forks', from: 20001 },
+  'presence-only statements: who names a log holds all of it': { strain: 'none' },
+  'mail is released on the relay’s word': { strain: 'forksByMail' },
+  'a relay that has gone back is taken for the one it was': { strain: 'forksByMail' },
+  'a deposit replaces mail of recipients that it does not name': { strain: 'forksByMail' },
+}
+
+/** @type {{ name: string, edits: Edit[], world: { strain?: string, from?: number } }[]} */
 export const BUGS = Object.entries(BROKEN).map(([name, edits]) => ({
   name,
   edits: edits.map(([file, from, to]) => ({ file, from, to })),
+  world: WORLDS[name] ?? {},
 }))
