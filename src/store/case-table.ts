@@ -5,15 +5,8 @@
 import { compareBytes, concat, readU32, toHex } from '../protocol/bytes.js'
 import { CASE_KEY_BYTES } from '../protocol/limits.js'
 import type { Natives } from '../protocol/natives.js'
-import {
-  CaseDraft,
-  type CaseState,
-  decodeCase,
-  emptyCase,
-  MissingPartError,
-  type Part,
-  UNKNOWN_LOG,
-} from './case-content.js'
+import { CaseDraft, MissingPartError, UNKNOWN_LOG } from './case-content.js'
+import { type CaseState, decodeCase, emptyCase, type Part } from './case-state.js'
 import { keys, partRange } from './keyspace.js'
 import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 

@@ -4,7 +4,8 @@
  * case, the very one that was written, and is changed or dropped with it.
  */
 import * as Y from 'yjs'
-import type { CaseDraft, CaseState } from './case-content.js'
+import type { CaseDraft } from './case-content.js'
+import type { CaseState } from './case-state.js'
 
 /** Of parts as stored; in memory it is some ten times as much. */
 const MAX_BYTES = 1024 * 1024

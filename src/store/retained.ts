@@ -1,7 +1,8 @@
 /** What this device's logs retain, for a case that is put together anew. */
 import { toHex } from '../protocol/bytes.js'
 import type { LogId } from '../protocol/log.js'
-import type { CaseDraft, CaseState } from './case-content.js'
+import type { CaseDraft } from './case-content.js'
+import type { CaseState } from './case-state.js'
 import { isDamage } from './case-table.js'
 import type { RetainedChange, StoredLog } from './logs.js'
 import type { Replica } from './replica.js'

@@ -2,8 +2,9 @@
  * List rows that came with a peer's cases: shown at once, so that a first sync shows a list while it runs, and
  * projected from the content when there is time, and before the case is first opened or changed.
  */
-import { CaseDraft, type CaseState } from './case-content.js'
+import { CaseDraft } from './case-content.js'
 import { projectCaseRow } from './case-row.js'
+import type { CaseState } from './case-state.js'
 import { keys } from './keyspace.js'
 import { casesFrom } from './reading.js'
 import { MetaRow } from './records.gen.js'

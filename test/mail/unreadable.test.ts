@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { MAX_CASE_STATE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_TOMBSTONE } from '../../src/protocol/log.js'
-import { encodeCase } from '../../src/store/case-content.js'
+import { encodeCase } from '../../src/store/case-state.js'
 import { keys } from '../../src/store/keyspace.js'
 import type { MailDevice } from '../support/mail-world.js'
 import { MailBench } from './mail-bench.js'

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { BackWriter } from '../../src/protocol/back-writer.js'
 import { equalBytes, fromHex, toHex } from '../../src/protocol/bytes.js'
-import { type CaseState, decodeCase, encodeCase } from '../../src/store/case-content.js'
+import { type CaseState, decodeCase, encodeCase } from '../../src/store/case-state.js'
 import { CaseRow } from '../../src/store/records.gen.js'
 
 const U32 = fc.oneof(fc.constantFrom(0, 1, 127, 128, 16_383, 16_384, 0xffff_ffff), fc.nat())

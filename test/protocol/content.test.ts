@@ -7,7 +7,8 @@ import { toHex } from '../../src/protocol/bytes.js'
 import { advance, type Clocks, fits, type UpdateContents } from '../../src/protocol/content.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { encodePayload } from '../../src/protocol/payload.js'
-import { CaseDraft, docOf, emptyCase } from '../../src/store/case-content.js'
+import { CaseDraft, docOf } from '../../src/store/case-content.js'
+import { emptyCase } from '../../src/store/case-state.js'
 import { contentOf, history, updatesOf } from '../support/histories.js'
 
 const ref = (entries: [number, number][]) => new Map(entries)

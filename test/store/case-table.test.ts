@@ -1,7 +1,7 @@
 import { MemoryLevel } from 'memory-level'
 import { expect, test } from 'vitest'
 import { nodeNatives } from '../../src/node/natives.js'
-import { emptyCase, encodeCase } from '../../src/store/case-content.js'
+import { emptyCase, encodeCase } from '../../src/store/case-state.js'
 import { CaseTable } from '../../src/store/case-table.js'
 import { keys } from '../../src/store/keyspace.js'
 import { type Database, SealedDb } from '../../src/store/sealed-db.js'
