@@ -163,11 +163,19 @@ export class Transfers {
     })
   }
 
-  /** Others may have waited for what is whole here now. What is still to be answered may be mended with it. */
+  /**
+   * Others may have waited for what is whole here now, or are asked again for what they were asked for in vain. What is
+   * still to be answered may be mended with it.
+   */
   private tellMended(session: PeerSession): void {
-    const { mended } = this.options.replica.cases
-    if (mended === this.mended || [...session.wanted.values()].some(({ state }) => state === 'open')) return
+    const { mended, toAskAgain } = this.options.replica.cases
+    // What has come of these was of use to what has rotted.
+    for (const { wanted } of this.sessions.all.values())
+      for (const hex of toAskAgain) if (wanted.has(hex)) wanted.get(hex)!.state = 'over'
+    const isTold = mended === this.mended && toAskAgain.size === 0
+    if (isTold || [...session.wanted.values()].some(({ state }) => state === 'open')) return
     this.mended = mended
+    toAskAgain.clear()
     this.sessions.askRounds()
   }
 

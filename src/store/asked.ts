@@ -4,6 +4,9 @@
  *
  *  [H5] a case that every other member was asked for, and counts as damaged, too, is whole with what can be read of it
  *
+ * What was answered went into what is held here. So where something of that doesn't open any more, nobody counts as asked,
+ * and everybody is asked again; what only grows is no reason to.
+ *
  * Nothing is lost by it: each of them tells all that it has of the case when it comes to count as whole there, also
  * where that came back after it had said so.
  */
@@ -15,7 +18,7 @@ import { keys, partRange } from './keyspace.js'
 import { MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import { restatement } from './restatement.js'
-import { restOf } from './retained.js'
+import { putRetained, readableId } from './retained.js'
 import { DamagedError, type Write } from './sealed-db.js'
 
 const DEVICE_BYTES = 32
@@ -73,6 +76,12 @@ export function noteAsked(
   return replica.exclusive(async () => {
     for (const key of wanted) {
       if (!replica.damaged.has(toHex(key))) continue
+      const isAsBefore = await standTogether(replica, key)
+      if (!replica.damaged.has(toHex(key))) continue
+      if (!isAsBefore) {
+        replica.cases.toAskAgain.add(toHex(key))
+        continue
+      }
       const asked = (await askedFor(replica, key)) ?? []
       const isAsked = (other: Uint8Array) => [...asked, device].some((each) => equalBytes(each, other))
       if (others.every(isAsked)) await settle(replica, key)
@@ -82,10 +91,38 @@ export function noteAsked(
   })
 }
 
+/**
+ * What can be read of a damaged case stands together from here on, with what is retained of it, and nothing that can't be
+ * read stands beside it: what doesn't open later has rotted since.
+ *
+ * @returns false if something had rotted since it was written last: nobody counts as asked then.
+ */
+async function standTogether(replica: Replica, key: Uint8Array): Promise<boolean> {
+  const { cases, db } = replica
+  const caseId = await readableId(replica, key)
+  if (caseId === undefined) {
+    const rotten = await cases.rottenRows(key)
+    if (rotten.length === 0) return true
+    // First: were only the other one left after a power cut, nothing would show it.
+    await db.write(unaskedWrites([key]))
+    await db.writeUnreadable(rotten)
+    return false
+  }
+  const draft = await cases.draftOrRest(key, caseId)
+  await putRetained(replica, draft)
+  await draft.unite(db)
+  await replica.commitCases([draft], draft.hasRotted ? unaskedWrites([key]) : [], replica.meta)
+  return !draft.hasRotted
+}
+
 /** [H5] */
 async function settle(replica: Replica, key: Uint8Array): Promise<void> {
-  const draft = await restOf(replica, key)
-  if (!draft) return (await replica.cases.hasReadableParts(key)) ? rename(replica, key) : forget(replica, key)
+  const { cases } = replica
+  const caseId = await readableId(replica, key)
+  if (caseId === undefined)
+    return (await cases.hasReadableParts(key)) ? rename(replica, key) : forget(replica, key)
+  const draft = await cases.draftOrRest(key, caseId)
+  draft.dropParts(draft.gaps)
   draft.heals = true
   draft.touch(UNKNOWN_LOG, 1)
   await replica.commitCases([draft], [], { ...replica.meta, unclaimed: true })

@@ -50,6 +50,8 @@ export class CaseDraft {
   gaps: ReadonlySet<number> = new Set()
   /** Its row was there, but can't be read. */
   isRowLost = false
+  /** Something of it has rotted since what could be read of it was written last. */
+  hasRotted = false
   /** There were parts of it, so that row was counted: one that was erased has none. */
   hadParts = false
   /** It brings a damaged case back whole. */

@@ -20,6 +20,8 @@ export class CaseTable {
   readonly damaged = new Map<string, Uint8Array>()
   /** How often one of them came to count as whole. */
   mended = 0
+  /** Of damaged ones, in hex, those of which more has rotted since somebody was asked. */
+  readonly toAskAgain = new Set<string>()
   /** How often a row was stored that came from a peer and is not proven. */
   unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
@@ -47,6 +49,7 @@ export class CaseTable {
 
   noteWhole(key: Uint8Array): void {
     if (this.damaged.delete(toHex(key))) this.mended++
+    this.toAskAgain.delete(toHex(key))
   }
 
   /** The stored state of a case, or undefined. Throws DamagedError. */
@@ -145,11 +148,13 @@ export class CaseTable {
     const numbers = (await this.db.keysIn(partRange(key))).map((part) => readU32(part, part.length - 4))
     let state: CaseState | undefined
     let isRowLost = false
+    let hasRotted = false
     try {
       state = await this.state(key)
     } catch (error) {
       if (!(error instanceof DamagedError)) throw error
       isRowLost = true
+      hasRotted = !error.isStandIn
     }
     // What it held that nobody claims isn't known: what is left, and comes in its place, is told to everybody.
     const isUnknown = isRowLost || (!state && numbers.length > 0)
@@ -162,13 +167,15 @@ export class CaseTable {
     const gaps: Part[] = []
     for (const part of whole.parts) {
       const bytes = await this.readableBytes(keys.part(key, part.number))
-      if (bytes === undefined) gaps.push(part)
-      else parts.push({ ...part, bytes })
+      if (typeof bytes === 'number') parts.push({ ...part, bytes })
+      else gaps.push(part)
+      hasRotted ||= bytes === 'rotten'
     }
     if (gaps.length === 0 && !isUnknown && parts.length === numbers.length)
       return new CaseDraft(whole, this.natives)
     const draft = new CaseDraft({ ...whole, parts, unchecked: true }, this.natives)
     draft.isRowLost = isRowLost
+    draft.hasRotted = hasRotted
     draft.hadParts = numbers.length > 0
     // Numbers are not used again, and what is left of the damaged copy goes.
     draft.replaceParts(numbers)
@@ -177,19 +184,27 @@ export class CaseTable {
     return draft
   }
 
+  /** Keys of what is stored of a case and has rotted since that was noted last. */
+  async rottenRows(key: Uint8Array): Promise<Uint8Array[]> {
+    const rotten: Uint8Array[] = []
+    for (const row of [keys.case(key), ...(await this.db.keysIn(partRange(key)))].map((each) => each.slice()))
+      if ((await this.readableBytes(row)) === 'rotten') rotten.push(row)
+    return rotten
+  }
+
   async hasReadableParts(key: Uint8Array): Promise<boolean> {
     for (const part of await this.db.keysIn(partRange(key)))
-      if ((await this.readableBytes(Uint8Array.from(part))) !== undefined) return true
+      if (typeof (await this.readableBytes(Uint8Array.from(part))) === 'number') return true
     return false
   }
 
-  /** How long a value is; undefined if it is gone or has rotted. */
-  private async readableBytes(key: Uint8Array): Promise<number | undefined> {
+  /** How long a value is, or why it can't be read: it is gone, or noted as lost, or has rotted since. */
+  private async readableBytes(key: Uint8Array): Promise<number | 'lost' | 'rotten'> {
     return this.db.get(key).then(
-      (value) => value?.length,
+      (value) => value?.length ?? 'lost',
       (error: unknown) => {
-        if (error instanceof DamagedError) return undefined
-        throw error
+        if (!(error instanceof DamagedError)) throw error
+        return error.isStandIn ? 'lost' : 'rotten'
       },
     )
   }

@@ -99,11 +99,16 @@ export async function commitCases(
     await whenShown()
   const rowsUnproven = meta.rowsUnproven || list.some((draft) => draft.state.rowUnproven)
   const next = { ...meta, ...counts, rowsUnproven, running: meta.running || replica.mustLeaveLog }
+  const outdated: Uint8Array[] = []
   // The mark must outlive the damaged bytes that a new row replaces.
   if (list.some(isMarked)) {
-    // From here on a row is there again, but it doesn't say what was claimed of the case.
-    for (const { isRowLost, state } of list.filter(isMarked))
-      if (isRowLost && !(await askedFor(replica, state.key))) writes.push(...unaskedWrites([state.key]))
+    for (const { isRowLost, hasRotted, state } of list.filter(isMarked)) {
+      const asked = await askedFor(replica, state.key)
+      // From here on a row is there again, but it doesn't say what was claimed of the case.
+      if (isRowLost && !asked) writes.push(...unaskedWrites([state.key]))
+      if (hasRotted && asked && asked.length > 0) outdated.push(state.key)
+    }
+    writes.push(...unaskedWrites(outdated))
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
     for (const { state } of healed) writes.push(...wholeWrites(state.key))
@@ -120,6 +125,7 @@ export async function commitCases(
   replica.meta = next
   replica.storedMeta = next
   cases.committed(list)
+  for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.toAskAgain.add(toHex(key))
   if (cases.damaged.size === 0) replica.places = undefined
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
 }

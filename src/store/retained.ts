@@ -110,7 +110,7 @@ export async function keepOfDamaged(
 }
 
 /** The id of a case by its row, or where that can't be read by any retained change of it. */
-async function readableId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
+export async function readableId(replica: Replica, key: Uint8Array): Promise<string | undefined> {
   let state: CaseState | undefined
   try {
     state = await replica.caseState(key)

@@ -13,7 +13,11 @@ export type Write = { key: Uint8Array; value: Uint8Array } | { key: Uint8Array; 
 /** A value that is there but doesn't open. */
 export class DamagedError extends Error {
   override readonly name = 'DamagedError'
-  constructor(readonly key: Uint8Array) {
+  constructor(
+    readonly key: Uint8Array,
+    /** It was put in the place of what was lost (`writeUnreadable`): nothing has rotted since. */
+    readonly isStandIn = false,
+  ) {
     super('a stored value is damaged')
   }
 }
@@ -249,7 +253,7 @@ export class SealedDb {
 
   private unseal(key: Uint8Array, stored: Uint8Array): Uint8Array {
     const value = this.opened(key, stored)
-    if (!value) throw new DamagedError(key)
+    if (!value) throw new DamagedError(key, stored.length === 0)
     return value
   }
 }
