@@ -13,6 +13,7 @@ import type { Item } from '../protocol/sync.gen.js'
 import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transfer.js'
 import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
+import { adoptTarget, isProven } from './adopting.js'
 import type { CaseDraft } from './case-content.js'
 import { besideWrites, claimWrites, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
 import { beginnings, ForeignLogs, foreignOfCases, heldBefore, reachOf } from './foreign.js'
@@ -22,7 +23,6 @@ import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
 import { isBeyond, takeItem } from './taking.js'
 import { TargetChecks } from './target-checks.js'
-import { adoptTarget, isProven } from './transfers.js'
 
 /** Parts of one transfer: a practice of a million cases has fewer. */
 const MAX_PARTS = 65_536

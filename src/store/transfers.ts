@@ -2,7 +2,7 @@
 import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import { CASE_KEY_BYTES, CHECKS_PER_STRETCH, MAX_DAMAGED } from '../protocol/limits.js'
-import { checkOf, type LogId, type LogOpening, signedHeadBytes } from '../protocol/log.js'
+import type { LogId, LogOpening } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import {
   boundedTarget,
@@ -12,21 +12,13 @@ import {
   stretchNumber,
   type TargetLog,
 } from '../protocol/transfer.js'
-import { adoptedLog, writeChecks } from './adopting.js'
+import { adoptTarget, isAdoptable } from './adopting.js'
 import { unaskedWrites } from './asked.js'
 import type { CaseDraft } from './case-content.js'
-import {
-  besideWrites,
-  claimWrites,
-  confirms,
-  doubtWrites,
-  partedLogs,
-  readDoubts,
-  type SaidClaims,
-} from './doubts.js'
+import { besideWrites, claimWrites, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
 import { beginnings, ForeignLogs, foreignOfCases, heldBefore, reachOf } from './foreign.js'
 import { keys } from './keyspace.js'
-import { logWrite, type StoredLog } from './logs.js'
+import type { StoredLog } from './logs.js'
 import { MetaRow, TransferRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
@@ -319,33 +311,6 @@ function movedBy(transfer: Transfer, last: Uint8Array | undefined, named: Uint8A
   return { ...transfer, cursor: last ?? transfer.cursor, missing: [...transfer.missing, ...fresh] }
 }
 
-/** What adopting a target writes. `isShort`: some of it can't be adopted, so its content stays unclaimed. */
-export async function adoptTarget(
-  replica: Replica,
-  targets: readonly TargetLog[],
-  openings: ReadonlyMap<LogId, StoredLog>,
-  checks: TargetChecks,
-): Promise<{ writes: Write[]; adopted: StoredLog[]; isShort: boolean }> {
-  const writes: Write[] = []
-  const adopted: StoredLog[] = []
-  let isShort = false
-  const doubts = await readDoubts(replica)
-  for (const target of targets) {
-    const held = replica.logs.get(target.log) ?? openings.get(target.log)
-    if (!held || target.log === replica.liveLog) continue
-    const log = await adoptedLog(held, target, checks)
-    // A cut that is known already ends the log before the target, and the cases that came may hold what is behind it.
-    if (target.seq > (log ?? held).seq) isShort = true
-    if (!log) continue
-    writes.push(...(await writeChecks(replica, held, log, target, checks)), logWrite(log))
-    for (const doubt of doubts)
-      if (doubt.log === log.log && doubt.seq <= log.seq && (await confirms(target, checks, doubt)))
-        writes.push({ key: doubt.key, value: undefined })
-    adopted.push(log)
-  }
-  return { writes, adopted, isShort }
-}
-
 /**
  * What was held when a case was asked for, of somebody who held as much; undefined if it doesn't come as the answer. What
  * was admitted since is in a damaged case, and retained.
@@ -388,19 +353,4 @@ export function takeLoose(
     await replica.commitCases(drafts, await claimWrites(replica, claims, said, before), meta)
     if (beyond) replica.loose++
   })
-}
-
-/** May be adopted: proven, and not my own current log. [T4] */
-function isAdoptable(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
-  return target.log !== replica.liveLog && isProven(replica, fresh, target)
-}
-
-/** A target log names its device's signature over its last head; a cut one ends at the cut everybody knows. */
-export function isProven(replica: Replica, fresh: Map<LogId, StoredLog>, target: TargetLog): boolean {
-  const { seq, head, check } = target
-  const log = replica.logs.get(target.log) ?? fresh.get(target.log)
-  if (!log || seq <= target.from) return false
-  if (head.length === 0) return log.cut?.seq === seq && equalBytes(log.cut.check, check)
-  const signed = signedHeadBytes(replica.options.practice, fromHex(target.log), seq, head)
-  return equalBytes(checkOf(head), check) && replica.natives.verify(log.device, signed, target.signature)
 }
