@@ -167,8 +167,9 @@ export class RelayCore {
     }
     if (now >= this.nextExpiry) {
       this.nextExpiry = now + EXPIRY_INTERVAL_MS
-      const mails = await store.expire(this.age() - this.limits.expiryMs, (practice) => this.forget(practice))
-      if (mails !== 'failed' && mails > 0) this.log(`Dropped ${mails} mails that nobody had collected.`)
+      const before = this.age() - this.limits.expiryMs
+      const { mails } = await store.expire(before, (practice) => this.forget(practice))
+      if (mails > 0) this.log(`Dropped ${mails} mails that nobody had collected.`)
     }
     await store.tidy()
     this.isTidying = false

@@ -313,12 +313,12 @@ class LevelStore implements MailStore {
     return writes
   }
 
-  async expire(before: number, onGone: (practice: Uint8Array) => void = () => {}): Promise<number | Failed> {
+  async expire(before: number, onGone: (practice: Uint8Array) => void = () => {}) {
     for (let mails = 0; ; ) {
       const outcome = await this.committer.alone(() => this.expireSome(before, onGone))
-      if ('failed' in outcome) return 'failed'
+      if ('failed' in outcome) return { mails, failed: true }
       mails += outcome.value.mails
-      if (outcome.value.seen < EXPIRE_AT_A_TIME) return mails
+      if (outcome.value.seen < EXPIRE_AT_A_TIME) return { mails, failed: false }
     }
   }
 

@@ -108,9 +108,10 @@ export interface MailStore {
 
   /**
    * Drops what was deposited at an age below `before`, and practices for which nobody collects and nothing waits then:
-   * each is told as soon as it is durably gone, whatever becomes of the rest. Returns how many mails went.
+   * each is told as soon as it is durably gone, whatever becomes of the rest. `mails` have gone for good, also where the
+   * disk refused before all had.
    */
-  expire(before: number, onGone?: (practice: Uint8Array) => void): Promise<number | Failed>
+  expire(before: number, onGone?: (practice: Uint8Array) => void): Promise<{ mails: number; failed: boolean }>
   /** Writes down how long the relay has run, for the next start. */
   keepAge(age: number): Promise<'ok' | Failed>
   totals(): Totals

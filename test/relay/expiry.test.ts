@@ -1,5 +1,6 @@
 /** [B9] A practice that comes again while the relay is still busy with what else expires. */
 import { expect, it } from 'vitest'
+import { EXPIRY_INTERVAL_MS } from '../../relay/limits.js'
 import { MAILBOX_VERSION, OLDEST_MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { seeded } from '../support/random.js'
@@ -58,7 +59,7 @@ it('a practice that is brought again while others still expire stays what it is'
   expect({ said, mayReserve }).toEqual({ said: ['welcome', 'head', 'notices'], mayReserve: true })
 })
 
-it('a practice that has gone in one portion is forgotten though the next one fails', async () => {
+it('what has gone in one portion is told, and a practice that went is forgotten, though the next one fails', async () => {
   const random = seeded(18)
   const [practice, big] = [makePractice(random, 2), makePractice(random, 2)]
   const db = memoryRelayDb()
@@ -83,7 +84,13 @@ it('a practice that has gone in one portion is forgotten though the next one fai
   disk.failAt = 3
   relay.core.tick()
   await relay.core.whenQuiet()
+  expect(relay.lines).toEqual(['Dropped 500 mails that nobody had collected.'])
   expect(await store.roster(practice.roster.practiceId)).toBeUndefined()
+  // The rest goes an hour later.
+  relay.now += EXPIRY_INTERVAL_MS
+  relay.core.tick()
+  await relay.core.whenQuiet()
+  expect(relay.lines.slice(1)).toEqual(['Dropped 101 mails that nobody had collected.'])
   // The practice takes this relay up again.
   const b = await relay.member(practice, 1)
   await b.collect()
