@@ -211,6 +211,8 @@ export class Announcements {
       this.options.events?.stated?.()
     }
     await this.prune()
+    // Meanwhile its store may have closed.
+    if (this.sessions.isStopped) return
     await replica.db.tidy(TIDY_WHEN_QUIET_BYTES)
   }
 

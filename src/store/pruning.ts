@@ -1,7 +1,7 @@
 /**
  * Pruning: payloads that every member's own word covers are dropped from the logs; their checks stay. A device
  * that stays away for long gets whole states instead, so retained changes are bounded too. While a case is damaged here,
- * words count for nothing.
+ * words count for nothing. When the store closes it ends with the portion it is at; the next start goes on.
  */
 import type { LogId } from '../protocol/log.js'
 import type { Replica } from './replica.js'
@@ -24,7 +24,9 @@ export async function prune(
 ): Promise<number> {
   const all = new Set<LogId>()
   for (;;) {
-    const pruned = await replica.exclusive(() => pruneSome(replica, others(), retained))
+    const pruned = await replica.exclusive(async () =>
+      replica.isClosing ? [] : pruneSome(replica, others(), retained),
+    )
     if (pruned.length === 0) return all.size
     for (const log of pruned) all.add(log)
   }

@@ -86,6 +86,8 @@ export class Replica {
   isMoved = false
   /** The `running` mark is durable. */
   isMarked = false
+  /** It closes, or has closed: what goes on in portions ends. */
+  isClosing = false
   private queue: Promise<unknown> = Promise.resolve()
 
   private constructor(readonly options: ReplicaOptions) {
@@ -258,6 +260,7 @@ export class Replica {
 
   /** Clean stop: everything durable, and the mark that the current log may be continued. */
   async close(): Promise<void> {
+    this.isClosing = true
     await this.docs.settle()
     await this.exclusive(async () => {
       if (this.db.failed || this.db.newerVersion !== undefined) return

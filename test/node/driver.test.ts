@@ -1,7 +1,8 @@
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, expect, it, vi } from 'vitest'
 import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
 import { exportLine } from '../../src/cases/project.js'
+import { SETTLE_MS } from '../../src/node/driver-announcements.js'
 import { SWEEP_DELAY_MS, SWEEP_PAUSE_MS } from '../../src/node/driver-rows.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
@@ -10,7 +11,7 @@ import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { decodeFrame } from '../../src/protocol/wire.js'
 import { learnCuts } from '../../src/store/healing.js'
 import { keys } from '../../src/store/keyspace.js'
-import { prune } from '../../src/store/pruning.js'
+import { CHANGES_AT_ONCE, prune } from '../../src/store/pruning.js'
 import { casesFrom } from '../../src/store/reading.js'
 import { NotepadDevice } from '../support/notepad.js'
 import { SimDevice, World } from '../support/world.js'
@@ -320,6 +321,38 @@ it('two copies of one device that write at once are seen as a fork while the con
     expect(device.failures).toEqual([])
     expect((await device.lines()).join()).toMatch(/one.*two/s)
   }
+})
+
+it('a stop in the midst of pruning ends it with its portion, and nothing is said of that or done behind it', async () => {
+  world = new World(24)
+  const [a, b] = [await world.add('a'), await world.add('b')]
+  const typing = { caseId: 'one', kind: KIND_UPDATE, update: createUpdate(sample(1), nodeNatives.sha256) }
+  await a.replica.append(Array.from({ length: CHANGES_AT_ONCE + 50 }, () => typing))
+  const log = a.replica.currentLog!
+  const wire = world.connect(a, b)
+  await world.quiesce()
+  world.cut(wire)
+  const tidied = vi.spyOn(a.replica.db, 'tidy')
+  const write = a.replica.db.write.bind(a.replica.db)
+  let stopping: Promise<void> | undefined
+  a.replica.db.write = (writes) => {
+    if (writes.length > CHANGES_AT_ONCE) stopping ??= stop()
+    return write(writes)
+  }
+  const stop = async () => {
+    await a.driver.stop()
+    await a.replica.close()
+    await a.disk.db.close()
+    a.alive = false
+  }
+  world.clock.pass(SETTLE_MS)
+  await world.settle()
+  await stopping
+  await world.settle()
+  expect(a.failures).toEqual([])
+  expect(a.replica.logs.get(log)).toMatchObject({ retainedFrom: CHANGES_AT_ONCE })
+  // The one of the stop itself.
+  expect(tidied).toHaveBeenCalledTimes(1)
 })
 
 it('a session that fails here ends as if it was stopped: the peer is there, and its connection is sound', async () => {

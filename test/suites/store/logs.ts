@@ -331,6 +331,24 @@ export function logsSuite(createDb: CreateDb): void {
       expect(await b.rawKeys('l')).toHaveLength(1)
     })
 
+    test('ends with its portion when the store closes; what is left of it goes another time', async () => {
+      const letters = 'x'.repeat(CHANGES_AT_ONCE + 50)
+      await a.add(...keystrokes(7, letters).map((each) => update('one', each)))
+      await a.giveTo(b)
+      let closing: Promise<void> | undefined
+      const pruning = prune(b.replica, () => {
+        closing ??= b.replica.close().then(() => b.db.close())
+        return [a.frontier()]
+      })
+      expect(await pruning).toBe(1)
+      await closing
+      await b.reopen(false)
+      expect(await b.rawKeys('l')).toHaveLength(50)
+      expect(b.replica.logs.get(a.log)).toMatchObject({ retainedFrom: CHANGES_AT_ONCE })
+      expect(await prune(b.replica, () => [a.frontier()])).toBe(1)
+      expect(await b.rawKeys('l')).toEqual([])
+    })
+
     test('drops nothing that a device without a known frontier may need, up to a bound', async () => {
       await a.add(...keystrokes(7, 'x'.repeat(50)).map((each) => update('one', each)))
       expect(await prune(a.replica, () => [undefined])).toBe(0)
