@@ -8,7 +8,8 @@ import { Committer, type Decision } from './committer.js'
 import { Compaction } from './compaction.js'
 import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
-import { expiringIn, expiryBefore, keys, rangeOf, rowIn, rowsAfter } from './keys.js'
+import { EXPIRE_AT_A_TIME, Going } from './going.js'
+import { keys, rowIn, rowsAfter } from './keys.js'
 import type {
   Failed,
   MailStore,
@@ -20,7 +21,7 @@ import type {
   Waiting,
 } from './mail-store.js'
 import { type MarkFile, settleIncarnation } from './marks.js'
-import { readAge, readInventory, readNotices, rowsWithin, strangersOf, waitingFor } from './reads.js'
+import { readAge, readInventory, readNotices, rowsWithin, strangersOf } from './reads.js'
 import { decodeMail, decodeRoster, encodeAge, encodePractice, encodeRoster } from './rows.js'
 import {
   emptyState,
@@ -28,15 +29,11 @@ import {
   type PracticeState,
   type Reading,
   readStates,
-  rowsOf,
   type States,
   short,
 } from './state.js'
 
 const READ_ATTEMPTS = 2
-
-/** Mails that expire in one step. */
-const EXPIRE_AT_A_TIME = 500
 
 export interface LevelStoreOptions {
   /** Keys and values as views; it is opened if it isn't. */
@@ -71,6 +68,7 @@ async function closeAndOpen(db: Database): Promise<Database> {
 class LevelStore implements MailStore {
   private readonly committer: Committer
   private readonly compaction: Compaction
+  private readonly going: Going
   private readonly log: (line: string) => void
 
   constructor(
@@ -92,6 +90,13 @@ class LevelStore implements MailStore {
       },
     })
     this.compaction = new Compaction(() => this.committer.db)
+    this.going = new Going({
+      reading: () => this.reading(),
+      getMany: (keys) => this.committer.getMany(keys),
+      state: (practice) => this.state(practice),
+      forget: (practice) => this.states.delete(toHex(practice)),
+      note: (practice, bytes) => this.compaction.note(practice, bytes),
+    })
   }
 
   async begin(): Promise<void> {
@@ -123,7 +128,7 @@ class LevelStore implements MailStore {
         { key: keys.practice(practice), value: encodePractice(roster) },
         { key: keys.roster(practice), value: encodeRoster(roster.entries) },
       ]
-      writes.push(...(await this.drop(state, await strangersOf(this.reading(), state, members))))
+      writes.push(...(await this.going.drop(state, await strangersOf(this.reading(), state, members))))
       state.head = roster.head
       state.members = members
       return { writes, value: 'ok' }
@@ -266,90 +271,19 @@ class LevelStore implements MailStore {
   }
 
   async leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed> {
-    const outcome = await this.committer.alone(async (): Promise<Decision<'ok' | 'gone'>> => {
-      const state = this.state(practice)
-      const isSelf = (each: Uint8Array) => equalBytes(each, device)
-      const others = [...state.collectors].some((name) => name !== toHex(device))
-      // Who has never been here yet may find the last copy.
-      if (others || !(await waitingFor(this.reading(), practice)).every(isSelf))
-        return { writes: await this.drop(state, [device]), value: 'ok' }
-      return { writes: await this.dropAll(state), value: 'gone' }
-    })
+    const outcome = await this.committer.alone(() => this.going.leave(this.state(practice), device))
     if ('failed' in outcome) return 'failed'
     this.compaction.note(practice, 1)
     return outcome.value
   }
 
-  private async dropAll(state: PracticeState): Promise<Write[]> {
-    const { practice } = state
-    const writes = await this.drop(state, await strangersOf(this.reading(), state, new Map()))
-    for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
-      writes.push({ key })
-    this.states.delete(toHex(practice))
-    return writes
-  }
-
-  /** The writes that leave nothing of these devices but what others have of theirs. */
-  private async drop(state: PracticeState, devices: readonly Uint8Array[]): Promise<Write[]> {
-    const { practice } = state
-    const writes: Write[] = []
-    const names = new Set(devices.map(toHex))
-    for (const device of devices) {
-      state.collectors.delete(toHex(device))
-      writes.push({ key: keys.collector(practice, device) }, { key: keys.notice(practice, device) })
-    }
-    const ids = new Map<string, Uint8Array>()
-    for (const device of devices) {
-      for await (const { key } of rowsOf(this.reading(), rangeOf('w', practice, device)))
-        ids.set(toHex(rowIn(key).id), rowIn(key).id)
-    }
-    for (const id of ids.values()) {
-      const [value] = await this.committer.getMany([keys.mail(practice, id)])
-      const mail = value && decodeMail(value)
-      if (!mail) continue
-      writes.push(...letGo(state, id, mail, (each) => names.has(toHex(each))).writes)
-    }
-    if (ids.size > 0) this.compaction.note(practice, ids.size)
-    return writes
-  }
-
   async expire(before: number, onGone: (practice: Uint8Array) => void = () => {}) {
     for (let mails = 0; ; ) {
-      const outcome = await this.committer.alone(() => this.expireSome(before, onGone))
+      const outcome = await this.committer.alone(() => this.going.expireSome(before, onGone))
       if ('failed' in outcome) return { mails, failed: true }
       mails += outcome.value.mails
       if (outcome.value.seen < EXPIRE_AT_A_TIME) return { mails, failed: false }
     }
-  }
-
-  private async expireSome(
-    before: number,
-    onGone: (practice: Uint8Array) => void,
-  ): Promise<Decision<{ mails: number; seen: number }>> {
-    const range = { ...expiryBefore(before), limit: EXPIRE_AT_A_TIME }
-    const due = (await this.committer.db.keys({ ...range, keyEncoding: 'view' }).all()) as Uint8Array[]
-    const writes: Write[] = []
-    const lost = new Set<PracticeState>()
-    let mails = 0
-    for (const key of due) {
-      const { practice, id } = expiringIn(key)
-      writes.push({ key })
-      const [value] = await this.committer.getMany([keys.mail(practice, id)])
-      const mail = value && decodeMail(value)
-      if (!mail || mail.at >= before) continue
-      const state = this.state(practice)
-      lost.add(state)
-      writes.push(...letGo(state, id, mail, () => true).writes)
-      this.compaction.note(practice, mail.bytes)
-      mails++
-    }
-    const gone = [...lost].filter(({ rows, collectors }) => rows + collectors.size === 0)
-    for (const state of gone) writes.push(...(await this.dropAll(state)))
-    // Before anything else is decided: it may be brought again at once.
-    const durable = () => {
-      for (const { practice } of gone) onGone(practice)
-    }
-    return { writes, value: { seen: due.length, mails }, durable }
   }
 
   async keepAge(age: number): Promise<'ok' | Failed> {
