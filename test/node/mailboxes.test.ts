@@ -2,6 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { Mailboxes } from '../../src/node/device/mailboxes.js'
+import type { Timers } from '../../src/node/driver.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { makeDevice } from '../protocol/roster-helpers.js'
@@ -9,6 +10,13 @@ import { seeded } from '../support/random.js'
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await sleep(2)
+}
+
+const timers: Timers = {
+  after(ms, run) {
+    const timer = setTimeout(run, ms)
+    return () => clearTimeout(timer)
+  },
 }
 
 const random = seeded(99)
@@ -34,7 +42,7 @@ function world() {
     },
   }
   let targets: { addresses: string[]; isVisit?: boolean }[] = []
-  const net = { up: true }
+  const net = { up: true, closesBehind: false }
   const said: string[] = []
   const states = () =>
     targets.map(({ addresses }) => ({
@@ -93,6 +101,8 @@ function world() {
     receive: async () => {},
     leave: async () => {
       said.push('leave')
+      if (net.closesBehind) await attachedOf()!.channel.close()
+      await sleep(1)
       return true
     },
     inventory: async () => ({ waiting: said.includes('waits') ? [{ recipient: ed }] : [] }),
@@ -102,13 +112,16 @@ function world() {
     mail,
     keeper,
     notes,
+    timers,
     ed,
     meetingRelays: () => [],
     status: () => {},
   } as never)
   const attachedOf = () =>
     (
-      mailboxes as never as { attached: Map<string, { session: never; channel: { push: () => void } }> }
+      mailboxes as never as {
+        attached: Map<string, { session: never; channel: { push: () => void; close: () => Promise<void> } }>
+      }
     ).attached.get(id)
   const greet = async () => {
     await until(() => attachedOf() !== undefined)
@@ -155,6 +168,24 @@ it('what came after it was emptied, before it could be left, is taken in before 
   await until(() => w.sessions.length === 5)
   expect(w.sessions.map(({ visit }) => visit)).toEqual([undefined, 'empty', 'empty', 'leave', 'empty'])
   expect(w.said).toEqual(['waits'])
+  w.mailboxes.stop()
+})
+
+it('an answer to LEAVE counts though the relay has closed right behind it', async () => {
+  const w = world()
+  await w.mailboxes.start()
+  await w.greet()
+  w.settings.set('relays', [w.other])
+  w.mailboxes.apply()
+  await w.greet()
+  w.net.closesBehind = true
+  w.sessions[1]!.machine.isCollected = true
+  await until(() => w.sessions.length === 3)
+  await w.greet()
+  await until(() => w.said.includes('leave'))
+  await sleep(20)
+  expect(w.targets().filter((each) => each.isVisit)).toEqual([])
+  expect(w.sessions).toHaveLength(3)
   w.mailboxes.stop()
 })
 

@@ -6,6 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes } from '../../protocol/bytes.js'
+import type { Timers } from '../driver.js'
 import type { Channel } from '../frames.js'
 import type { Host } from '../host.js'
 import type { RelayState } from '../host-relays.js'
@@ -26,15 +27,16 @@ const LAST_RETRY_MS = 15_000
 /** A relay that refuses this device is asked less often. */
 const REFUSED_RETRY_MS = 30_000
 /** So long a relay has for its answer to LEAVE. */
-const LEAVE_MS = 20_000
+export const LEAVE_MS = 20_000
 /** One that is only to be told something may be gone for good. */
-const LEAVE_RETRY_MS = 10 * 60_000
+export const LEAVE_RETRY_MS = 10 * 60_000
 
 export interface MailboxesOptions {
   host: Host
   mail: MailDriver
   keeper: RosterKeeper
   notes: Notes
+  timers: Timers
   ed: Uint8Array
   /** Relays that lead to other devices though no mail is collected here. */
   meetingRelays: () => string[]
@@ -55,7 +57,8 @@ interface Attached {
 
 interface Retry {
   purpose: Purpose | undefined
-  timer: NodeJS.Timeout | undefined
+  /** Ends the wait; undefined when it is over. */
+  cancel: (() => void) | undefined
   waitMs: number
 }
 
@@ -197,7 +200,7 @@ export class Mailboxes {
     this.options.host.retryRelays()
     for (const state of this.options.host.relays()) {
       const retry = this.retries.get(state.id)
-      clearTimeout(retry?.timer)
+      retry?.cancel?.()
       this.retries.delete(state.id)
       this.onRelay(state)
     }
@@ -211,7 +214,7 @@ export class Mailboxes {
 
   stop(): void {
     this.stopped = true
-    for (const { timer } of this.retries.values()) clearTimeout(timer)
+    for (const { cancel } of this.retries.values()) cancel?.()
   }
 
   private onRelay(state: RelayState): void {
@@ -227,8 +230,8 @@ export class Mailboxes {
     if (!relay || !purpose || this.attached.has(id) || this.connecting.has(id)) return
     const retry = this.retries.get(id)
     // Who only wanted to say goodbye may wait for long.
-    if (retry?.timer && retry.purpose === purpose) return
-    clearTimeout(retry?.timer)
+    if (retry?.cancel && retry.purpose === purpose) return
+    retry?.cancel?.()
     this.connecting.add(id)
     // A disk that takes nothing is told of elsewhere.
     const attached = await this.attach(id, relay, purpose).catch(() => undefined)
@@ -290,6 +293,8 @@ export class Mailboxes {
     }
     mail.disconnect(session, 'lost')
     if (this.attached.get(id) !== attached) return
+    // Whether it knows is what its answer says, and that may have come right before the end.
+    if (attached.purpose === 'leave' && this.greeted.has(attached)) return
     this.attached.delete(id)
     this.options.status()
     this.again(id)
@@ -310,17 +315,20 @@ export class Mailboxes {
 
   private async empty(id: string, { session }: Attached): Promise<void> {
     // However long it takes: to stay is the harmless side.
-    while (session.open && !session.machine.isCollected && !this.stopped) await sleep(POLL_MS)
+    const { timers } = this.options
+    while (session.open && !session.machine.isCollected && !this.stopped)
+      await new Promise<void>((resolve) => timers.after(POLL_MS, resolve))
     if (!session.open || this.stopped) return
     this.emptied.add(id)
     this.apply()
   }
 
   private async leave(id: string, attached: Attached): Promise<void> {
-    const isLeft = await Promise.race([
-      this.sayGoodbye(attached.session),
-      sleep(LEAVE_MS, false, { ref: false }),
-    ])
+    const { timers } = this.options
+    const isLeft = await new Promise<boolean>((resolve) => {
+      const cancel = timers.after(LEAVE_MS, () => resolve(false))
+      void this.sayGoodbye(attached.session).then(resolve).finally(cancel)
+    })
     // Meanwhile it may have been taken up again.
     if (this.attached.get(id) !== attached) return
     this.end(id)
@@ -355,17 +363,14 @@ export class Mailboxes {
     const leastMs = this.refused.has(id) ? REFUSED_RETRY_MS : FIRST_RETRY_MS
     const mostMs = this.isGivenUp(id) ? LEAVE_RETRY_MS : Math.max(leastMs, LAST_RETRY_MS)
     const waitMs = Math.min(mostMs, Math.max(leastMs, beforeMs * 2))
-    clearTimeout(before?.timer)
-    const timer = setTimeout(
-      () => {
-        this.retries.set(id, { purpose, timer: undefined, waitMs })
-        const state = this.options.host.relays().find((each) => each.id === id)
-        if (state) this.onRelay(state)
-      },
-      waitMs * (0.75 + Math.random() / 2),
-    )
-    timer.unref()
-    this.retries.set(id, { purpose, timer, waitMs })
+    before?.cancel?.()
+    const { host, timers } = this.options
+    const cancel = timers.after(waitMs * (0.75 + Math.random() / 2), () => {
+      this.retries.set(id, { purpose, cancel: undefined, waitMs })
+      const state = host.relays().find((each) => each.id === id)
+      if (state) this.onRelay(state)
+    })
+    this.retries.set(id, { purpose, cancel, waitMs })
   }
 }
 

@@ -292,6 +292,7 @@ export class Practice {
       mail: this.mail,
       keeper,
       notes,
+      timers,
       ed: identity.ed,
       meetingRelays: () => this.meetingRelays,
       status: () => this.options.emit({ type: 'status' }),
