@@ -1,5 +1,4 @@
 /** The consultations as a timeline, newest first; one is open with its notes. */
-import { Button } from '@mantine/core'
 import { useState } from 'react'
 import type { CaseDoc } from '../editor/case-doc.js'
 import { type CaseRecord, newestFirst } from '../lib/case-view.js'
@@ -7,9 +6,8 @@ import { readableDate, today } from '../lib/dates.js'
 import type { Words } from '../words/words.js'
 import { useSurroundings } from './context.js'
 import { ChoiceField, DateField, useEditedCase } from './fields.js'
-import { PlusIcon } from './icons.js'
 import { NotesEditor } from './notes-editor.js'
-import { RecordItem, RemoveRecord, useAddRecord } from './records.js'
+import { RecordItem, RecordsTop, RemoveRecord, useAddRecord } from './records.js'
 
 export function Consultations({ caseDoc }: { caseDoc: CaseDoc | null }) {
   const { t } = useSurroundings()
@@ -26,20 +24,11 @@ export function Consultations({ caseDoc }: { caseDoc: CaseDoc | null }) {
   const kind = view.consultations.length === 0 ? 'first' : 'follow-up'
   return (
     <section className="consultations" aria-labelledby="consultations-title">
-      <div className="section-top">
-        <h3 id="consultations-title" className="section-title">
-          {t('consultations')}
-        </h3>
-        <Button
-          size="compact-sm"
-          variant="light"
-          leftSection={<PlusIcon />}
-          disabled={view.deleted}
-          onClick={() => void add({ date: today(), kind })}
-        >
-          {t('addConsultation')}
-        </Button>
-      </div>
+      <RecordsTop
+        list="consultations"
+        addName="addConsultation"
+        add={() => void add({ date: today(), kind })}
+      />
       {list.length === 0 && <p className="dim empty-section">{t('noConsultations')}</p>}
       <ul className="records">
         {list.map((record) => (

@@ -5,8 +5,8 @@ import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { PinField } from './choose-pin.js'
 import { useStore, useSurroundings } from './context.js'
+import { DeviceNameStep } from './device-name-step.js'
 import { ChevronIcon } from './icons.js'
-
 import { Step } from './step.js'
 
 const steps = 3
@@ -55,20 +55,11 @@ export function JoinPractice({ back }: { back: () => void }) {
   const common = { step, of: steps, back: () => move(step - 1) }
   if (step === 1)
     return (
-      <Step
+      <DeviceNameStep
         {...common}
-        question={t('deviceNameQuestion')}
-        action={t('next')}
+        {...{ device, setDevice, error }}
         go={() => (device.trim() ? move(2) : setError(t('nameNeeded')))}
-      >
-        <TextInput
-          label={t('deviceName')}
-          description={t('deviceNameHint')}
-          value={device}
-          onChange={(event) => setDevice(event.currentTarget.value)}
-          error={error}
-        />
-      </Step>
+      />
     )
   if (step === 2)
     return (

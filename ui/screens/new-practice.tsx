@@ -5,6 +5,7 @@ import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { NewPinFields, useNewPin } from './choose-pin.js'
 import { useStore, useSurroundings } from './context.js'
+import { DeviceNameStep } from './device-name-step.js'
 import { Step } from './step.js'
 
 const steps = 3
@@ -59,17 +60,7 @@ export function NewPractice({ back }: { back: () => void }) {
       </Step>
     )
   if (step === 2)
-    return (
-      <Step {...common} question={t('deviceNameQuestion')} action={t('next')} go={() => stepOn(device)}>
-        <TextInput
-          label={t('deviceName')}
-          description={t('deviceNameHint')}
-          value={device}
-          onChange={(event) => setDevice(event.currentTarget.value)}
-          error={error}
-        />
-      </Step>
-    )
+    return <DeviceNameStep {...common} {...{ device, setDevice, error }} go={() => stepOn(device)} />
   return (
     <Step
       {...common}

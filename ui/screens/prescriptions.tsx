@@ -1,12 +1,10 @@
 /** What was prescribed, newest first. */
-import { Button } from '@mantine/core'
 import { useState } from 'react'
 import { newestFirst } from '../lib/case-view.js'
 import { readableDate, today } from '../lib/dates.js'
 import { useSurroundings } from './context.js'
 import { DateField, TextField, useEditedCase } from './fields.js'
-import { PlusIcon } from './icons.js'
-import { RecordItem, RemoveRecord, useAddRecord } from './records.js'
+import { RecordItem, RecordsTop, RemoveRecord, useAddRecord } from './records.js'
 
 export function Prescriptions() {
   const { t } = useSurroundings()
@@ -15,20 +13,7 @@ export function Prescriptions() {
   const add = useAddRecord('prescription', setOpenId)
   return (
     <section className="prescriptions" aria-labelledby="prescriptions-title">
-      <div className="section-top">
-        <h3 id="prescriptions-title" className="section-title">
-          {t('prescriptions')}
-        </h3>
-        <Button
-          size="compact-sm"
-          variant="light"
-          leftSection={<PlusIcon />}
-          disabled={view.deleted}
-          onClick={() => void add({ date: today() })}
-        >
-          {t('addPrescription')}
-        </Button>
-      </div>
+      <RecordsTop list="prescriptions" addName="addPrescription" add={() => void add({ date: today() })} />
       {view.prescriptions.length === 0 && <p className="dim empty-section">{t('noPrescriptions')}</p>}
       <ul className="records">
         {newestFirst(view.prescriptions).map(({ id, fields }) => {

@@ -5,7 +5,7 @@ import { connected } from '../state/client.js'
 import type { PlainKey } from '../words/words.js'
 import { useSurroundings } from './context.js'
 import { useEditedCase } from './fields.js'
-import { ChevronIcon, TrashIcon } from './icons.js'
+import { ChevronIcon, PlusIcon, TrashIcon } from './icons.js'
 import { sayRefusal } from './notes.js'
 
 interface RecordItemProps {
@@ -32,6 +32,28 @@ export function RecordItem(props: RecordItemProps) {
 }
 
 type List = 'consultations' | 'prescriptions'
+
+/** The list's title, which names its section, and the way to add to it. */
+export function RecordsTop(props: { list: List; addName: PlainKey; add: () => void }) {
+  const { t } = useSurroundings()
+  const view = useEditedCase()
+  return (
+    <div className="section-top">
+      <h3 id={`${props.list}-title`} className="section-title">
+        {t(props.list)}
+      </h3>
+      <Button
+        size="compact-sm"
+        variant="light"
+        leftSection={<PlusIcon />}
+        disabled={view.deleted}
+        onClick={props.add}
+      >
+        {t(props.addName)}
+      </Button>
+    </div>
+  )
+}
 
 /** Adds a record and opens it. */
 export function useAddRecord(kind: 'consultation' | 'prescription', opened: (id: string) => void) {

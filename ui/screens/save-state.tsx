@@ -2,16 +2,15 @@
  * Beside the title: where the case stands. On this device, on some, on all; and, one click away, which
  * ones. Only what the devices have confirmed counts.
  */
-import { Popover } from '@mantine/core'
-import { useCallback, useState } from 'react'
+import { useState } from 'react'
 import type { DeviceStatus } from '../../src/node/contract.js'
 import type { CaseDoc } from '../editor/case-doc.js'
 import { createStore } from '../state/store.js'
 import type { Words } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
+import { DropPanel } from './drop-panel.js'
 import { CheckIcon, ClockIcon } from './icons.js'
 import { lastSeen } from './reached.js'
-import { useEscape } from './use-escape.js'
 import { useNow } from './use-now.js'
 
 const nothingTyped = createStore({ loaded: false, unsaved: false, problem: null })
@@ -25,28 +24,18 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
   const open = useStore(data.link.status, (status) => status.kind === 'open')
   const devices = useStore(data.status, (status) => status?.devices ?? noDevices)
   const [opened, setOpened] = useState(false)
-  useEscape(
-    opened,
-    useCallback(() => setOpened(false), []),
-  )
   const unsaved = typing || writing
   const holders = new Set(unsaved ? [] : props.heldBy)
   const holds = (device: DeviceStatus) => (device.self ? !unsaved : holders.has(device.id))
   const sentence = unsaved ? t(open ? 'saving' : 'notSaved') : savedSentence(t, devices, holds)
   return (
-    <Popover
+    <DropPanel
       opened={opened}
-      onChange={setOpened}
-      position="bottom-start"
-      width="min(330px, calc(100vw - 16px))"
-      offset={6}
-      shadow="lg"
-      radius={12}
-      trapFocus
-      returnFocus
-      transitionProps={{ duration: 80 }}
-    >
-      <Popover.Target>
+      setOpened={setOpened}
+      side="start"
+      widest={330}
+      className="delivery"
+      button={
         <button
           type="button"
           className="save-state"
@@ -55,11 +44,10 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
         >
           {sentence}
         </button>
-      </Popover.Target>
-      <Popover.Dropdown className="delivery">
-        <Delivery devices={devices} holds={holds} />
-      </Popover.Dropdown>
-    </Popover>
+      }
+    >
+      <Delivery devices={devices} holds={holds} />
+    </DropPanel>
   )
 }
 

@@ -2,8 +2,8 @@
  * "Devices" at the top and what opens below it: the state of the cloud mailbox (if it is in use), what
  * waits for whom, problems, and what happened lately.
  */
-import { Button, Popover, Progress } from '@mantine/core'
-import { useCallback, useEffect, useRef, useState } from 'react'
+import { Button, Progress } from '@mantine/core'
+import { useEffect, useRef, useState } from 'react'
 import type { DeviceStatus, Refusal, Status } from '../../src/node/contract.js'
 import { moment } from '../lib/dates.js'
 import { readableSize } from '../lib/sizes.js'
@@ -13,10 +13,10 @@ import { refusalSentence } from '../words/refusals.js'
 import type { PlainKey, Words } from '../words/words.js'
 import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
+import { DropPanel } from './drop-panel.js'
 import { DevicesIcon, SyncIcon, WarningIcon } from './icons.js'
 import { type MailboxState, progressOf, useMailboxState } from './mailbox-button.js'
 import { DeviceDot, DeviceState, reachedBy } from './reached.js'
-import { useEscape } from './use-escape.js'
 import { useNow } from './use-now.js'
 import type { Sync } from './use-sync.js'
 
@@ -36,50 +36,41 @@ export interface StatusPanelProps {
 export function DevicesButton(props: StatusPanelProps) {
   const { t, data } = useSurroundings()
   const [opened, setOpened] = useState(false)
-  useEscape(
-    opened,
-    useCallback(() => setOpened(false), []),
-  )
   const problems = useStore(data.status, (status) => status?.problems.length ?? 0)
   const leave = (go: () => void) => () => {
     setOpened(false)
     go()
   }
   return (
-    <Popover
-      opened={opened}
-      onChange={setOpened}
-      position="bottom-end"
-      width="min(420px, calc(100vw - 16px))"
-      offset={6}
-      shadow="lg"
-      radius={12}
-      trapFocus
-      returnFocus
-      transitionProps={{ duration: 80 }}
-    >
-      <Popover.Target>
-        <button
-          type="button"
-          className="header-button"
-          aria-label={t('devices')}
-          aria-describedby={problems > 0 ? 'problem-count' : undefined}
-          onClick={() => setOpened(!opened)}
-        >
-          <DevicesIcon />
-          <span className="header-button-text">{t('devices')}</span>
-          {problems > 0 && <span className="attention-dot" />}
-        </button>
-      </Popover.Target>
+    <>
+      <DropPanel
+        opened={opened}
+        setOpened={setOpened}
+        side="end"
+        widest={420}
+        className="status-panel"
+        button={
+          <button
+            type="button"
+            className="header-button"
+            aria-label={t('devices')}
+            aria-describedby={problems > 0 ? 'problem-count' : undefined}
+            onClick={() => setOpened(!opened)}
+          >
+            <DevicesIcon />
+            <span className="header-button-text">{t('devices')}</span>
+            {problems > 0 && <span className="attention-dot" />}
+          </button>
+        }
+      >
+        <StatusPanel {...props} manage={leave(props.manage)} addDevice={leave(props.addDevice)} />
+      </DropPanel>
       {problems > 0 && (
         <span id="problem-count" hidden>
           {t.count('problemCount', problems)}
         </span>
       )}
-      <Popover.Dropdown className="status-panel">
-        <StatusPanel {...props} manage={leave(props.manage)} addDevice={leave(props.addDevice)} />
-      </Popover.Dropdown>
-    </Popover>
+    </>
   )
 }
 
