@@ -23,9 +23,6 @@ import {
 } from './driver-session.js'
 import { type TransferProgress, Transfers } from './driver-transfers.js'
 
-export type { DriverOptions, Link, PeerSession, RoundResult, Timers } from './driver-session.js'
-export type { TransferProgress } from './driver-transfers.js'
-
 /**
  * Bytes of a peer that may be waiting for the store before its stream is paused: the next message of a transfer. What
  * waits long outlives the young heap, and is found to be gone only when the whole heap is looked through.

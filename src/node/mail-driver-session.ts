@@ -6,7 +6,8 @@ import type { RosterView } from '../protocol/mail-opening.js'
 import type { MailCloseCode, MailEvent, MailTimer } from '../protocol/mail-types.js'
 import type { Inventory } from '../protocol/mailbox.gen.js'
 import type { StatesWriter } from '../store/mail-out.js'
-import type { Driver, Timers } from './driver.js'
+import type { Driver } from './driver.js'
+import type { Timers } from './driver-session.js'
 import type { OfficeOptions, OfficeRoster } from './mail-office.js'
 
 /** One connected relay, as the mail driver needs it. */

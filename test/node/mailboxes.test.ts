@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
 import { Mailboxes } from '../../src/node/device/mailboxes.js'
-import type { Timers } from '../../src/node/driver.js'
+import type { Timers } from '../../src/node/driver-session.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { makeDevice } from '../protocol/roster-helpers.js'

@@ -2,7 +2,7 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
-import type { Link, PeerSession } from '../../src/node/driver.js'
+import type { Link, PeerSession } from '../../src/node/driver-session.js'
 import type { Host } from '../../src/node/host.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { TcpProxy } from '../support/tcp-proxy.js'

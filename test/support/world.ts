@@ -4,13 +4,8 @@
  */
 import type * as Y from 'yjs'
 import { exportLine } from '../../src/cases/project.js'
-import {
-  Driver,
-  type DriverOptions,
-  type Link,
-  type PeerSession,
-  type Timers,
-} from '../../src/node/driver.js'
+import { Driver } from '../../src/node/driver.js'
+import type { DriverOptions, Link, PeerSession, Timers } from '../../src/node/driver-session.js'
 import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'

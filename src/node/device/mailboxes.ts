@@ -6,7 +6,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { equalBytes } from '../../protocol/bytes.js'
-import type { Timers } from '../driver.js'
+import type { Timers } from '../driver-session.js'
 import type { Channel } from '../frames.js'
 import type { Host } from '../host.js'
 import type { RelayState } from '../host-relays.js'

@@ -4,7 +4,8 @@
  * often. One session stands for each device; it moves to a better path as soon as there is one.
  */
 import { compareBytes, toHex } from '../../protocol/bytes.js'
-import type { Driver, Link, PeerSession } from '../driver.js'
+import type { Driver } from '../driver.js'
+import type { Link, PeerSession } from '../driver-session.js'
 import type { Channel } from '../frames.js'
 import type { Host, Opened } from '../host.js'
 import { isPlainText, type Path } from '../host-address.js'
