@@ -179,6 +179,17 @@ describe('sending whole states', () => {
     expect(machine.effects('readChanges')).toEqual([{ type: 'readChanges', from: new Map([[log.id, 6]]) }])
   })
 
+  test('[X4] nor where both words were compared anew while states flowed', () => {
+    const machine = serving()
+      .receive(helloOf(empty, { round: 2 }))
+      .step({ type: 'summary', summary: mine })
+    machine.step({ type: 'itemsRead', items: [], after: none, done: true })
+    expect(machine.kinds).toEqual(['end'])
+    const next = log.branch(6).add(change())
+    machine.step({ type: 'grown', runs: [grown(next, 6)], caseKeys: [random.bytes(16)], from: undefined })
+    expect(machine.last).toEqual([])
+  })
+
   test('one piece is read at a time, and none before the store has opened them, whatever comes meanwhile', () => {
     const nudge: FrameKind = {
       $case: 'ack',
@@ -261,8 +272,14 @@ describe('[X5] the window bounds whole states', () => {
   })
 
   test('and BEGIN, which the receiver acknowledges too, doesn’t widen it', () => {
-    const machine = new Machine().greet(mine, empty).receive(take).step(opened)
+    // With all that it names it is larger than a case.
+    const claims = Array.from({ length: 8_000 }, () => other.claim())
+    const machine = new Machine()
+      .greet(mine, empty)
+      .receive(take)
+      .step({ ...opened, claims })
     const begin = machine.effects('send')[0]!.bytes.length
+    expect(begin).toBeGreaterThan(140 * 1024)
     machine.step(checks)
     const first = machine.effects('send')[0]!.bytes.length
     let items = pour(machine)
@@ -301,6 +318,13 @@ describe('[X6] early cases', () => {
         missing: [],
       },
     ])
+  })
+
+  test('several are read in the order of their keys, each once', () => {
+    const machine = serving()
+    for (const at of [3, 1, 2, 1]) machine.step({ ...early(), caseKeys: [item(at).key] })
+    machine.step({ type: 'timer', name: 'early' })
+    expect(machine.effects('readCases')).toMatchObject([{ keys: [1, 2, 3].map((at) => item(at).key) }])
   })
 
   test('the next burst gathers again; without one nothing is read', () => {
