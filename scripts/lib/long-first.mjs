@@ -7,6 +7,7 @@ import { BaseSequencer } from 'vitest/node'
 
 /** Of those that take more than 20 seconds on two cores, beginning with the longest. */
 const LONG = [
+  'simulation/real-seeds',
   'simulation/full-seeds',
   'simulation/',
   'fuzz/',

@@ -4,7 +4,14 @@ import { setFlagsFromString } from 'node:v8'
 import { Worker } from 'node:worker_threads'
 
 /**
- * @typedef {{ seed: number, problems: string[], trace: string, stats: Record<string, number>, ms: number }} Outcome
+ * @typedef {object} Outcome
+ * @property {number} seed
+ * @property {string[]} problems
+ * @property {string} trace of all operations and of how much was delivered
+ * @property {Record<string, number>} stats
+ * @property {string[]} [operations] of a seed that fails
+ * @property {number} ms
+ *
  * @typedef {object} Run
  * @property {string} file the bundle
  * @property {'simulateFull' | 'simulate' | 'simulateJotting' | 'simulateMail'} kind

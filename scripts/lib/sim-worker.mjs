@@ -11,8 +11,10 @@ parentPort?.on(
   async (/** @type {import('./sim-pool.mjs').Share} */ { kind, from, count, options }) => {
     for (let seed = from; seed < from + count; seed++) {
       const began = performance.now()
-      const { problems, trace, stats } = await simulator[kind](seed, options)
-      parentPort?.postMessage({ seed, problems, trace, stats, ms: performance.now() - began })
+      const { problems, trace, stats, operations } = await simulator[kind](seed, options)
+      // What happened is only read where something went wrong.
+      const told = problems.length > 0 ? { operations } : {}
+      parentPort?.postMessage({ seed, problems, trace, stats, ...told, ms: performance.now() - began })
     }
   },
 )

@@ -1,6 +1,5 @@
 import { describe, expect, it } from 'vitest'
 import { abstractSeeds } from './bundled.js'
-import { simulateFull } from './full-sim.js'
 import { FULL_PINNED } from './seeds.js'
 
 /** Those that are drawn as they come run behind all tests (scripts/test.mjs), and with real cases by `npm run sim`. */
@@ -33,13 +32,4 @@ describe('everything at once, with abstract content', () => {
       expect(await run(seed, 1, strain)).toEqual([])
     })
   }
-})
-
-describe('everything at once, with real cases and cryptography', () => {
-  it('the same seed gives the same world', { timeout: 120_000 }, async () => {
-    const [first, second] = [await simulateFull(36), await simulateFull(36)]
-    expect(second.operations).toEqual(first.operations)
-    expect(second.trace).toBe(first.trace)
-    expect(first.operations.length).toBeGreaterThan(100)
-  })
 })
