@@ -119,6 +119,25 @@ describe('questions', () => {
     expect(leaving.timers.has('word')).toBe(false)
   })
 
+  test.each(['empty', 'leave'] as const)(
+    'who comes only to %s asks nothing of what it gave, and keeps nobody waiting',
+    (visit) => {
+      bench.look()
+      bench.written()
+      bench.done(bench.deposit().number)
+      const { ledger, sequence } = bench
+      const staying = Object.assign(new SessionBench(ROSTER, { ledger }), { sequence })
+      staying.welcome()
+      expect(staying.takeSent('check')).toMatchObject({ ids: [mailId(105)] })
+      expect([staying.machine.isDelivered, staying.machine.isCollected]).toEqual([false, false])
+      const visiting = Object.assign(new SessionBench(ROSTER, { ledger, visit }), { sequence })
+      visiting.welcome()
+      expect(visiting.takeSent('check')).toBeUndefined()
+      // Nor for mail where it takes in none.
+      expect([visiting.machine.isDelivered, visiting.machine.isCollected]).toEqual([true, visit === 'leave'])
+    },
+  )
+
   test('a window is announced when it opens and closes, and again to a relay that comes later', () => {
     bench.step({ type: 'window', open: true })
     expect(bench.takeSent('window')).toEqual({ open: true })
