@@ -76,8 +76,8 @@ export class Chaos {
   constructor(private readonly options: ChaosOptions) {
     this.random = seeded(options.seed)
     const weighted: [name: string, step: (place: Place) => Promise<unknown>, weight: number][] = [
-      ['type', (place) => this.type(place), 5],
-      ['type a burst', (place) => this.burst(place), 1],
+      ['type', (place) => this.type(place), 3],
+      ['type a burst', (place) => this.burst(place), 3],
       ['type and kill', (place) => this.typeAndKill(place), 1],
       ['kill', (place) => this.end(place, 'kill'), 1],
       ['stop', (place) => this.end(place, 'stop'), 1],
@@ -87,8 +87,7 @@ export class Chaos {
       ['go on', async () => this.resumeAll(), 1],
       ['kill a relay', () => this.killRelay(), 1],
       ['start a relay', () => this.startRelay(), 2],
-      ['keep its folder', async (place) => this.keepFolder(place), 1],
-      ['put an older folder back', (place) => this.putBack(place), 2],
+      ['put an older folder back', (place) => this.putBack(place), 3],
       ['run a copy', (place) => this.runCopy(place), 1],
       ['rot', (place) => this.rot(place), 2],
       ['ask for what is new', (place) => this.ask(place), 1],
@@ -208,7 +207,7 @@ export class Chaos {
   }
 
   private async burst(place: Place): Promise<void> {
-    if (this.isUp(place)) for (let at = 0; at < BURST; at++) await this.type(place)
+    if (this.isUp(place)) for (let at = this.random.int(2, BURST); at > 0; at--) await this.type(place)
   }
 
   private async typeAndKill(place: Place): Promise<void> {
@@ -226,6 +225,7 @@ export class Chaos {
     this.resume(place)
     if (how === 'kill') await place.device.kill()
     else if (place.device.isAlive) await place.device.stop()
+    if (this.random() < 0.4) this.keepFolder(place)
   }
 
   private async start(place: Place): Promise<void> {
@@ -310,6 +310,7 @@ export class Chaos {
   /** What was typed there since all met may be nowhere else. */
   private harm(place: Place): void {
     this.harmed = place
+    this.options.note?.('  harmed')
     for (const mark of this.marks) if (mark.by === place && !mark.isShared) mark.mayBeLost = true
   }
 
