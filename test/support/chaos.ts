@@ -279,7 +279,8 @@ export class Chaos {
   private async putBack(place: Place): Promise<void> {
     const { device, snapshot } = place
     if (!snapshot || this.harmed) return
-    await this.end(place, 'kill')
+    this.resume(place)
+    await device.kill()
     rmSync(device.folder, { recursive: true, force: true, maxRetries: 5 })
     cpSync(snapshot, device.folder, { recursive: true })
     this.harm(place)
