@@ -8,7 +8,7 @@ import { Chaos } from '../support/chaos.js'
 
 const SEEDS = Number(process.env.KARTOTEKA_CHAOS_SEEDS ?? 2)
 const FROM = Number(process.env.KARTOTEKA_CHAOS_FROM ?? 1)
-const ROUNDS = Number(process.env.KARTOTEKA_CHAOS_ROUNDS ?? 2)
+const ROUNDS = Number(process.env.KARTOTEKA_CHAOS_ROUNDS ?? 1)
 const STEPS = 30
 
 for (let seed = FROM; seed < FROM + SEEDS; seed++) {
