@@ -2,7 +2,7 @@
 /**
  * `npm test`: installs what the tests need, checks the sources, builds, runs all tests, and ends with
  * one line of counts. Each step of the check counts like a test, and so do all seeds of the simulator together, which
- * run behind everything else: many tests wait more than they work.
+ * run behind everything else from the beginning: compilers use one processor, and many tests wait more than they work.
  *
  * `npm test -- FILTER` hands its words to vitest (a part of a path, `--project unit`, `-t name`), without
  * the check and those seeds.
@@ -20,15 +20,17 @@ const RUN_LIMIT_MS = 50 * 60 * 1000
 /** How long the tests may take to end when told to. */
 const KILL_AFTER_MS = 5000
 /** Whole worlds with abstract content, the same in every run. */
-const SEEDS = { count: 6_000, from: 50_000 }
+const SEEDS = { count: 8_500, from: 50_000 }
 /** Gets what no other process wants. */
 const LOWEST_PRIORITY = 19
+const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])
 
 const deadline = Date.now() + RUN_LIMIT_MS
 const filter = process.argv.slice(2)
 const folder = mkdtempSync(join(tmpdir(), 'kartoteka-counts-'))
 const countsFile = join(folder, 'counts.json')
 const checks = { passed: 0, failed: 0 }
+let isPreparing = true
 let isComplete = false
 
 // An early end, for whatever reason, is a failure that the last line must tell.
@@ -44,6 +46,9 @@ process.on('exit', (code) => {
 
 checkNode()
 ensureInstalled()
+const seeds = filter.length === 0 ? runSeeds() : undefined
+// What runs by then is told to end by itself (runNode); nothing more must begin.
+for (const signal of SIGNALS) process.on(signal, () => isPreparing && process.exit(1))
 const chromium = ensureChromium()
 ensureSystemTools()
 if (filter.length === 0) {
@@ -51,7 +56,7 @@ if (filter.length === 0) {
   Object.assign(checks, await runChecks())
   ensureBuilt()
 }
-const seeds = filter.length === 0 ? runSeeds() : undefined
+isPreparing = false
 const code = await runTests()
 if (seeds) checks[(await seeds) === 0 ? 'passed' : 'failed'] += 1
 process.exitCode = code
@@ -97,8 +102,10 @@ function runNode(args, { env, priority }) {
     kill(signal)
     setTimeout(() => kill('SIGKILL'), KILL_AFTER_MS).unref()
   }
-  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP']))
-    process.on(signal, () => stop(signal))
+  for (const signal of SIGNALS) process.on(signal, () => stop(signal))
+  const end = () => kill('SIGKILL')
+  // A step that fails in between ends this process at once.
+  process.on('exit', end)
   const timer = setTimeout(() => {
     console.error(`The tests were stopped: the whole run may take ${RUN_LIMIT_MS / 60_000} minutes.`)
     stop('SIGTERM')
@@ -110,7 +117,8 @@ function runNode(args, { env, priority }) {
     })
     child.on('exit', (code, signal) => {
       clearTimeout(timer)
-      kill('SIGKILL')
+      process.off('exit', end)
+      end()
       resolve(code ?? (signal ? 1 : 0))
     })
   })
