@@ -7,6 +7,8 @@ export const BROWSER_TESTS = [
   'test/{node,relay,ui}/**/*browser*.test.ts',
   'test/ui/window*.test.ts',
 ]
+/** Of code that knows nothing of the world around it (`checkAmbientCalls`): nothing of a file can reach the next. */
+const CORE_TESTS = ['test/{protocol,cases}/**/*.test.ts']
 const SIMULATION_TESTS = ['test/simulation/**/*.test.ts']
 /** Hostile bytes, many of them: `npm run fuzz`. */
 const FUZZ_TESTS = ['test/fuzz/**/*.test.ts']
@@ -35,12 +37,25 @@ export default defineConfig({
           name: 'unit',
           // Everything that is nowhere else, so that no test is lost.
           include: ['test/**/*.test.{ts,tsx}'],
-          exclude: [...BROWSER_TESTS, ...SIMULATION_TESTS, ...FUZZ_TESTS, ...E2E_TESTS],
+          exclude: [...CORE_TESTS, ...BROWSER_TESTS, ...SIMULATION_TESTS, ...FUZZ_TESTS, ...E2E_TESTS],
           // The longest take 20 s where nothing else runs.
           testTimeout: 4 * MINUTE_MS,
           hookTimeout: 2 * MINUTE_MS,
           maxWorkers: 2,
-          // One group with the next two, so that no worker waits for the other's last file in between.
+          // One group with the next three, so that no worker waits for the other's last file in between.
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'core',
+          include: CORE_TESTS,
+          // A process and its modules for many files: to begin each takes longer than most of them do.
+          isolate: false,
+          testTimeout: 4 * MINUTE_MS,
+          hookTimeout: 2 * MINUTE_MS,
+          maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
       },

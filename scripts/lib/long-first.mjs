@@ -28,9 +28,12 @@ export default class LongFirst extends BaseSequencer {
    * @override
    */
   async sort(files) {
-    const rank = ({ moduleId = '' }) => {
+    /** @param {import('vitest/node').TestSpecification} file */
+    const rank = ({ moduleId = '', project }) => {
       const at = LONG.findIndex((part) => moduleId.includes(`/test/${part}`))
-      return at < 0 ? LONG.length : at
+      if (at >= 0) return at
+      // Next to each other: only then does a process that may run many take another one.
+      return project.config.isolate ? LONG.length + 1 : LONG.length
     }
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b))
   }
