@@ -54,6 +54,10 @@ export const wasTold = (replica: Replica, key: Uint8Array): Promise<boolean> =>
     },
   )
 
+/** Is there, or was there, another device that doesn't have the damaged case whole, either? */
+export const isLackedElsewhere = async (replica: Replica, key: Uint8Array): Promise<boolean> =>
+  ((await askedFor(replica, key))?.length ?? 0) > 0 || (await wasTold(replica, key))
+
 /** It is damaged no more. */
 export const wholeWrites = (key: Uint8Array): Write[] =>
   [keys.asked(key), keys.told(key)].map((each) => ({ key: each, value: undefined }))
@@ -125,12 +129,13 @@ async function settle(replica: Replica, key: Uint8Array): Promise<void> {
   draft.dropParts(draft.gaps)
   draft.heals = true
   draft.touch(UNKNOWN_LOG, 1)
-  await replica.commitCases([draft], [], { ...replica.meta, unclaimed: true })
+  await replica.commitCases([draft], [cases.endedWrite(key)], { ...replica.meta, unclaimed: true })
   replica.loose++
   const { parts, parked, generation } = draft.state
   // Of one that was erased nothing is lost.
   const hadContent = draft.base.row !== '' || generation === 0
-  if (hadContent && parts.length === 0 && parked.length === 0) replica.events.ended?.('lost')
+  if (parked.length > 0) replica.events.ended?.('waiting')
+  else if (hadContent && parts.length === 0) replica.events.ended?.('lost')
 }
 
 /** Its parts can be read, but nobody knows which case that was: a case of another id has them, the same on any device. */
@@ -161,6 +166,7 @@ async function remove(replica: Replica, key: Uint8Array): Promise<boolean> {
   if (isThere) rowCounts(meta, LOST_ROW, -1)
   await db.write([
     cases.damagedWrite([key]),
+    cases.endedWrite(key),
     ...wholeWrites(key),
     { key: keys.meta(), value: encoded(MetaRow, meta) },
     ...gone.map((each) => ({ key: Uint8Array.from(each), value: undefined })),

@@ -13,6 +13,8 @@ import { DamagedError, type SealedDb, type Write } from './sealed-db.js'
 const RECENT_CASES = 512
 /** Whole cases that are in memory at a time, only to be read. */
 const READ_AT_ONCE = 32
+/** So many of the cases that ended with less are remembered: that something is missing there is said of the newest. */
+const KEPT_ENDED = 4_096
 const LAST_KEY = new Uint8Array(CASE_KEY_BYTES).fill(0xff)
 
 export class CaseTable {
@@ -22,6 +24,8 @@ export class CaseTable {
   mended = 0
   /** Of damaged ones, in hex, those of which more has rotted since somebody was asked. */
   readonly toAskAgain = new Set<string>()
+  /** Keys, by hex, of those that were forgotten, or count as whole, maybe without what nobody could give. */
+  private readonly ended = new Map<string, Uint8Array>()
   /** How often a row was stored that came from a peer and is not proven. */
   unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
@@ -37,10 +41,25 @@ export class CaseTable {
 
   /** Which cases were known to be damaged when the store was last written. */
   async load(): Promise<void> {
-    const damaged = await this.db.get(keys.damaged())
-    for (let at = 0; damaged && at + CASE_KEY_BYTES <= damaged.length; at += CASE_KEY_BYTES) {
-      this.noteDamaged(damaged.slice(at, at + CASE_KEY_BYTES))
-    }
+    for (const key of keysIn(await this.db.get(keys.damaged()))) this.noteDamaged(key)
+    const ended = await this.db.get(keys.ended()).catch((error: unknown) => {
+      if (!(error instanceof DamagedError)) throw error
+      return undefined
+    })
+    for (const key of keysIn(ended)) this.ended.set(toHex(key), key)
+  }
+
+  /** Did it end, maybe with less than there was of it? */
+  hasEnded(key: Uint8Array): boolean {
+    return this.ended.size > 0 && this.ended.has(toHex(key))
+  }
+
+  /** From here on `hasEnded` says so. */
+  endedWrite(key: Uint8Array): Write {
+    this.ended.delete(toHex(key))
+    this.ended.set(toHex(key), key)
+    for (const hex of [...this.ended.keys()].slice(0, -KEPT_ENDED)) this.ended.delete(hex)
+    return { key: keys.ended(), value: concat([...this.ended.values()]) }
   }
 
   noteDamaged(key: Uint8Array): void {
@@ -279,6 +298,13 @@ export class CaseTable {
     const rest = [...this.damaged].filter(([hex]) => !gone.has(hex)).map(([, key]) => key)
     return { key: keys.damaged(), value: rest.length === 0 ? undefined : concat(rest) }
   }
+}
+
+function keysIn(value: Uint8Array | undefined): Uint8Array[] {
+  const count = Math.floor((value?.length ?? 0) / CASE_KEY_BYTES)
+  return Array.from({ length: count }, (_, at) =>
+    value!.slice(at * CASE_KEY_BYTES, (at + 1) * CASE_KEY_BYTES),
+  )
 }
 
 /** The least key that is greater. */

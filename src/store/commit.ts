@@ -8,7 +8,7 @@ import type { ChangeRun } from '../protocol/door.js'
 import { encoded } from '../protocol/encode.js'
 import { COMPACT_PARTS } from '../protocol/limits.js'
 import { checkOf, type LogId } from '../protocol/log.js'
-import { askedFor, unaskedWrites, wholeWrites } from './asked.js'
+import { askedFor, isLackedElsewhere, unaskedWrites, wholeWrites } from './asked.js'
 import { type CaseDraft, UNKNOWN_LOG } from './case-content.js'
 import { LOST_ROW, projectCaseRow, type RowCounts, rowCounts } from './case-row.js'
 import { isDamage } from './case-table.js'
@@ -111,7 +111,11 @@ export async function commitCases(
     writes.push(...unaskedWrites(outdated))
     const healed = list.filter((draft) => draft.heals && isMarked(draft))
     writes.push(cases.damagedWrite(healed.map((draft) => draft.state.key)))
-    for (const { state } of healed) writes.push(...wholeWrites(state.key))
+    for (const { state } of healed) {
+      // Who gave it may have made do with less.
+      if (await isLackedElsewhere(replica, state.key)) writes.push(cases.endedWrite(state.key))
+      writes.push(...wholeWrites(state.key))
+    }
   }
   if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
     writes.push({ key: keys.meta(), value: encoded(MetaRow, next) })
@@ -127,6 +131,10 @@ export async function commitCases(
   cases.committed(list)
   for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.toAskAgain.add(toHex(key))
   if (cases.damaged.size === 0) replica.places = undefined
+  // Somebody builds on what nobody could give here: else it would wait unseen.
+  for (const { base, state } of list)
+    if (base.parked.length === 0 && state.parked.length > 0 && cases.hasEnded(state.key))
+      if (!cases.damaged.has(toHex(state.key))) replica.events.ended?.('waiting')
   replica.events.cases?.(list.map((draft) => draft.state.caseId))
 }
 

@@ -26,6 +26,8 @@ export const keys = {
   transfer: () => prefix('x'),
   /** Keys of damaged cases. */
   damaged: () => prefix('b'),
+  /** Keys of cases that were damaged, and of which there may be less now than there was. */
+  ended: () => prefix('b', Uint8Array.of(1)),
   /** Who could not give a damaged case whole, either. */
   asked: (key: Uint8Array) => prefix('a', key),
   /** Somebody was told that a damaged case isn't whole here. */

@@ -64,8 +64,11 @@ export interface ReplicaEvents {
   cases?: (ids: string[]) => void
   /** A sentence worth keeping in the device's log. */
   healed?: (what: 'old-copy' | 'fork') => void
-  /** Nothing of a damaged case can be read on any device, or only what it holds: that goes on under another id. */
-  ended?: (how: 'lost' | 'renamed') => void
+  /**
+   * Nothing of a damaged case can be read on any device, or only what it holds: that goes on under another id; or
+   * something waits in one that ended for what is not there.
+   */
+  ended?: (how: 'lost' | 'renamed' | 'waiting') => void
 }
 
 export interface AdmitOutcome {

@@ -2,7 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
 import { askedFor, noteAsked } from '../../src/store/asked.js'
-import { Bench, type Device } from '../suites/store/bench.js'
+import { keys } from '../../src/store/keyspace.js'
+import { Bench, type Device, keystrokes, update } from '../suites/store/bench.js'
 import { memoryDb } from '../support/databases.js'
 import type { Keys } from '../support/logs.js'
 
@@ -93,4 +94,18 @@ describe('b was asked', () => {
     await expect(isAskedOf(c)).rejects.toThrow('a power cut')
     expect(await asked()).toBe(0)
   })
+})
+
+test('[H5] what waits is told of at the end; that row rotten, the store opens, and knows nothing of it', async () => {
+  const told: string[] = []
+  a.replica.events.ended = (how) => told.push(how)
+  await a.add(update('one', keystrokes(7, 'ab')[1]!))
+  for (let at = 0; at < 2; at++) await isAskedOf(b.keys)
+  await isAskedOf(c)
+  expect(told).toEqual(['waiting'])
+  await a.reopen()
+  expect(a.replica.cases.hasEnded(key)).toBe(true)
+  await a.damage(keys.ended())
+  await a.reopen()
+  expect(a.replica.cases.hasEnded(key)).toBe(false)
 })

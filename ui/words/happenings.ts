@@ -11,6 +11,8 @@ const polish: Readonly<Record<string, string>> = {
   'copy-enrolled': 'To kopia danych innego urządzenia. Teraz jest osobnym urządzeniem: „{name}”.',
   'case-lost': 'Uszkodzonej sprawy nie dało się odczytać, a żadne inne urządzenie nie mogło jej przesłać.',
   'case-found': 'Uszkodzoną sprawę złożono na nowo. Przejrzyj ją: może brakować jej części.',
+  'case-waiting':
+    'Coś dopisano w sprawie, która była uszkodzona, i nie da się tego tutaj pokazać: brakuje jej wcześniejszej treści. Poszukaj tej sprawy na innych urządzeniach.',
   'letters-lost': 'Urządzenie zatrzymano w trakcie pisania. Może brakować ostatnich liter.',
   'pin-chosen': 'Wybrano PIN chmury.',
   'mailbox-on': 'Włączono skrzynkę w chmurze na tym urządzeniu.',

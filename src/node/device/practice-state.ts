@@ -19,6 +19,7 @@ import type { Timers } from '../driver-session.js'
 import type { Host } from '../host.js'
 import { MailDriver } from '../mail-driver.js'
 import { publicKeyToPeerId } from '../peer-id.js'
+import { ENDED } from './ended.js'
 import type { Identity } from './identity.js'
 import { InviteDriver } from './invite-driver.js'
 import { JoinDriver } from './join-driver.js'
@@ -230,16 +231,8 @@ export class Practice {
       emit({ type: 'status' })
     }
     replica.events.ended = (how) => {
-      if (how === 'lost')
-        void notes.say(
-          'case-lost',
-          'A damaged case could not be read any more, and no other device could give it.',
-        )
-      else
-        void notes.say(
-          'case-found',
-          'A damaged case was put together anew. Look through it: parts of it may be missing.',
-        )
+      const [code, text] = ENDED[how]
+      void notes.say(code, text)
       emit({ type: 'cases', ids: null })
     }
     this.openReplica = replica
