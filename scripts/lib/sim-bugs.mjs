@@ -316,6 +316,12 @@ const BROKEN = {
     ['relay/store/level-store.ts', '(each) => equalBytes(each, recipient))', '() => true)'],
     [`${PROTOCOL}/mail-deliveries.ts`, "this.out.send({ $case: 'check', value })", ''],
   ],
+  'whole states by mail don’t name what their giver can’t read': [
+    [`${STORE}/mail-out.ts`, 'missing: last ? this.missing : []', 'missing: []'],
+  ],
+  'damaged cases that are asked for by mail are given by nobody': [
+    [`${PROTOCOL}/mail-answering.ts`, 'if (!asks || connected ||', 'if (!asks || !connected ||'],
+  ],
   'what was of no use is not said': [
     [
       `${STORE}/statements.ts`,
@@ -347,6 +353,8 @@ const WORLDS = {
   'putting a store in order drops its own word': { strain: 'rotOfClaims' },
   'any older copy makes a damaged case whole': { strain: 'rotBehind' },
   'what is let go takes the last of a damaged case with it': { strain: 'rotBehind' },
+  'whole states by mail don’t name what their giver can’t read': { strain: 'rotByMail' },
+  'damaged cases that are asked for by mail are given by nobody': { strain: 'rotByMail' },
   'a restatement leaves out the tombstone': { strain: 'forks' },
   'the claims of the end are adopted, not those of the beginning': { strain: 'handovers' },
   'a target is adopted where its beginning is not held': { strain: 'forksByMail', from: 150 },

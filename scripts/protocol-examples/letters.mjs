@@ -12,8 +12,11 @@ export function letterExamples(context, sync) {
   const claim = wire.claimToWire({ log: log.id, seq: 1, check: log.check })
   const { items } = wire.decodeFrame(sync.find(({ kind }) => kind === 'items').bytes).value
   const set = new Uint8Array(16).fill(0x5e)
-  const part = { set, index: 0, last: false, target: [], openings: [], items: [], stretches: [], claims: [] }
-  const left = [{ recipient: laptop.ed, frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 1 }]
+  const none = new Uint8Array(0)
+  const lists = { target: [], openings: [], items: [], stretches: [], claims: [], missing: [] }
+  const part = { set, index: 0, last: false, ...lists, answers: none }
+  const asking = { id: new Uint8Array(16).fill(0xa5), wanted: [items[0].key], heard: [] }
+  const left = [{ recipient: laptop.ed, frontier: [{ ...claim, check: none }], counter: 1 }]
   const word = {
     statement: statement(context),
     openings: [],
@@ -22,6 +25,7 @@ export function letterExamples(context, sync) {
     left,
     incarnation: new Uint8Array(16).fill(0x1c),
     newer: [],
+    asking,
   }
   const stretch = { log: claim.log, from: 0, checks: log.check }
   const bodies = [
@@ -39,8 +43,7 @@ export function letterExamples(context, sync) {
     const bytes = Letter.encode({ sender: office.ed, rosterHead, body }).finish()
     return { name, value: Letter.decode(bytes), bytes }
   })
-  const none = new Uint8Array(8)
-  const range = { log: log.id, from: 0, fromCheck: none, to: 1, toCheck: log.check }
+  const range = { log: log.id, from: 0, fromCheck: new Uint8Array(8), to: 1, toCheck: log.check }
   const id = seal.changesId(keys, [range], 0)
   const envelope = seal.sealEnvelope({
     natives,

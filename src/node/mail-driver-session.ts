@@ -1,11 +1,12 @@
 /** What the mail driver is given, and what it keeps of each relay. */
 import { toHex } from '../protocol/bytes.js'
+import type { Asking } from '../protocol/envelope.gen.js'
 import { type MailOptions, MailSession } from '../protocol/mail.js'
 import type { MailLedger } from '../protocol/mail-ledger.js'
 import type { RosterView } from '../protocol/mail-opening.js'
 import type { MailCloseCode, MailEvent, MailTimer } from '../protocol/mail-types.js'
 import type { Inventory } from '../protocol/mailbox.gen.js'
-import type { StatesWriter } from '../store/mail-out.js'
+import type { PartsWriter } from '../store/mail-out.js'
 import type { Driver } from './driver.js'
 import type { Timers } from './driver-session.js'
 import type { OfficeOptions, OfficeRoster } from './mail-office.js'
@@ -26,6 +27,8 @@ export interface MailDriverOptions extends OfficeOptions {
   roster: OfficeRoster &
     RosterView & {
       apply(entries: Uint8Array[]): Promise<boolean>
+      /** Keys of all other members. */
+      others(): readonly Uint8Array[]
       /** Keys of the other members that collect mail. */
       collectors(): Uint8Array[]
     }
@@ -80,11 +83,13 @@ export class RelaySession {
   work: Promise<void> = Promise.resolve()
   readonly timers = new Map<MailTimer, () => void>()
   readonly questions = new Map<number, (answer: Inventory | boolean | undefined) => void>()
-  writer: StatesWriter | undefined
+  writer: PartsWriter | undefined
   open = true
   isFull = false
   /** Devices of which this relay shows an older word than the one held here, by hex of their keys. */
   readonly outdated = new Map<string, Uint8Array>()
+  /** What each device asks for in its word here, by hex of its key. */
+  readonly askings = new Map<string, Asking>()
   private withheldSince: number | undefined
 
   constructor(

@@ -1,6 +1,7 @@
 /** Taking mail in: each envelope by the one door, as often as it may fit; then a flush, and my own word over all of it. */
 import type { MailEffect, Taken } from '../protocol/mail-types.js'
 import type { Mail } from '../protocol/mailbox.gen.js'
+import type { GivenAnswer, MailAsking } from './mail-asking.js'
 import type { MailDriverOptions, RelaySession } from './mail-driver-session.js'
 import type { MailWords } from './mail-driver-words.js'
 import type { MailOffice } from './mail-office.js'
@@ -13,6 +14,7 @@ export class MailTaking {
     private readonly options: MailDriverOptions,
     private readonly office: MailOffice,
     private readonly words: MailWords,
+    private readonly asking: MailAsking,
   ) {}
 
   async take(session: RelaySession, effect: Extract<MailEffect, { type: 'take' }>): Promise<Taken> {
@@ -21,7 +23,8 @@ export class MailTaking {
     if (!roster.newestKeys()) throw new Error(KEY_MISSING)
     const { mails, held, final } = effect
     const { isWithholding } = session
-    const { loose } = replica
+    const { loose, cases } = replica
+    const { mended } = cases
     // [L2] What the relay can't show the roster of counts in the end as a letter of its sender.
     const sorting = new Sorting(this.office, final && isWithholding)
     let waiting = await sorting.admit(mails.length > 0 ? mails : held)
@@ -34,12 +37,14 @@ export class MailTaking {
     waiting = waiting.filter(({ id }) => !dropped.has(id))
     driver.receivedChanges += changes
     if (advanced || loose !== replica.loose) session.patience.renew()
+    for (const answer of sorting.answers) await this.asking.answered(answer.sender, answer)
     session.noteWithheld(unknown.size > 0 || (isWithholding && (final || done.length === 0)))
     await replica.flush()
     statements.noteUnusable(useless)
     const word = await this.words.own(session)
     if (!word) throw new Error(KEY_MISSING)
-    driver.tookMail(advanced)
+    // What is whole here now others may have waited for.
+    driver.tookMail(advanced || mended !== cases.mended)
     driver.tellStatements()
     return { done: [...done, ...useless], held: waiting, word }
   }
@@ -53,6 +58,7 @@ class Sorting {
   readonly useless: Uint8Array[] = []
   /** Written under a roster that isn't known here. */
   readonly unknown = new Set<Mail>()
+  readonly answers: GivenAnswer[] = []
   /** Something is held that was not before. */
   advanced = false
   changes = 0
@@ -77,9 +83,12 @@ class Sorting {
         this.advanced = true
         this.changes += admission.changes
       }
-      if (admission.kind === 'taken') this.done.push(mail.id)
-      else if (admission.kind === 'useless') this.useless.push(mail.id)
-      else waiting.push(mail)
+      if (admission.kind === 'taken') {
+        this.done.push(mail.id)
+        if (admission.answer) this.answers.push(admission.answer)
+      }
+      if (admission.kind === 'useless') this.useless.push(mail.id)
+      else if (admission.kind !== 'taken') waiting.push(mail)
       if (admission.kind === 'taken' || hasAdvanced) this.isFruitful = true
       if (admission.kind === 'unknown') this.unknown.add(mail)
       else this.unknown.delete(mail)

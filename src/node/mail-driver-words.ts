@@ -4,8 +4,9 @@ import type { Left } from '../protocol/envelope.gen.js'
 import type { LogId } from '../protocol/log.js'
 import type { Heard, MailEffect } from '../protocol/mail-types.js'
 import type { HeldStatement } from '../store/statements.js'
+import type { MailAsking } from './mail-asking.js'
 import type { MailDriverOptions, RelaySession, RelaySessions } from './mail-driver-session.js'
-import { leftToWire, type MailOffice } from './mail-office.js'
+import { type HeardWord, leftToWire, type MailOffice } from './mail-office.js'
 
 type Notice = Extract<MailEffect, { type: 'hear' }>['notices'][number]
 
@@ -17,6 +18,7 @@ export class MailWords {
     private readonly options: MailDriverOptions,
     private readonly office: MailOffice,
     private readonly sessions: RelaySessions,
+    private readonly asking: MailAsking,
   ) {}
 
   /** My own for this relay, sealed; undefined while this device lacks the newest epoch's key. */
@@ -25,11 +27,12 @@ export class MailWords {
     const left = [...ledger.state.rows].flatMap(([recipient, { live }]): Left[] => {
       const device = fromHex(recipient)
       const logs = new Set(live.flatMap(({ ranges }) => ranges.map(({ log }) => log)))
-      const reach = [...ledger.reach(recipient, this.knownOf(device))].filter(([log]) => logs.has(log))
+      const reach = [...ledger.told(recipient, this.knownOf(device))].filter(([log]) => logs.has(log))
       const counter = statements.of(device)?.counter ?? 0
       return reach.length === 0 ? [] : [leftToWire(recipient, new Map(reach), counter)]
     })
-    return this.office.writeWord(left, ledger.state.incarnation, outdated.values())
+    const { incarnation } = ledger.state
+    return this.office.writeWord(left, incarnation, outdated.values(), await this.asking.current())
   }
 
   /** A word that waits at a relay. */
@@ -49,9 +52,11 @@ export class MailWords {
       this.counters.set(toHex(device), held.counter)
       driver.tellStatements()
     }
+    const asking = this.noteAsking(session, device, heard)
     const word = this.heard(device, held, fresh)
     for (const each of this.sessions.all.values()) {
-      if (each === session) this.sessions.step(each, { type: 'heard', heard: { ...word, left, incarnation } })
+      if (each === session)
+        this.sessions.step(each, { type: 'heard', heard: { ...word, left, incarnation, asking } })
       else if (fresh) this.sessions.step(each, { type: 'heard', heard: word })
     }
     if (isDisputed || healed) this.sessions.toAll({ type: 'stated' })
@@ -66,6 +71,22 @@ export class MailWords {
       session.outdated.set(name, device)
       this.sessions.step(session, { type: 'stated' })
     }
+  }
+
+  /** What it asks for here. What an older word says may hold no more. */
+  private noteAsking(
+    session: RelaySession,
+    device: Uint8Array,
+    { asking, isOutdated }: HeardWord,
+  ): Heard['asking'] {
+    if (!asking || isOutdated) {
+      session.askings.delete(toHex(device))
+      return undefined
+    }
+    session.askings.set(toHex(device), asking)
+    const self = this.options.replica.options.device.ed
+    const isHeard = asking.heard.some((each) => equalBytes(each, self))
+    return { id: asking.id, isOver: isHeard || asking.wanted.length === 0 }
   }
 
   /** Words that came directly count like those that came by mail. */

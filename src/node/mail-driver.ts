@@ -3,15 +3,19 @@
  * outcomes back as events. Like the driver of direct sync it knows neither libp2p nor the clock, so that the simulator
  * runs it as it ships. Taking in and words are parts of their own.
  */
-import { toHex } from '../protocol/bytes.js'
+import { fromHex, toHex } from '../protocol/bytes.js'
+import { MAX_WANTED } from '../protocol/limits.js'
 import type { MailOptions } from '../protocol/mail.js'
+import type { Asks } from '../protocol/mail-answering.js'
 import { MailLedger } from '../protocol/mail-ledger.js'
 import type { Survey } from '../protocol/mail-plan.js'
 import type { MailCloseCode, MailEffect, MailEvent } from '../protocol/mail-types.js'
 import type { Inventory } from '../protocol/mailbox.gen.js'
 import { decodeMailFrame } from '../protocol/mailbox-wire.js'
 import { ledgerWrite, readLedger } from '../store/ledgers.js'
+import { AnswerWriter, isAnyWhole } from '../store/mail-answers.js'
 import { StatesWriter } from '../store/mail-out.js'
+import { MailAsking } from './mail-asking.js'
 import {
   type MailDriverOptions,
   type MailLink,
@@ -29,6 +33,7 @@ const POLL_MS = 25
 export class MailDriver {
   readonly sessions = new Map<string, RelaySession>()
   readonly office: MailOffice
+  private readonly asking: MailAsking
   private readonly words: MailWords
   private readonly taking: MailTaking
   /** By relay. */
@@ -38,8 +43,9 @@ export class MailDriver {
 
   constructor(private readonly options: MailDriverOptions) {
     this.office = new MailOffice(options)
-    this.words = new MailWords(options, this.office, this.sessionsView())
-    this.taking = new MailTaking(options, this.office, this.words)
+    this.asking = new MailAsking(options, () => this.stated())
+    this.words = new MailWords(options, this.office, this.sessionsView(), this.asking)
+    this.taking = new MailTaking(options, this.office, this.words, this.asking)
   }
 
   private sessionsView(): RelaySessions {
@@ -101,6 +107,7 @@ export class MailDriver {
 
   async stop(): Promise<void> {
     this.stopped = true
+    this.asking.stop()
     const sessions = [...this.sessions.values()]
     for (const session of sessions) this.disconnect(session, 'stopped')
     for (const session of sessions) await session.work
@@ -230,7 +237,7 @@ export class MailDriver {
         })
       case 'survey':
         return this.inOrder(session, async () => {
-          const survey = this.survey()
+          const survey = await this.survey(session)
           await replica.flush()
           this.step(session, { type: 'surveyed', survey })
         })
@@ -242,16 +249,27 @@ export class MailDriver {
       case 'openStates':
         return this.inOrder(session, async () => {
           const set = this.options.random(16)
-          session.writer = await StatesWriter.open(replica, set, effect.base)
+          session.writer = await StatesWriter.open(replica, set, effect.base, effect.mayLack)
           const { ranges = [], bytes = 0 } = session.writer ?? {}
           this.step(session, { type: 'statesOpened', opened: { set, ranges, bytes } })
+        })
+      case 'openAnswer':
+        return this.inOrder(session, async () => {
+          const set = this.options.random(16)
+          const writer = await AnswerWriter.open(replica, set, effect.asked)
+          session.writer = writer
+          const { ranges, bytes, isSound } = writer
+          this.step(session, { type: 'statesOpened', opened: { set, ranges, bytes, isSound } })
         })
       case 'writePart':
         return this.inOrder(session, async () => {
           const part = await session.writer?.next(effect.index)
           const written = part && this.office.writePart(part)
           if (!part || !written) return this.step(session, { type: 'written', written: undefined })
-          this.step(session, { type: 'part', part: { ...written, last: part.last } })
+          this.step(session, {
+            type: 'part',
+            part: { ...written, last: part.last, missing: part.missing },
+          })
         })
       case 'makeWord':
         return this.inOrder(session, async () => {
@@ -305,10 +323,17 @@ export class MailDriver {
     this.disconnect(session, 'silent')
   }
 
-  private survey(): Survey {
+  private async survey({ askings, ledger }: RelaySession): Promise<Survey> {
     const { replica, roster, driver, statements, now } = this.options
     const collectors = roster.collectors()
     const isConnected = (device: Uint8Array) => driver.sessions.has(toHex(device))
+    const asks = new Map<string, Asks>()
+    for (const [device, { id, wanted }] of askings) {
+      const missing = ledger.row(device).answer?.missing ?? []
+      const isMended = await isAnyWhole(replica, missing)
+      const frontier = this.words.knownOf(fromHex(device))
+      asks.set(device, { id, wanted: wanted.slice(0, MAX_WANTED), frontier, isMended })
+    }
     return {
       now: now(),
       self: toHex(replica.options.device.ed),
@@ -320,6 +345,7 @@ export class MailDriver {
         known: this.words.knownOf(device),
         counter: statements.of(device)?.counter ?? 0,
         connected: isConnected(device),
+        asks: asks.get(toHex(device)),
       })),
       near: collectors.filter(isConnected).map(toHex),
     }

@@ -2,8 +2,8 @@
  * Opening and writing letters: between envelopes and the store. What opens enters by the same door as a direct change;
  * who may have written it is decided by the roster.
  */
-import { equalBytes, fromHex } from '../protocol/bytes.js'
-import type { Left, States, Word } from '../protocol/envelope.gen.js'
+import { equalBytes, fromHex, isZero } from '../protocol/bytes.js'
+import type { Asking, Left, States, Word } from '../protocol/envelope.gen.js'
 import {
   changesId,
   envelopeHeader,
@@ -33,6 +33,7 @@ import { changesLetter, LETTER_BYTES, ladderOf } from '../store/mail-out.js'
 import { takeStates } from '../store/mail-sets.js'
 import type { Replica } from '../store/replica.js'
 import type { Statements } from '../store/statements.js'
+import { type GivenAnswer, isSoundAsking } from './mail-asking.js'
 
 /** What the roster says, as far as letters need it. */
 export interface OfficeRoster {
@@ -57,7 +58,7 @@ export interface OfficeOptions {
  * here. `useless`: it will never be of use.
  */
 export type Admission =
-  | { kind: 'taken'; advanced: LogId[]; changes: number }
+  | { kind: 'taken'; advanced: LogId[]; changes: number; answer?: GivenAnswer }
   | { kind: 'gap'; advanced: LogId[]; changes: number }
   | { kind: 'unknown'; head: Uint8Array }
   | { kind: 'useless' }
@@ -72,6 +73,7 @@ export interface HeardWord {
   /** It is older than what is known of this device. */
   isOutdated: boolean
   healed: boolean
+  asking: Asking | undefined
 }
 
 interface Dispute {
@@ -181,7 +183,9 @@ export class MailOffice {
     const taken = await takeStates(replica, body.value)
     if (taken.kind === 'useless') return taken
     if (taken.kind === 'waits') return { kind: 'gap', advanced: [], changes: 0 }
-    return { ...taken, changes: body.value.items.length }
+    const { answer, advanced } = taken
+    const changes = body.value.items.length
+    return { kind: 'taken', advanced, changes, ...(answer && { answer: { ...answer, sender } }) }
   }
 
   /** Members give anything; who was removed gives its own logs only, up to their cuts. */
@@ -220,7 +224,7 @@ export class MailOffice {
       const rungs = ladder.filter((rung) => rung.log === log)
       if (rungs.length > 0 && (await this.cutByLadder(log, rungs))) healed = true
     }
-    const { left, incarnation } = word
+    const { left, incarnation, asking } = word
     return {
       device,
       fresh,
@@ -229,6 +233,7 @@ export class MailOffice {
       isDisputed: isDisputed || (fresh && contradicted.size > 0),
       isOutdated,
       healed,
+      asking: asking && isSoundAsking(asking) ? asking : undefined,
     }
   }
 
@@ -242,7 +247,9 @@ export class MailOffice {
     }
     for (const { log, seq, check } of ladder) {
       const mine = await replica.logs.checkAt(log, seq)
-      if (mine && !equalBytes(mine, check)) logs.set(log, seq)
+      // Who doesn't know its own any more can't prove what I claim, and has another branch for all that it can give me.
+      const isUnknown = isZero(check) && seq !== replica.logs.get(log)?.seq
+      if (mine && !isUnknown && !equalBytes(mine, check)) logs.set(log, seq)
     }
     return logs
   }
@@ -295,11 +302,13 @@ export class MailOffice {
    * This device's word: what it durably holds, and how others can heal by it. Flushes first.
    *
    * @param outdated devices of which this relay shows an older word than the one that is held here.
+   * @param asking which damaged cases it asks for; undefined where no answer could come.
    */
   async writeWord(
     left: Left[],
     incarnation: Uint8Array,
     outdated: Iterable<Uint8Array> = [],
+    asking?: Asking,
   ): Promise<Uint8Array | undefined> {
     const { replica, statements, roster } = this.options
     const keys = roster.newestKeys()
@@ -316,6 +325,7 @@ export class MailOffice {
       left,
       incarnation,
       newer: [...outdated].flatMap((device) => statements.of(device)?.row ?? []),
+      asking,
     }
     const id = wordId(keys, replica.options.device.ed)
     let sealed = this.seal(keys, id, { $case: 'word', value })

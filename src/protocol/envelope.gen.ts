@@ -34,6 +34,10 @@ export interface States {
   stretches: Stretch[];
   /** Of part 0 only: what the sender holds besides its target, and what it doubts. */
   claims: Claim[];
+  /** Of the last part only: cases that the sender could not read. The reader counts them as damaged, too. */
+  missing: Uint8Array[];
+  /** The asking that these parts answer, each of them; empty in a transfer of whole states. They have no target. */
+  answers: Uint8Array;
 }
 
 /** A device's word: what it holds, what it couldn't use, what it has left at this relay, and how to heal. */
@@ -47,6 +51,15 @@ export interface Word {
   incarnation: Uint8Array;
   /** Of devices whose word at this relay is older than what the sender holds of them. */
   newer: Statement[];
+  /** Always there: who says it knows of `missing` and `answers`. */
+  asking: Asking | undefined;
+}
+
+/** Which damaged cases a device asks for, and who has answered. */
+export interface Asking {
+  id: Uint8Array;
+  wanted: Uint8Array[];
+  heard: Uint8Array[];
 }
 
 /** Mail that waits for this recipient reaches this far. */
@@ -159,6 +172,8 @@ function createBaseStates(): States {
     items: [],
     stretches: [],
     claims: [],
+    missing: [],
+    answers: NO_BYTES,
   };
 }
 
@@ -187,6 +202,12 @@ export const States: MessageFns<States> = {
     }
     for (const v of message.claims) {
       Claim.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.missing) {
+      writer.uint32(74).bytes(v!);
+    }
+    if (message.answers.length !== 0) {
+      writer.uint32(82).bytes(message.answers);
     }
     return writer;
   },
@@ -268,6 +289,22 @@ export const States: MessageFns<States> = {
             message.claims.push(Claim.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.missing.push(reader.bytes());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.answers = reader.bytes();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -290,6 +327,7 @@ function createBaseWord(): Word {
     left: [],
     incarnation: NO_BYTES,
     newer: [],
+    asking: undefined,
   };
 }
 
@@ -315,6 +353,9 @@ export const Word: MessageFns<Word> = {
     }
     for (const v of message.newer) {
       Statement.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.asking !== undefined) {
+      Asking.encode(message.asking, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -386,6 +427,82 @@ export const Word: MessageFns<Word> = {
             }
 
             message.newer.push(Statement.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.asking = Asking.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAsking(): Asking {
+  return { id: NO_BYTES, wanted: [], heard: [] };
+}
+
+export const Asking: MessageFns<Asking> = {
+  encode(message: Asking, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id.length !== 0) {
+      writer.uint32(10).bytes(message.id);
+    }
+    for (const v of message.wanted) {
+      writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.heard) {
+      writer.uint32(26).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Asking {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAsking();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.wanted.push(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.heard.push(reader.bytes());
             continue;
           }
         }

@@ -157,7 +157,7 @@ const CHANGES: Nested = { 1: {}, 2: { 3: {} } }
 const NESTED: Nested = {
   3: CHANGES,
   4: { 4: {}, 5: {}, 6: { 5: {}, 7: {}, 9: {} }, 7: {} },
-  5: { 1: { 4: {} }, 2: {}, 3: {}, 4: {}, 5: { 2: {} }, 7: { 4: {} } },
+  5: { 1: { 4: {} }, 2: {}, 3: {}, 4: {}, 5: { 2: {} }, 7: { 4: {} }, 8: {} },
 }
 
 function decodeLetter(bytes: Uint8Array): Letter | undefined {

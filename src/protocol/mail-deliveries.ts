@@ -5,6 +5,7 @@
  *  [L5] what is neither covered nor waiting any more is offered again, under another id.
  */
 import { fromHex } from './bytes.js'
+import { answerTo } from './mail-answering.js'
 import type { MailLedger } from './mail-ledger.js'
 import type { MailOutbox } from './mail-outbox.js'
 import type { Rests } from './mail-rests.js'
@@ -28,11 +29,16 @@ export class Deliveries {
   ) {}
 
   /** [L4] Returns the ids that the recipient's newest word doesn't cover. */
-  heard({ device, known, unusable }: Heard): Uint8Array[] {
-    const before = this.ledger.row(device).attempt
+  heard({ device, known, unusable, asking }: Heard): Uint8Array[] {
+    if (asking?.isOver) {
+      this.ledger.isOver(device, asking.id)
+      this.rests.succeeded(answerTo(device))
+    }
+    const before = this.ledger.row(device)
     const open = this.ledger.heard(device, known, unusable)
-    const { attempt } = this.ledger.row(device)
-    if (attempt > before) this.rests.inVain(device)
+    const { attempt, answer } = this.ledger.row(device)
+    if (before.answer && !answer) this.rests.inVain(answerTo(device))
+    if (attempt > before.attempt) this.rests.inVain(device)
     else if (attempt === 0) this.rests.succeeded(device)
     this.out.put({ type: 'keepLedger' })
     return open
@@ -40,11 +46,8 @@ export class Deliveries {
 
   /** [L5] Asks whether all that I have left still waits there. */
   checkAll(): void {
-    for (const [recipient, { live }] of this.ledger.state.rows)
-      this.check(
-        recipient,
-        live.flatMap(({ ids }) => ids),
-      )
+    for (const recipient of this.ledger.state.rows.keys())
+      this.check(recipient, this.ledger.waiting(recipient))
   }
 
   check(recipient: string, ids: Uint8Array[]): void {
@@ -67,8 +70,12 @@ export class Deliveries {
 
   onTimer(): void {
     for (const [recipient, ids] of this.suspects) {
+      const { answer } = this.ledger.row(recipient)
+      const before = this.ledger.row(recipient).attempt
       if (!this.ledger.lost(recipient, ids)) continue
-      this.rests.inVain(recipient)
+      const row = this.ledger.row(recipient)
+      if (row.attempt > before) this.rests.inVain(recipient)
+      if (answer && !row.answer) this.rests.inVain(answerTo(recipient))
       this.out.put({ type: 'keepLedger' })
     }
     this.suspects = this.freshSuspects

@@ -3,7 +3,9 @@
  * the next is written. What it replaces goes with its last one.
  */
 
+import { toHex } from './bytes.js'
 import type { LogId } from './log.js'
+import type { Asked } from './mail-answering.js'
 import type { LiveMail, MailLedger } from './mail-ledger.js'
 import type { MailEffect, StatesOpened, StatesPart, Written } from './mail-types.js'
 
@@ -12,13 +14,17 @@ export interface DepositJob {
   recipients: string[]
   from: Map<LogId, number>
   attempt: number
-  kind: 'changes' | 'states'
+  kind: 'changes' | 'states' | 'answer'
   /** Earlier deposits that this one stands for. */
   replaces: Uint8Array[]
   /** Where the last letter ends; without it one letter is enough. */
   until?: Map<LogId, number>
   /** Only if it takes fewer bytes. */
   unlessBytes?: number
+  /** Of states: all recipients count what is named as missing as damaged. */
+  mayLack?: boolean
+  /** Of an answer: what was asked. */
+  asked?: Asked
 }
 
 /** How a job ended: `dropped` where the relay or the content did not allow it. */
@@ -26,6 +32,8 @@ export type JobEnd = {
   outcome: 'done' | 'dropped' | 'nothing' | 'needs-states' | 'too-large'
   error?: string
 }
+
+const NOT_WHOLE = new Uint8Array(0)
 
 /** The envelope to send now, and what stands for it in the ledger. */
 export interface Outgoing {
@@ -41,17 +49,22 @@ export class Depositing {
   private index = 0
   private sent: { id: Uint8Array; bytes: number; ranges: LiveMail['ranges']; last: boolean } | undefined
   private opened: StatesOpened | undefined
+  private replaces: Uint8Array[]
+  private missing: Uint8Array[] = []
 
   constructor(
     readonly job: DepositJob,
     private readonly ledger: MailLedger,
   ) {
     this.from = new Map(job.from)
+    this.replaces = job.replaces
   }
 
   /** What to do first. */
   start(): MailEffect {
-    if (this.job.kind === 'states') return { type: 'openStates', base: this.from }
+    const { kind, asked, mayLack = false } = this.job
+    if (asked) return { type: 'openAnswer', asked }
+    if (kind === 'states') return { type: 'openStates', base: this.from, mayLack }
     return { type: 'write', from: new Map(this.from), attempt: this.job.attempt }
   }
 
@@ -64,14 +77,18 @@ export class Depositing {
   }
 
   onOpened(opened: StatesOpened): MailEffect | JobEnd {
-    if (opened.ranges.length === 0) return { outcome: 'nothing' }
+    if (opened.ranges.length === 0 && !this.job.asked) return { outcome: 'nothing' }
     if (this.job.unlessBytes !== undefined && opened.bytes > this.job.unlessBytes)
       return { outcome: 'too-large' }
     this.opened = opened
+    if (this.job.asked && !opened.isSound) this.replaces = []
     return { type: 'writePart', index: this.index }
   }
 
-  onPart({ id, envelope, last }: StatesPart): Outgoing {
+  onPart({ id, envelope, last, missing = [] }: StatesPart): Outgoing {
+    this.missing = missing
+    // [L11]
+    if (missing.length > 0) this.replaces = []
     return this.out(id, envelope, last ? (this.opened?.ranges ?? []) : [], last)
   }
 
@@ -81,18 +98,30 @@ export class Depositing {
     if (!sent) return { outcome: 'dropped' }
     this.sent = undefined
     if (error !== '') return { outcome: 'dropped', error }
-    if (job.kind === 'states') {
+    if (job.kind !== 'changes') {
       mail.ids.push(sent.id)
       mail.bytes += sent.bytes
       mail.ranges = sent.ranges
-      for (const recipient of job.recipients) ledger.add(recipient, mail, sent.last ? job.replaces : [])
+      if (this.missing.length > 0) mail.lacks = true
+      if (!job.asked)
+        for (const recipient of job.recipients) ledger.add(recipient, mail, sent.last ? this.replaces : [])
+      else this.noteAnswer(job.asked, sent.last)
       if (sent.last) return { outcome: 'done' }
       return { type: 'writePart', index: ++this.index }
     }
     const left: LiveMail = { ids: [sent.id], ranges: sent.ranges, bytes: sent.bytes }
-    for (const recipient of job.recipients) ledger.add(recipient, left, sent.last ? job.replaces : [])
+    for (const recipient of job.recipients) ledger.add(recipient, left, sent.last ? this.replaces : [])
     if (sent.last) return { outcome: 'done' }
     return { type: 'write', from: new Map(this.from), attempt: job.attempt }
+  }
+
+  /** What was left before of an answer that was broken off has gone with the first part of this one, or stays. */
+  private noteAnswer({ id }: Asked, isWhole: boolean): void {
+    const { job, mail, ledger, missing, replaces } = this
+    const gone = new Set(replaces.map(toHex))
+    const old = job.replaces.filter((each) => !gone.has(toHex(each)))
+    const [asking, ids] = isWhole ? [id, mail.ids] : [NOT_WHOLE, [...old, ...mail.ids]]
+    for (const recipient of job.recipients) ledger.answered(recipient, { asking, ids, missing })
   }
 
   private isAtEnd(): boolean {
@@ -103,6 +132,8 @@ export class Depositing {
   private out(id: Uint8Array, envelope: Uint8Array, ranges: LiveMail['ranges'], last: boolean): Outgoing {
     const plain = ranges.map(({ log, from, to }) => ({ log, from, to }))
     this.sent = { id, bytes: envelope.length, ranges: plain, last }
-    return { id, envelope, recipients: this.job.recipients, replaces: last ? this.job.replaces : [] }
+    // An answer goes on: what it stands for goes with its first part, or each that is broken off would stay.
+    const replaces = (this.job.asked ? this.index === 0 : last) ? this.replaces : []
+    return { id, envelope, recipients: this.job.recipients, replaces }
   }
 }

@@ -2,6 +2,7 @@
  * Folding: many small deposits that wait for one recipient become one, so that what waits is bounded by what changed
  * and not by how long somebody was away.
  */
+import { mayLack } from './mail-answering.js'
 import type { DepositJob } from './mail-deposit.js'
 import { type LiveMail, type MailLedger, reachWith } from './mail-ledger.js'
 import type { Survey } from './mail-plan.js'
@@ -32,7 +33,14 @@ export function foldingFor(
     const bytes = sum(live)
     const replaces = live.flatMap(({ ids }) => ids).slice(0, MAX_REPLACES)
     if (wantsStates.has(device) && live.length > 1)
-      return { kind: 'states', recipients: [device], from: new Map(known), attempt, replaces }
+      return {
+        kind: 'states',
+        recipients: [device],
+        from: new Map(known),
+        attempt,
+        replaces,
+        mayLack: mayLack(survey, [device]),
+      }
     if (bytes >= WEIGH_BYTES && bytes >= 2 * (weighed.get(device) ?? 0) && live.length > 1) {
       const unlessBytes = Math.floor(bytes / 2)
       return { kind: 'states', recipients: [device], from: new Map(known), attempt, replaces, unlessBytes }

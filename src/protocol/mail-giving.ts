@@ -5,6 +5,7 @@
  *  [L7] what was in vain rests before it is tried again, longer each time.
  */
 import { fromHex } from './bytes.js'
+import { answerFor, answerTo } from './mail-answering.js'
 import type { LeftClaims } from './mail-claims.js'
 import { Depositing, type JobEnd, type Outgoing } from './mail-deposit.js'
 import { foldingFor } from './mail-fold.js'
@@ -21,6 +22,7 @@ export const GATHER_MS = 250
 const REFUSED_MS = 60_000
 /** What is damaged here may be whole again by then. */
 const NOTHING_MS = 10_000
+const NEVER_MS = Number.POSITIVE_INFINITY
 
 export class Giving {
   private isLooking = false
@@ -98,9 +100,11 @@ export class Giving {
     rests.look(survey.now)
     const ripe = this.ripeOf(survey)
     const { due, againMs } = planDeposits({ natives, survey: ripe, ledger, claims, lacks, hurry, rests })
+    // What they lack goes first: an answer builds on it.
+    const answer = due[0] ? {} : answerFor(survey, ledger, rests)
     const job = due[0]
       ? depositFor(due[0], survey, ledger, wantsStates)
-      : foldingFor(survey, ledger, weighed, wantsStates, rests)
+      : (answer.job ?? foldingFor(survey, ledger, weighed, wantsStates, rests))
     if (job) {
       this.job = new Depositing(job, ledger)
       return this.out.put(this.job.start(), { type: 'status' })
@@ -108,7 +112,8 @@ export class Giving {
     const owes = againMs !== undefined
     if (this.owes !== owes) this.out.put({ type: 'status' })
     this.owes = owes
-    if (owes) this.out.arm('again', Math.max(againMs, GATHER_MS))
+    const lookMs = Math.min(againMs ?? NEVER_MS, answer.againMs ?? NEVER_MS)
+    if (lookMs < NEVER_MS) this.out.arm('again', Math.max(lookMs, GATHER_MS))
     if (this.isRipe) this.look()
     else if (!owes) this.hurry = false
   }
@@ -146,6 +151,8 @@ export class Giving {
     const { state } = this.ledger
     state.sequence = Math.max(state.sequence, sequence)
     const next = this.job!.onDone(error)
+    // Parts of an answer that is broken off are remembered, too.
+    if (this.job!.job.asked) this.out.put({ type: 'keepLedger' })
     this.go(next)
     return 'outcome' in next && next.outcome === 'done'
   }
@@ -162,16 +169,17 @@ export class Giving {
   private end({ outcome, error }: JobEnd): void {
     const { job } = this.job!
     this.job = undefined
-    for (const recipient of job.recipients) {
+    for (const recipient of job.asked ? [] : job.recipients) {
       if (outcome === 'needs-states') this.wantsStates.add(recipient)
       else this.wantsStates.delete(recipient)
       if (outcome === 'too-large') this.weighed.set(recipient, 2 * (job.unlessBytes ?? 0))
     }
     // [L7] Others may be given something meanwhile.
-    if (outcome === 'nothing') this.rests.rest(job.recipients, NOTHING_MS)
+    const names = job.asked ? job.recipients.map(answerTo) : job.recipients
+    if (outcome === 'nothing') this.rests.rest(names, NOTHING_MS)
     if (outcome === 'dropped') {
       if (error === 'full') this.out.put({ type: 'full', full: true })
-      if (error === 'not-member' || error === 'too-large') this.rests.rest(job.recipients, REFUSED_MS)
+      if (error === 'not-member' || error === 'too-large') this.rests.rest(names, REFUSED_MS)
       else this.rests.restAll(REFUSED_MS)
     }
     if (outcome === 'done') this.out.put({ type: 'keepLedger' }, { type: 'full', full: false })

@@ -15,12 +15,25 @@ export interface LiveMail {
   /** What its recipient holds after it, if it held `from` before. Empty while parts are still missing. */
   ranges: { log: LogId; from: number; to: number }[]
   bytes: number
+  /** Whole states that lack something [L11]: others shall give what they have whole. */
+  lacks?: boolean
+}
+
+/** What was left for a recipient that asks for damaged cases. */
+export interface LeftAnswer {
+  /** The asking's id; empty while parts are still missing. */
+  asking: Uint8Array
+  /** What waits, or may; empty once the recipient has said that it has come. */
+  ids: Uint8Array[]
+  /** Of the cases those that weren't whole here, either. */
+  missing: Uint8Array[]
 }
 
 export interface LedgerRow {
   live: LiveMail[]
   /** Raised when something was lost or of no use: the next envelope of the same content has another id. */
   attempt: number
+  answer?: LeftAnswer | undefined
 }
 
 /** Everything of one relay, as it is kept. */
@@ -49,7 +62,7 @@ export class MailLedger {
   }
 
   private keep(recipient: string, row: LedgerRow): void {
-    if (row.live.length === 0 && row.attempt === 0) this.state.rows.delete(recipient)
+    if (row.live.length === 0 && row.attempt === 0 && !row.answer) this.state.rows.delete(recipient)
     else this.state.rows.set(recipient, row)
   }
 
@@ -58,6 +71,14 @@ export class MailLedger {
     const base = new Map(known)
     for (const [log, seq] of claimed ?? []) if (seq > (base.get(log) ?? 0)) base.set(log, seq)
     return reachWith(base, this.row(recipient).live)
+  }
+
+  /** The same without what lacks something, for others to count on. */
+  told(recipient: string, known: Reach): Map<LogId, number> {
+    return reachWith(
+      known,
+      this.row(recipient).live.filter(({ lacks }) => !lacks),
+    )
   }
 
   /** Something was left; `replaced` waits no more. */
@@ -79,9 +100,31 @@ export class MailLedger {
     )
     // Once it has everything, the next envelope is a first attempt again.
     const isThrough = live.length === 0 && row.live.length > 0
-    this.keep(recipient, { live, attempt: isThrough ? 0 : row.attempt })
+    this.keep(recipient, { ...row, live, attempt: isThrough ? 0 : row.attempt })
     this.lost(recipient, unusable)
-    return this.row(recipient).live.flatMap(({ ids }) => ids)
+    return this.waiting(recipient)
+  }
+
+  /** All ids that may wait for the recipient. */
+  waiting(recipient: string): Uint8Array[] {
+    const { live, answer } = this.row(recipient)
+    return [...live.flatMap(({ ids }) => ids), ...(answer?.ids ?? [])]
+  }
+
+  /**
+   * The recipient is given what it asks for, all or the first parts of it. An earlier answer stays where it is: it may hold
+   * what has rotted here since.
+   */
+  answered(recipient: string, answer: LeftAnswer): void {
+    this.keep(recipient, { ...this.row(recipient), answer })
+  }
+
+  /** The recipient's newest word says that it waits for no answer to this asking any more. */
+  isOver(recipient: string, asking: Uint8Array): void {
+    const row = this.row(recipient)
+    const { answer } = row
+    if (answer && equalBytes(answer.asking, asking))
+      this.keep(recipient, { ...row, answer: { ...answer, ids: [] } })
   }
 
   /** The relay doesn't hold these any more, or the recipient can't use them: they are offered again. */
@@ -89,9 +132,10 @@ export class MailLedger {
     const row = this.row(recipient)
     const gone = new Set(ids.map(toHex))
     const live = row.live.filter((mail) => !mail.ids.some((id) => gone.has(toHex(id))))
-    if (live.length === row.live.length) return false
-    this.keep(recipient, { live, attempt: row.attempt + 1 })
-    return true
+    const answer = row.answer?.ids.some((id) => gone.has(toHex(id))) ? undefined : row.answer
+    const isLost = live.length < row.live.length
+    this.keep(recipient, { live, attempt: row.attempt + (isLost ? 1 : 0), answer })
+    return isLost || answer !== row.answer
   }
 
   /** Recipients that collect no more, or are no members any more. */

@@ -9,6 +9,7 @@
  */
 import { concat, fromHex, toHex } from './bytes.js'
 import type { LogId } from './log.js'
+import { type Asks, mayLack } from './mail-answering.js'
 import type { LeftClaims } from './mail-claims.js'
 import type { DepositJob } from './mail-deposit.js'
 import type { MailLedger, Reach } from './mail-ledger.js'
@@ -40,6 +41,8 @@ export interface SurveyRecipient {
   counter: number
   /** A session with it stands. */
   connected: boolean
+  /** What it asks for; undefined where its word doesn't say: it knows nothing of cases that are named as missing. */
+  asks?: Asks | undefined
 }
 
 /** What is held, and who collects mail: taken after a flush. */
@@ -138,11 +141,23 @@ export function depositFor(
   if (first === undefined && attempt < STATES_FROM_ATTEMPT)
     return { kind: 'changes', recipients: due.recipients, from: due.from, attempt, replaces: [] }
   // Whole states begin at what the recipients have said themselves, and stand for everything left before.
-  const known = knownOf(survey, first ?? due.recipients[0]!)
-  const recipients = due.recipients.filter((recipient) => isSame(knownOf(survey, recipient), known))
+  const of = first ?? due.recipients[0]!
+  const known = knownOf(survey, of)
+  // Who may lack nothing, as one that has never spoken, keeps nobody else from what can be given.
+  const isLike = (recipient: string) => mayLack(survey, [recipient]) === mayLack(survey, [of])
+  const recipients = due.recipients.filter(
+    (recipient) => isLike(recipient) && isSame(knownOf(survey, recipient), known),
+  )
   const ids = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap((mail) => mail.ids))
   const replaces = [...new Map(ids.map((id) => [toHex(id), id])).values()].slice(0, MAX_REPLACES)
-  return { kind: 'states', recipients, from: new Map(known), attempt, replaces }
+  return {
+    kind: 'states',
+    recipients,
+    from: new Map(known),
+    attempt,
+    replaces,
+    mayLack: mayLack(survey, recipients),
+  }
 }
 
 const knownOf = (survey: Survey, recipient: string): Reach =>

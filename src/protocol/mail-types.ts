@@ -3,6 +3,7 @@
 import type { Left } from './envelope.gen.js'
 import type { LogRange } from './envelope.js'
 import type { LogId } from './log.js'
+import type { Asked } from './mail-answering.js'
 import type { Reach } from './mail-ledger.js'
 import type { Survey } from './mail-plan.js'
 import type { Inventory, Mail } from './mailbox.gen.js'
@@ -33,12 +34,16 @@ export interface StatesOpened {
   ranges: { log: LogId; from: number; to: number }[]
   /** About how many bytes it will have. */
   bytes: number
+  /** What it replaces may go with its first part: all that it holds could be read. */
+  isSound?: boolean
 }
 
 export interface StatesPart {
   envelope: Uint8Array
   id: Uint8Array
   last: boolean
+  /** Cases that could not be read here: what was left before may be the last that holds them. */
+  missing?: Uint8Array[]
 }
 
 /** Another device's word, taken over. */
@@ -54,6 +59,8 @@ export interface Heard {
   /** What it says it left at this relay; undefined where the word came another way. */
   left: Left[] | undefined
   incarnation: Uint8Array
+  /** Which asking for damaged cases of its stands, and whether it waits for my answer no more; undefined: not known. */
+  asking?: { id: Uint8Array; isOver: boolean } | undefined
 }
 
 export type MailEvent =
@@ -94,7 +101,9 @@ export type MailEffect =
   | { type: 'hear'; notices: { device: Uint8Array; sealed: Uint8Array }[] }
   | { type: 'survey' }
   | { type: 'write'; from: Map<LogId, number>; attempt: number }
-  | { type: 'openStates'; base: Map<LogId, number> }
+  /** `mayLack`: all recipients count what is named as missing as damaged. */
+  | { type: 'openStates'; base: Map<LogId, number>; mayLack: boolean }
+  | { type: 'openAnswer'; asked: Asked }
   | { type: 'writePart'; index: number }
   | { type: 'makeWord' }
   /** The ledger changed and is worth keeping; needs no flush. */

@@ -83,7 +83,8 @@ export function noteAsked(
       const isAsBefore = await standTogether(replica, key)
       if (!replica.damaged.has(toHex(key))) continue
       if (!isAsBefore) {
-        replica.cases.toAskAgain.add(toHex(key))
+        await replica.db.write(unaskedWrites([key]))
+        replica.cases.askAgain(key)
         continue
       }
       const asked = (await askedFor(replica, key)) ?? []
@@ -95,11 +96,23 @@ export function noteAsked(
   })
 }
 
+/** Before these damaged cases are asked for: what has rotted of them by now is no reason to ask again. */
+export function standBeforeAsking(replica: Replica, wanted: Uint8Array[]): Promise<void> {
+  return replica.exclusive(async () => {
+    for (const key of wanted) {
+      if (!replica.damaged.has(toHex(key))) continue
+      const asked = await askedFor(replica, key)
+      const isAsBefore = await standTogether(replica, key)
+      if (!isAsBefore && asked?.length && replica.damaged.has(toHex(key))) replica.cases.askAgain(key)
+    }
+  })
+}
+
 /**
  * What can be read of a damaged case stands together from here on, with what is retained of it, and nothing that can't be
  * read stands beside it: what doesn't open later has rotted since.
  *
- * @returns false if something had rotted since it was written last: nobody counts as asked then.
+ * @returns false if something had rotted since it was written last: nobody counts as asked any more.
  */
 async function standTogether(replica: Replica, key: Uint8Array): Promise<boolean> {
   const { cases, db } = replica
@@ -115,7 +128,7 @@ async function standTogether(replica: Replica, key: Uint8Array): Promise<boolean
   const draft = await cases.draftOrRest(key, caseId)
   await putRetained(replica, draft)
   await draft.unite(db)
-  await replica.commitCases([draft], draft.hasRotted ? unaskedWrites([key]) : [], replica.meta)
+  await replica.commitCases([draft], [], replica.meta)
   return !draft.hasRotted
 }
 

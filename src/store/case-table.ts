@@ -18,7 +18,7 @@ const KEPT_ENDED = 4_096
 const LAST_KEY = new Uint8Array(CASE_KEY_BYTES).fill(0xff)
 
 export class CaseTable {
-  /** Keys of cases whose stored bytes failed their check; never served. */
+  /** Keys of cases whose stored bytes failed their check; never served. Each marking is another object. */
   readonly damaged = new Map<string, Uint8Array>()
   /** How often one of them came to count as whole. */
   mended = 0
@@ -26,6 +26,8 @@ export class CaseTable {
   readonly toAskAgain = new Set<string>()
   /** Keys, by hex, of those that were forgotten, or count as whole, maybe without what nobody could give. */
   private readonly ended = new Map<string, Uint8Array>()
+  /** A case was marked, or marked anew. */
+  whenMarked: (() => void) | undefined
   /** How often a row was stored that came from a peer and is not proven. */
   unprovenRows = 0
   private readonly recent = new Map<string, CaseState>()
@@ -63,7 +65,19 @@ export class CaseTable {
   }
 
   noteDamaged(key: Uint8Array): void {
-    this.damaged.set(toHex(key), key)
+    if (!this.damaged.has(toHex(key))) this.markAnew(key)
+  }
+
+  /** Somebody who gave whole states names it, be it that it is marked already: who was asked before may know more now. */
+  markAnew(key: Uint8Array): void {
+    this.damaged.set(toHex(key), Uint8Array.from(key))
+    this.whenMarked?.()
+  }
+
+  /** More of a damaged one has rotted since somebody was asked: everybody is, again. */
+  askAgain(key: Uint8Array): void {
+    this.toAskAgain.add(toHex(key))
+    this.markAnew(key)
   }
 
   noteWhole(key: Uint8Array): void {

@@ -129,7 +129,7 @@ export async function commitCases(
   replica.meta = next
   replica.storedMeta = next
   cases.committed(list)
-  for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.toAskAgain.add(toHex(key))
+  for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.askAgain(key)
   if (cases.damaged.size === 0) replica.places = undefined
   // Somebody builds on what nobody could give here: else it would wait unseen.
   for (const { base, state } of list)

@@ -69,13 +69,38 @@ async function checkAt(replica: Replica, log: LogId, seq: number): Promise<Uint8
   return check ?? new Uint8Array(CHECK_BYTES)
 }
 
+/** What is left at a relay part by part. */
+export interface PartsWriter {
+  /** What its reader holds after it, if it held `from` before. */
+  readonly ranges: { log: LogId; from: number; to: number }[]
+  /** About how many bytes all of it has. */
+  readonly bytes: number
+  /** undefined where it can't be ended: its content is offered anew. */
+  next(index: number): Promise<States | undefined>
+}
+
+/** A part that says nothing yet. */
+export const emptyPart = (set: Uint8Array, index: number): States => ({
+  set,
+  index,
+  last: false,
+  target: [],
+  openings: [],
+  items: [],
+  stretches: [],
+  claims: [],
+  missing: [],
+  answers: new Uint8Array(0),
+})
+
 /** A transfer of whole states to be left at a relay: its target is fixed when it begins. Flush before it is told. */
-export class StatesWriter {
+export class StatesWriter implements PartsWriter {
   private after: Uint8Array = new Uint8Array(0)
   private isRead = false
   private messages: Item[][] = []
   /** What is claimed beside the cases of these messages. */
   private claims: LogClaim[] = []
+  private missing: Uint8Array[] = []
   private checks: CheckRange[][] | undefined
 
   private constructor(
@@ -84,15 +109,20 @@ export class StatesWriter {
     private readonly base: Map<LogId, number>,
     private readonly opened: Awaited<ReturnType<typeof openStates>>,
     readonly bytes: number,
+    private readonly mayLack: boolean,
   ) {}
 
-  /** undefined while cases are damaged here that the recipient may lack something of: another holder gives them whole. */
+  /**
+   * @param mayLack its reader counts what is named as missing as damaged. For any other one it is undefined while cases
+   *   are damaged here that it may lack something of: another holder gives them whole.
+   */
   static async open(
     replica: Replica,
     set: Uint8Array,
     base: Map<LogId, number>,
+    mayLack = false,
   ): Promise<StatesWriter | undefined> {
-    if ((await missingBeyond(replica, base)).length > 0) return undefined
+    if (!mayLack && (await missingBeyond(replica, base)).length > 0) return undefined
     const opened = await openStates(replica, base)
     await replica.flush()
     let bytes = 0
@@ -100,7 +130,7 @@ export class StatesWriter {
       if (![...state.touched].some(([log, seq]) => seq > (base.get(log) ?? 0))) continue
       bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
     }
-    return new StatesWriter(replica, set, base, opened, bytes)
+    return new StatesWriter(replica, set, base, opened, bytes, mayLack)
   }
 
   get ranges(): { log: LogId; from: number; to: number }[] {
@@ -109,20 +139,12 @@ export class StatesWriter {
 
   /**
    * The next part: the target, then its checks, then the cases, with claims of what I have taken in since part 0.
-   * undefined: one of them is damaged here after all, or may hold something of a branch that I have come to doubt since.
+   * undefined: one of them is damaged here after all, and may not be missing, or it may hold something of a branch that I
+   * have come to doubt since.
    */
   async next(index: number): Promise<States | undefined> {
     const { set, opened } = this
-    const part: States = {
-      set,
-      index,
-      last: false,
-      target: [],
-      openings: [],
-      items: [],
-      stretches: [],
-      claims: [],
-    }
+    const part = emptyPart(set, index)
     if (!this.checks) {
       this.checks = [...stretchesOf(opened.target)]
       return {
@@ -137,22 +159,25 @@ export class StatesWriter {
       return { ...part, stretches: (await readChecks(this.replica, ranges)).map(stretchToWire) }
     while (this.messages.length === 0 && !this.isRead) {
       const read = await readItems(this.replica, this.after, this.base, LETTER_BYTES, opened.told)
-      if (read.missing.length > 0 || heldAndDoubted(read.claims).doubted.length > 0) return undefined
+      if (read.missing.length > 0 && !this.mayLack) return undefined
+      if (heldAndDoubted(read.claims).doubted.length > 0) return undefined
       this.after = read.after
       this.claims = read.claims
       this.isRead = read.done
+      this.missing.push(...read.missing)
       this.messages = itemMessages(read.items)
     }
     const items = this.messages.shift() ?? []
     const claims = this.claims.map(claimToWire)
-    return { ...part, items, claims, last: this.isRead && this.messages.length === 0 }
+    const last = this.isRead && this.messages.length === 0
+    return { ...part, items, claims, last, missing: last ? this.missing : [] }
   }
 }
 
 /**
  * Some of a log's checks, wider apart the further back: enough to find about where another branch leaves it.
  *
- * @param places where a check is wanted besides.
+ * @param places where a check is wanted besides; zeros say that it isn't known any more.
  */
 export async function ladderOf(
   replica: Replica,
@@ -163,11 +188,11 @@ export async function ladderOf(
   if (!held) return []
   const seqs = new Set<number>()
   for (let step = 1, seq = held.seq; seq > 0; seq -= step, step *= 2) seqs.add(seq)
-  for (const place of places) if (place > 0 && place <= held.seq) seqs.add(place)
+  const asked = new Set([...places].filter((place) => place > 0 && place <= held.seq))
   const rungs: { seq: number; check: Uint8Array }[] = []
-  for (const seq of [...seqs].sort((a, b) => b - a)) {
+  for (const seq of [...new Set([...seqs, ...asked])].sort((a, b) => b - a)) {
     const check = await replica.logs.checkAt(log, seq)
-    if (check) rungs.push({ seq, check })
+    if (check || asked.has(seq)) rungs.push({ seq, check: check ?? new Uint8Array(CHECK_BYTES) })
   }
   return rungs
 }

@@ -7,17 +7,26 @@ import { equalBytes, fromHex, toHex } from '../protocol/bytes.js'
 import type { States } from '../protocol/envelope.gen.js'
 import type { LogClaim } from '../protocol/frontier.js'
 import { contentBytes, ItemAssembly } from '../protocol/items.js'
-import { CHECKS_PER_STRETCH, MAX_CASE_STATE_BYTES, MAX_PAYLOAD_BYTES } from '../protocol/limits.js'
+import {
+  CASE_KEY_BYTES,
+  CHECKS_PER_STRETCH,
+  MAX_CASE_STATE_BYTES,
+  MAX_DAMAGED,
+  MAX_PAYLOAD_BYTES,
+  MAX_WANTED,
+} from '../protocol/limits.js'
 import type { LogId } from '../protocol/log.js'
 import type { Item } from '../protocol/sync.gen.js'
 import { boundedTarget, stretchNumber, type TargetLog } from '../protocol/transfer.js'
 import { claimsFromWire, stretchesFromWire, targetsFromWire } from '../protocol/wire.js'
 import { freshLogs } from './admitting.js'
 import { adoptTarget, isProven } from './adopting.js'
+import { unaskedWrites } from './asked.js'
 import type { CaseDraft } from './case-content.js'
 import { besideWrites, claimWrites, doubtWrites, partedLogs, readDoubts, type SaidClaims } from './doubts.js'
 import { beginnings, ForeignLogs, foreignOfCases, heldBefore, reachOf } from './foreign.js'
 import { keys, rangeOf } from './keyspace.js'
+import { isAsFar, type TakenAnswer } from './mail-answers.js'
 import { MailSetRow, MetaRow } from './records.gen.js'
 import type { Replica } from './replica.js'
 import type { Write } from './sealed-db.js'
@@ -33,7 +42,10 @@ const SET_ID_BYTES = 16
 const FIRST_SLOT = 2
 
 /** `waits`: it can't be taken before another part has come. */
-export type TakenStates = { kind: 'taken'; advanced: LogId[] } | { kind: 'waits' } | { kind: 'useless' }
+export type TakenStates =
+  | { kind: 'taken'; advanced: LogId[]; answer?: TakenAnswer }
+  | { kind: 'waits' }
+  | { kind: 'useless' }
 
 /** Finished ones that are remembered: a part that a relay repeats begins nothing anew. */
 const KEPT_DONE = 64
@@ -98,6 +110,9 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     const whole = gatherPieces(seen, watch, part)
     if (whole === 'too-large') return { kind: 'useless' }
     if (!whole) return { kind: 'waits' }
+    const missing = isAnswer(part) || !part.last ? [] : soundKeys(part.missing)
+    // So many have not rotted: nobody holds ever more names because a member says so.
+    if (tooMany(replica, missing)) return { kind: 'useless' }
     const writes: Write[] = []
     const checks = new TargetChecks(replica.db, row.slot)
     const isFirst = part.index === 0
@@ -132,10 +147,26 @@ export function takeStates(replica: Replica, part: States): Promise<TakenStates>
     seen.finish(set)
     // A cut that fell meanwhile: what this targeted may not be what is held.
     const advanced =
-      watch.cuts === replica.cuts ? await adopt(replica, row, watch.loose !== replica.loose) : []
+      watch.cuts === replica.cuts ? await adopt(replica, row, missing, watch.loose !== replica.loose) : []
     await checks.clear()
-    return { kind: 'taken', advanced }
+    return { kind: 'taken', advanced, ...(await answerOf(replica, row, part)) }
   })
+}
+
+const isAnswer = ({ answers }: States) => answers.length > 0
+
+async function answerOf(replica: Replica, row: MailSetRow, part: States): Promise<{ answer?: TakenAnswer }> {
+  if (!isAnswer(part)) return {}
+  const missing = soundKeys(part.missing.slice(0, MAX_WANTED))
+  return { answer: { asking: part.answers, missing, isAsFar: await isAsFar(replica, claimsOf(row)) } }
+}
+
+const soundKeys = (given: Uint8Array[]) => given.filter((key) => key.length === CASE_KEY_BYTES)
+
+/** With these more would be marked than may be. */
+function tooMany({ damaged }: Replica, missing: Uint8Array[]): boolean {
+  const marked = new Set([...damaged.keys(), ...missing.map(toHex)]).size
+  return marked > MAX_DAMAGED && marked > damaged.size
 }
 
 async function newSet(replica: Replica, seen: Watches): Promise<MailSetRow> {
@@ -246,7 +277,12 @@ const claimsOf = (row: MailSetRow): LogClaim[] =>
   row.claims.map((claim) => ({ ...claim, log: toHex(claim.log) }))
 const targetOf = (row: MailSetRow): TargetLog[] => row.target.map((log) => ({ ...log, log: toHex(log.log) }))
 
-async function adopt(replica: Replica, row: MailSetRow, isDisturbed: boolean): Promise<LogId[]> {
+async function adopt(
+  replica: Replica,
+  row: MailSetRow,
+  missing: Uint8Array[],
+  isDisturbed: boolean,
+): Promise<LogId[]> {
   const checks = new TargetChecks(replica.db, row.slot)
   const target = targetOf(row).filter(
     ({ from, seq }, at) => row.stretches[at]! * CHECKS_PER_STRETCH >= seq - from,
@@ -255,6 +291,11 @@ async function adopt(replica: Replica, row: MailSetRow, isDisturbed: boolean): P
   const { writes, adopted, isShort } = await adoptTarget(replica, target, fresh, checks)
   const unclaimed = row.beyond || isShort || isDisturbed || target.length < row.target.length
   const meta = { ...replica.meta, unclaimed }
+  // [T1] Of these something may be claimed from now on that was not given.
+  if (adopted.length > 0 && missing.length > 0) {
+    for (const each of missing) replica.cases.markAnew(each)
+    writes.push(replica.cases.damagedWrite(), ...unaskedWrites(missing))
+  }
   await replica.db.write([...writes, { key: keys.meta(), value: MetaRow.encode(meta).finish() }])
   replica.meta = meta
   for (const log of adopted) replica.logs.set(log)

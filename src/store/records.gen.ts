@@ -149,12 +149,25 @@ export interface LeftRow {
   recipient: Uint8Array;
   attempt: number;
   live: LiveRow[];
+  answer: AnswerRow | undefined;
+}
+
+/**
+ * What was left for a device that asks for damaged cases: which asking that answers, under which ids, and of which of the
+ * cases it says that they aren't whole here, either.
+ */
+export interface AnswerRow {
+  asking: Uint8Array;
+  ids: Uint8Array[];
+  missing: Uint8Array[];
 }
 
 export interface LiveRow {
   ids: Uint8Array[];
   ranges: RangeRow[];
   bytes: number;
+  /** Whole states that lack something that could not be read here. */
+  lacks: boolean;
 }
 
 export interface RangeRow {
@@ -1625,7 +1638,7 @@ export const LedgerRow: MessageFns<LedgerRow> = {
 };
 
 function createBaseLeftRow(): LeftRow {
-  return { recipient: NO_BYTES, attempt: 0, live: [] };
+  return { recipient: NO_BYTES, attempt: 0, live: [], answer: undefined };
 }
 
 export const LeftRow: MessageFns<LeftRow> = {
@@ -1638,6 +1651,9 @@ export const LeftRow: MessageFns<LeftRow> = {
     }
     for (const v of message.live) {
       LiveRow.encode(v!, writer.uint32(26).fork()).join();
+    }
+    if (message.answer !== undefined) {
+      AnswerRow.encode(message.answer, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1679,6 +1695,82 @@ export const LeftRow: MessageFns<LeftRow> = {
             message.live.push(LiveRow.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.answer = AnswerRow.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+};
+
+function createBaseAnswerRow(): AnswerRow {
+  return { asking: NO_BYTES, ids: [], missing: [] };
+}
+
+export const AnswerRow: MessageFns<AnswerRow> = {
+  encode(message: AnswerRow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.asking.length !== 0) {
+      writer.uint32(10).bytes(message.asking);
+    }
+    for (const v of message.ids) {
+      writer.uint32(18).bytes(v!);
+    }
+    for (const v of message.missing) {
+      writer.uint32(26).bytes(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnswerRow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnswerRow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.asking = reader.bytes();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ids.push(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.missing.push(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1693,7 +1785,7 @@ export const LeftRow: MessageFns<LeftRow> = {
 };
 
 function createBaseLiveRow(): LiveRow {
-  return { ids: [], ranges: [], bytes: 0 };
+  return { ids: [], ranges: [], bytes: 0, lacks: false };
 }
 
 export const LiveRow: MessageFns<LiveRow> = {
@@ -1706,6 +1798,9 @@ export const LiveRow: MessageFns<LiveRow> = {
     }
     if (message.bytes !== 0) {
       writer.uint32(24).uint64(message.bytes);
+    }
+    if (message.lacks !== false) {
+      writer.uint32(32).bool(message.lacks);
     }
     return writer;
   },
@@ -1745,6 +1840,14 @@ export const LiveRow: MessageFns<LiveRow> = {
             }
 
             message.bytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.lacks = reader.bool();
             continue;
           }
         }

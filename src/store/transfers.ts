@@ -283,7 +283,7 @@ export class IncomingTransfer {
       const { missing } = movedBy(this.transfer, undefined, named)
       const marked = new Set([...replica.damaged.keys(), ...missing.map(toHex)]).size
       if (marked > MAX_DAMAGED && marked > replica.damaged.size) await this.giveUp()
-      for (const key of missing) replica.damaged.set(toHex(key), key)
+      for (const key of missing) replica.cases.markAnew(key)
       const checks = new TargetChecks(replica.db, this.transfer.slot)
       const adoption = await adoptTarget(replica, this.transfer.target, this.openings, checks)
       const { writes, adopted } = adoption

@@ -43,14 +43,14 @@ const PINS: Pin[] = [
     constant: 'ENVELOPE_VERSION',
     where: 'src/protocol/envelope.ts',
     version: ENVELOPE_VERSION,
-    pinned: { version: 1, hash: '64e71a360e043d09044f393ded9d9e24' },
+    pinned: { version: 1, hash: '62fb4fcd12aeb8b21bd91c8576c97d43' },
   },
   {
     schema: 'src/store/records.proto',
     constant: 'STORE_VERSION',
     where: 'src/store/replica.ts',
     version: STORE_VERSION,
-    pinned: { version: 1, hash: '642fae5711afcc42caa1e778a3b1ec5c' },
+    pinned: { version: 1, hash: '155ffe9217f8ee795dd16a9d4bbd572e' },
   },
 ]
 

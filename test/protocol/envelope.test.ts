@@ -74,6 +74,8 @@ const bodies: Record<EnvelopeKind, LetterBody> = {
         },
       ],
       stretches: [stretchToWire({ log: log.id, from: 0, checks: random.bytes(16) })],
+      missing: [random.bytes(16)],
+      answers: random.bytes(16),
     },
   },
   word: {
@@ -93,6 +95,7 @@ const bodies: Record<EnvelopeKind, LetterBody> = {
       left: [{ recipient: random.bytes(32), frontier: [{ ...claim, check: new Uint8Array(0) }], counter: 3 }],
       incarnation: random.bytes(16),
       newer: [],
+      asking: { id: random.bytes(16), wanted: [random.bytes(16)], heard: [random.bytes(32)] },
     },
   },
 }
@@ -141,6 +144,8 @@ const small: [EnvelopeKind, LetterBody][] = [
         openings: [],
         items: [],
         stretches: [],
+        missing: [],
+        answers: new Uint8Array(0),
       },
     },
   ],
@@ -156,6 +161,7 @@ const small: [EnvelopeKind, LetterBody][] = [
         left: [],
         incarnation: random.bytes(16),
         newer: [],
+        asking: undefined,
       },
     },
   ],

@@ -80,7 +80,7 @@ test('letters go on until every log is there, each from where the one before end
 
 test('[L4] parts of whole states count for nothing until the last one lies there, then as one delivery', () => {
   const { ledger, depositing } = begin({ kind: 'states', from: new Map() })
-  expect(depositing.start()).toEqual({ type: 'openStates', base: new Map() })
+  expect(depositing.start()).toEqual({ type: 'openStates', base: new Map(), mayLack: false })
   expect(depositing.onOpened({ set: mailId(3), ranges, bytes: 300 })).toEqual({ type: 'writePart', index: 0 })
   const part = (n: number, last: boolean) =>
     depositing.onPart({ id: mailId(n), envelope: new Uint8Array(n), last })

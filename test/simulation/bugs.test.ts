@@ -32,6 +32,8 @@ const QUICK: [name: string, strain?: Strain, from?: number][] = [
   ['putting a store in order drops its own word', 'rotOfClaims'],
   ['any older copy makes a damaged case whole', 'rotBehind'],
   ['what is let go takes the last of a damaged case with it', 'rotBehind'],
+  ['whole states by mail don’t name what their giver can’t read', 'rotByMail'],
+  ['damaged cases that are asked for by mail are given by nobody', 'rotByMail'],
   ['refusing instead of parking', 'doubted'],
   ['a change without its base is dropped', 'none'],
   ['a parked change is never tried again'],

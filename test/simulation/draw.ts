@@ -9,7 +9,7 @@ export type Ending = 'direct' | 'alone' | 'both'
  * device in both. `handovers`: whole states that flow while their giver goes on writing, and that are broken off.
  * `doubted`: whole states that are broken off, of a branch that nobody holds afterwards, while the log is forked and cut.
  * `rot`: stored rows that don't open any more, or are gone; `rotOfClaims`: none of them is a case's own; `rotBehind`: all of
- * a case, of which the first that comes is the copy of a device that is behind.
+ * a case, of which the first that comes is the copy of a device that is behind; `rotByMail`: of devices that never meet.
  */
 export type Strain =
   | 'none'
@@ -24,6 +24,7 @@ export type Strain =
   | 'rot'
   | 'rotOfClaims'
   | 'rotBehind'
+  | 'rotByMail'
 
 export interface Draw {
   strain: Strain
@@ -49,7 +50,7 @@ export function drawOf(seed: number, strain: Strain = seeded(seed ^ 0x57a1).pick
 }
 
 const STRAINS: Strain[] = ['none', 'none', 'forks', 'forksByMail', 'states', 'losses', 'apart', 'handovers']
-/** Never drawn. What has rotted is asked for where two devices meet: so all of them are there in the end. */
+/** Never drawn. Whoever holds something of a case is asked for it: so all of them are there in the end. */
 const ROTTING: Partial<Draw> = {
   rollbacks: false,
   twins: false,
@@ -87,6 +88,7 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
   },
   rot: { ...ROTTING, rot: 'everything' },
   rotOfClaims: { ...ROTTING, rot: 'claims' },
+  rotByMail: { ...ROTTING, relays: 1, direct: false, ending: 'alone', rot: 'everything' },
   rotBehind: { ...ROTTING, devices: 3, relays: 0, dropping: true, rot: 'everything' },
 }
 

@@ -27,6 +27,10 @@ describe('everything at once, with abstract content', () => {
     expect(await run(1, 60, 'rotBehind')).toEqual([])
   })
 
+  it('cases that rot where devices meet only at relays, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(1, 60, 'rotByMail')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

@@ -620,8 +620,7 @@ class FullSimulation extends MailSimulation {
     })
     if (rotten.length === 0) return
     if (isSeen) device.isInDoubt = true
-    this.oracle.forget(device)
-    this.oracle.rots = true
+    this.oracle.hasRotted(device)
     this.note(`rot ${device.name} ${isSeen ? 'seen' : 'unseen'} ${rotten.join('')} ${gone.join()}`)
     this.count('excused', gone.length)
   }
@@ -709,6 +708,12 @@ class FullSimulation extends MailSimulation {
     return mailWorld.wires
       .filter(({ a, b }) => digest(a) !== digest(b))
       .map(({ a, b }) => `${a.name} and ${b.name} are connected and stay apart`)
+  }
+
+  /** Whoever is told so starts it again. */
+  protected override async alone(device: MailDevice): Promise<void> {
+    if (device.isInDoubt) await this.restart(device)
+    await super.alone(device)
   }
 
   private async healTogether(ending: Ending): Promise<string[]> {

@@ -87,6 +87,8 @@ export class Oracle {
   private readonly byToken = new Map<string, { log: LogId; seq: number; check: Uint8Array | undefined }[]>()
   private readonly shown = new Map<SimDevice, Shown>()
   private readonly since = new Map<SimDevice, number>()
+  /** The number of each device's newest word when rows of it rotted last. */
+  private readonly wordsBefore = new Map<SimDevice, number>()
   /** What was left at relays, by who left it where and under which number. */
   private readonly left = new Map<string, Uint8Array>()
   private step = 0
@@ -107,6 +109,13 @@ export class Oracle {
   /** What the device had shown counts no more: it lost what was not durable, or went back. */
   forget(device: SimDevice): void {
     this.shown.delete(device)
+  }
+
+  /** Rows of the device have rotted. */
+  hasRotted(device: SimDevice): void {
+    this.forget(device)
+    this.rots = true
+    this.wordsBefore.set(device, device.statements.of(device.ed)?.counter ?? 0)
   }
 
   /** What could be read on some disk can be read on none, and nothing has rotted in between. */
@@ -175,8 +184,12 @@ export class Oracle {
     if (frame?.$case === 'take') this.announced(device, frame.value.frontier, 'TAKE')
     if (frame?.$case === 'claims') this.announced(device, frame.value.closed, 'CLAIMS')
     if (frame?.$case !== 'statements') return
-    for (const { device: of, frontier } of frame.value.statements)
-      if (!this.hasCopies && toHex(of) === toHex(device.ed)) this.announced(device, frontier, 'STATEMENTS')
+    for (const { device: of, frontier, counter } of frame.value.statements) {
+      // What it said before rows of it rotted may be here no more, or not again on the disk.
+      const isOld = counter <= (this.wordsBefore.get(device) ?? 0)
+      if (!this.hasCopies && !isOld && toHex(of) === toHex(device.ed))
+        this.announced(device, frontier, 'STATEMENTS')
+    }
   }
 
   private announced(device: SimDevice, claims: Claim[], where: string): void {

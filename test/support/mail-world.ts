@@ -92,6 +92,7 @@ export class MailDevice extends SimDevice {
         apply: async () => false,
         newestKeys: () => this.epochs[this.epochs.length - 1],
         keysOf: (keyId) => this.epochs.find((each) => equalBytes(each.keyId, keyId)),
+        others: () => [...mailWorld.members].flatMap(([hex, ed]) => (hex === this.hex ? [] : [ed])),
         collectors: () => mailWorld.collectors(this),
       },
       events: { failed: (error) => this.failed(error) },

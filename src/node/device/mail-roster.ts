@@ -58,6 +58,7 @@ export function mailRoster(
       const at = state().roster.keyIds.findIndex((each) => equalBytes(each, keyId))
       return at < 0 ? undefined : keysOfEpoch(at + 1)
     },
+    others: () => keeper.others(),
     collectors: () => keeper.others().filter((ed) => collectsMail(keeper, ed)),
   }
 }
