@@ -100,10 +100,8 @@ export async function doubtWrites(
   for (const log of target) {
     const end = await endOf(replica, log, checks)
     // The frontier may count this far already, but on another branch: nothing else would show what came on this one.
-    if (!parted.has(log.log)) {
-      // What others know more of my own log is found when they say so.
-      if (log.log === replica.liveLog || end.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
-    }
+    // Of my own current log as well: the list of its checks is not kept, and I may have gone on in it on another branch.
+    if (!parted.has(log.log) && end.seq <= (replica.logs.get(log.log)?.seq ?? 0)) continue
     const olds = known.get(log.log) ?? []
     const same: Doubt[] = []
     for (const old of olds) if (await confirms(log, checks, old)) same.push(old)

@@ -68,5 +68,10 @@ export const FULL_PINNED: readonly (readonly [seed: number, strain: Strain, what
   [414, 'rot', 'what was let go took the last of a case that had rotted unnoticed'],
   [431, 'rot', 'the same'],
   [910158, 'rot', 'who had erased a case before anybody else knew of it lost the last word of that end'],
+  [
+    50479,
+    'forksByMail',
+    'whole states held content of another branch of the log that their taker went on in, and nothing showed it',
+  ],
   [920018, 'rot', 'what was found of a case was there when one of its id had begun anew, and ended'],
 ]
