@@ -17,7 +17,7 @@ Without a flag the abstract simulator runs: everything at once, with cheap conte
 with real cases and cryptography; --direct and --mail are the smaller ones that preceded it. --jottings is --direct
 with letters that are only jotted down, kills, and folders copied while they run. --strain, of the whole one: what all
 worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
-handovers, doubted, rot, rotOfClaims, rotBehind or rotByMail; without it each draws its own.
+handovers, doubted, rot, rotOfClaims, rotBehind, rotByMail or putBack; without it each draws its own.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
 so many have noticed it (--enough, 2), at most N (100); each in the worlds that notice it, unless --strain says others.
 --quiet shows no bar.`
@@ -87,6 +87,7 @@ const STRAINS = [
   'rotOfClaims',
   'rotBehind',
   'rotByMail',
+  'putBack',
 ]
 if (values.strain !== undefined && !STRAINS.includes(String(values.strain))) {
   console.error(`--strain takes one of ${STRAINS.join(', ')}.\n\n${USAGE}`)

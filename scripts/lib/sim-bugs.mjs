@@ -246,6 +246,7 @@ const BROKEN = {
   ],
   'a target is adopted where its beginning is not held': [
     [`${STORE}/adopting.ts`, 'if (held.seq < target.from) return undefined\n', ''],
+    [`${STORE}/mail-sets.ts`, '[...beginnings(proven), ...claims]', 'claims'],
     [`${STORE}/adopting.ts`, 'if (held.seq > 0 && (!its', 'if (held.seq > target.from && (!its'],
   ],
   'a target is adopted on another branch': [
@@ -357,8 +358,8 @@ const WORLDS = {
   'damaged cases that are asked for by mail are given by nobody': { strain: 'rotByMail' },
   'a restatement leaves out the tombstone': { strain: 'forks' },
   'the claims of the end are adopted, not those of the beginning': { strain: 'handovers' },
-  'a target is adopted where its beginning is not held': { strain: 'forksByMail', from: 150 },
-  'a target is adopted on another branch': { strain: 'forksByMail', from: 150 },
+  'a target is adopted where its beginning is not held': { strain: 'putBack' },
+  'a target is adopted on another branch': { strain: 'putBack' },
   'what cases hold of another branch counts as claimed': { strain: 'forks', from: 21000 },
   'presence-only statements: who names a log holds all of it': { strain: 'none' },
   'mail is released on the relay’s word': { strain: 'forksByMail' },

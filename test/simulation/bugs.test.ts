@@ -44,6 +44,8 @@ const QUICK: [name: string, strain?: Strain, from?: number][] = [
   ['late edits of what was erased come back'],
   ['a tombstone erases only what is here'],
   ['the claims of the end are adopted, not those of the beginning', 'handovers'],
+  ['a target is adopted where its beginning is not held', 'putBack'],
+  ['a target is adopted on another branch', 'putBack'],
   ['what a transfer brought beyond its target counts as claimed', 'states'],
   ['a transfer by mail counts as whole before its cases are in'],
   ['what one other device holds is dropped for all', 'none'],

@@ -25,6 +25,7 @@ export type Strain =
   | 'rotOfClaims'
   | 'rotBehind'
   | 'rotByMail'
+  | 'putBack'
 
 export interface Draw {
   strain: Strain
@@ -89,6 +90,16 @@ const STRAINED: Record<Strain, Partial<Draw>> = {
   rot: { ...ROTTING, rot: 'everything' },
   rotOfClaims: { ...ROTTING, rot: 'claims' },
   rotByMail: { ...ROTTING, relays: 1, direct: false, ending: 'alone', rot: 'everything' },
+  // A script, by mail; what follows is short.
+  putBack: {
+    devices: 3,
+    rollbacks: true,
+    twins: false,
+    deaths: false,
+    relays: 1,
+    direct: true,
+    ending: 'alone',
+  },
   rotBehind: { ...ROTTING, devices: 3, relays: 0, dropping: true, rot: 'everything' },
 }
 

@@ -31,6 +31,10 @@ describe('everything at once, with abstract content', () => {
     expect(await run(1, 60, 'rotByMail')).toEqual([])
   })
 
+  it('whole states by mail for who was put back, 60 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(1, 60, 'putBack')).toEqual([])
+  })
+
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
       expect(await run(seed, 1, strain)).toEqual([])

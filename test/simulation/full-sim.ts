@@ -197,6 +197,7 @@ class FullSimulation extends MailSimulation {
     if (this.turn === 0 && this.draw.strain === 'handovers') await this.letIn()
     if (this.turn === 0 && this.draw.strain === 'doubted') await this.leaveInDoubt()
     if (this.turn === 0 && this.draw.strain === 'rotBehind') await this.fallBehind()
+    if (this.turn === 0 && this.draw.strain === 'putBack') await this.goBack()
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
@@ -366,6 +367,33 @@ class FullSimulation extends MailSimulation {
     this.rotNow(holder, rowsOf(holder, caseId), random() < 0.5, false)
     if (random() < 0.7) for await (const _ of fingerprints(holder.replica));
     await this.meetAlone(other, holder)
+  }
+
+  /**
+   * Whole states come by mail to a device that was put back since it said how far it is: they begin where it is no more.
+   * Or it has meanwhile met their giver when that had been put back itself and gone on another way.
+   */
+  private async goBack(): Promise<void> {
+    const { random } = this.world
+    const [giver, taker] = this.world.devices as [MailDevice, MailDevice]
+    await this.write(giver, 1, 3)
+    await this.meetAlone(giver, taker)
+    const [givers, takers] = [await this.folderOf(giver), await this.folderOf(taker)]
+    const more = random.int(1, 4)
+    await this.write(giver, more, more)
+    for (const device of [giver, taker, giver]) await super.alone(device)
+    const further = await this.folderOf(giver)
+    await this.putBack(taker, takers)
+    if (random() < 0.5) {
+      await this.putBack(giver, givers)
+      await this.write(giver, more, more)
+      await this.meetAlone(giver, taker)
+      await this.putBack(giver, further)
+    }
+    await this.write(giver, 1, 2)
+    this.oracle.drops = true
+    await prune(giver.replica, () => [], 0)
+    for (const device of [giver, taker]) await super.alone(device)
   }
 
   private async meetAlone(a: SimDevice, b: SimDevice): Promise<void> {
@@ -837,7 +865,7 @@ const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
 const LAST_CASE = CASES[CASES.length - 1]!
 const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
 /** What heals one fork restates what another one would have hidden. */
-const SHORT: Strain[] = ['apart', 'doubted', 'rotBehind']
+const SHORT: Strain[] = ['apart', 'doubted', 'rotBehind', 'putBack']
 const LONG: Strain[] = ['handovers', 'doubted']
 const ROUNDS = 48
 const BUSTLE_STEPS = 18
