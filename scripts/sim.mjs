@@ -19,7 +19,7 @@ with letters that are only jotted down, kills, and folders copied while they run
 worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
 handovers, doubted, rot, rotOfClaims, rotBehind, rotByMail or putBack; without it each draws its own.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
-so many have noticed it (--enough, 2), at most N (100); each in the worlds that notice it, unless --strain says others.
+so many have noticed it (--enough, 2), at most N (400); each in the worlds that notice it, unless --strain says others.
 --quiet shows no bar.`
 
 ensureInstalled()
@@ -97,7 +97,7 @@ const options = {
   ...(values.steps === undefined ? {} : { steps: number('steps', 1) }),
   ...(values.strain === undefined ? {} : { strain: values.strain }),
 }
-process.exit(values.bugs ? await showBugs(number('seeds', 100)) : await runMany(number('seeds', 500)))
+process.exit(values.bugs ? await showBugs(number('seeds', 400)) : await runMany(number('seeds', 500)))
 
 /** @param {number} seeds */
 async function runMany(seeds) {

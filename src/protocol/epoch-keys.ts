@@ -116,7 +116,7 @@ export function openEpochKey(
   secretKey: Uint8Array,
   sealed: Uint8Array,
 ): Uint8Array | undefined {
-  const key = hpkeOpen({ secretKey, info: hpkeInfo(place, recipient), aad: EMPTY, sealed })
+  const key = hpkeOpen({ recipient, secretKey, info: hpkeInfo(place, recipient), aad: EMPTY, sealed })
   return key && isEpochKey(place, key) ? key : undefined
 }
 

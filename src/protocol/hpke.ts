@@ -124,19 +124,25 @@ export function hpkeSeal(message: {
   return concat([encapsulated, cipher.encrypt(message.plaintext)])
 }
 
-/** undefined when it wasn't sealed to this key, with this info and associated data. */
+/**
+ * undefined when it wasn't sealed to this key, with this info and associated data.
+ *
+ * @param message.recipient the public key of `secretKey`: its holder has it anyway, and to work it out takes as long as
+ *   the secret that is shared.
+ */
 export function hpkeOpen(message: {
+  recipient: Uint8Array
   secretKey: Uint8Array
   info: Uint8Array
   aad: Uint8Array
   sealed: Uint8Array
 }): Uint8Array | undefined {
-  const { secretKey, sealed } = message
+  const { recipient, secretKey, sealed } = message
   if (sealed.length < HPKE_OVERHEAD_BYTES) return undefined
   const encapsulated = sealed.subarray(0, X_KEY_BYTES)
   const shared = xSharedSecret(secretKey, encapsulated)
   if (!shared) return undefined
-  const schedule = keySchedule(kemSharedSecret(shared, encapsulated, xPublicKey(secretKey)), message.info)
+  const schedule = keySchedule(kemSharedSecret(shared, encapsulated, recipient), message.info)
   try {
     return chacha20poly1305(schedule.key, schedule.baseNonce, message.aad).decrypt(
       sealed.subarray(X_KEY_BYTES),

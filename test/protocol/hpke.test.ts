@@ -54,7 +54,13 @@ test('base mode with ChaCha20Poly1305 of RFC 9180: key schedule, and every encry
     plaintext: hex(first!.pt),
   })
   expect(sealed).toEqual(concat([hex(v.enc), hex(first!.ct)]))
-  const open = { secretKey: hex(v.skRm), info: hex(v.info), aad: hex(first!.aad), sealed: sealed! }
+  const open = {
+    recipient: hex(v.pkRm),
+    secretKey: hex(v.skRm),
+    info: hex(v.info),
+    aad: hex(first!.aad),
+    sealed: sealed!,
+  }
   expect(hpkeOpen(open)).toEqual(hex(first!.pt))
   expect(hpkeOpen({ ...open, sealed: concat([hex(v.enc), hex(second!.ct)]) })).toBeUndefined()
 })
@@ -63,7 +69,7 @@ test('what was sealed opens for its recipient, info and associated data only', (
   const [secretKey, info, aad, plaintext] = [random(32), utf8('info'), utf8('aad'), random(32)]
   const recipient = xPublicKey(secretKey)
   const sealed = hpkeSeal({ recipient, ephemeralSecret: random(32), info, aad, plaintext })!
-  expect(hpkeOpen({ secretKey, info, aad, sealed })).toEqual(plaintext)
+  expect(hpkeOpen({ recipient, secretKey, info, aad, sealed })).toEqual(plaintext)
   const nothing = hpkeSeal({
     recipient,
     ephemeralSecret: random(32),
@@ -71,18 +77,21 @@ test('what was sealed opens for its recipient, info and associated data only', (
     aad,
     plaintext: new Uint8Array(0),
   })!
-  expect(hpkeOpen({ secretKey, info, aad, sealed: nothing })).toEqual(new Uint8Array(0))
+  expect(hpkeOpen({ recipient, secretKey, info, aad, sealed: nothing })).toEqual(new Uint8Array(0))
   const keys = [recipient, recipient.subarray(1), concat([recipient, Uint8Array.of(0)])]
   expect(keys.map(isUsableXKey)).toEqual([true, false, false])
-  expect(hpkeOpen({ secretKey: random(32), info, aad, sealed })).toBeUndefined()
-  expect(hpkeOpen({ secretKey, info: aad, aad, sealed })).toBeUndefined()
-  expect(hpkeOpen({ secretKey, info, aad: info, sealed })).toBeUndefined()
-  expect(hpkeOpen({ secretKey, info, aad, sealed: sealed.subarray(0, 40) })).toBeUndefined()
+  const other = random(32)
+  expect(hpkeOpen({ recipient, secretKey: other, info, aad, sealed })).toBeUndefined()
+  expect(hpkeOpen({ recipient: xPublicKey(other), secretKey: other, info, aad, sealed })).toBeUndefined()
+  expect(hpkeOpen({ recipient: xPublicKey(other), secretKey, info, aad, sealed })).toBeUndefined()
+  expect(hpkeOpen({ recipient, secretKey, info: aad, aad, sealed })).toBeUndefined()
+  expect(hpkeOpen({ recipient, secretKey, info, aad: info, sealed })).toBeUndefined()
+  expect(hpkeOpen({ recipient, secretKey, info, aad, sealed: sealed.subarray(0, 40) })).toBeUndefined()
   for (let i = 0; i < sealed.length; i++) {
     const changed = Uint8Array.from(sealed)
     changed[i]! ^= 0x80 >> (i % 8)
     // X25519 ignores the top bit of a public key, but the key schedule does not.
-    expect(hpkeOpen({ secretKey, info, aad, sealed: changed })).toBeUndefined()
+    expect(hpkeOpen({ recipient, secretKey, info, aad, sealed: changed })).toBeUndefined()
   }
 })
 
@@ -134,7 +143,9 @@ describe('Wycheproof', () => {
             }),
           ).toBeUndefined()
           const sealed = concat([hex(t.public), new Uint8Array(16)])
-          expect(hpkeOpen({ ...message, secretKey: hex(t.private), sealed })).toBeUndefined()
+          expect(
+            hpkeOpen({ ...message, recipient: hex(t.public), secretKey: hex(t.private), sealed }),
+          ).toBeUndefined()
         }
       }
     }

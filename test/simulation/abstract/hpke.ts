@@ -22,7 +22,7 @@ export function hpkeSeal(
 }
 
 export function hpkeOpen(
-  message: Message & { secretKey: Uint8Array; sealed: Uint8Array },
+  message: Message & { recipient: Uint8Array; secretKey: Uint8Array; sealed: Uint8Array },
 ): Uint8Array | undefined {
   const { secretKey, sealed, info, aad } = message
   return nodeNatives.open(xPublicKey(secretKey), NONCE, sealed.subarray(X_KEY_BYTES), concat([info, aad]))
