@@ -3,27 +3,13 @@
  * happens to them in years. Which of it happens is drawn from the seed. The oracle looks on all the way; in the end
  * everybody who is left meets, by whatever path the seed leaves them, and has the same, with nothing lost.
  */
-import { concat, toHex } from '../../src/protocol/bytes.js'
-import { SYNC_VERSION } from '../../src/protocol/limits.js'
-import { KIND_TOMBSTONE, type LogId } from '../../src/protocol/log.js'
-import { MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
-import { decodeMailFrame, encodeMailFrame, type MailFrameKind } from '../../src/protocol/mailbox-wire.js'
-import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
-import { isDamage } from '../../src/store/case-table.js'
+import { toHex } from '../../src/protocol/bytes.js'
 import { fingerprints } from '../../src/store/fingerprints.js'
-import { keys } from '../../src/store/keyspace.js'
-import { prune } from '../../src/store/pruning.js'
-import type { Rows } from '../support/disk.js'
-import type { MailDevice, MailWire, SimRelay } from '../support/mail-world.js'
-import type { SimDevice, Wire } from '../support/world.js'
-import { type Draw, drawOf, type Ending, type Strain } from './draw.js'
-import { MAIL_DEFAULTS, MailSimulation } from './mail-sim.js'
-import { Oracle } from './oracle.js'
-import { flipped, rowsOf, rowsToRot, Standing } from './rot.js'
-import { CASES, runToEnd, type SimResult, tokensOf } from './sim.js'
-
-const YEAR_MS = 365 * 24 * 3_600_000
-const EPOCH_MS = 1_700_000_000_000
+import type { MailDevice, SimRelay } from '../support/mail-world.js'
+import type { SimDevice } from '../support/world.js'
+import type { Ending, Strain } from './draw.js'
+import { runToEnd, type SimResult, tokensOf } from './sim.js'
+import { ScriptedSimulation } from './world-scripts.js'
 
 export interface FullOptions {
   steps: number
@@ -35,109 +21,24 @@ export interface FullOptions {
 
 export const FULL_DEFAULTS: FullOptions = { steps: 360, lookEvery: 40 }
 
-/** Breaks something. */
-const FAULTS = new Set(
-  'cut crash disk restart rollback twin enrol die drop hangup relaycrash relayrestore evil expire quota jump lost meddled overtaken rot'.split(
-    ' ',
-  ),
-)
+const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
+const ROUNDS = 48
+const BUSTLE_STEPS = 18
+/** Three seconds each. */
+const STANDING_ROUNDS = 8
+/** In steps. */
+const LOOK_AT_DISKS = 1
 
-class FullSimulation extends MailSimulation {
-  private readonly draw: Draw
-  private readonly oracle: Oracle
+class FullSimulation extends ScriptedSimulation {
   private readonly menu: { upTo: number; run: (device: MailDevice, relay: SimRelay) => unknown }[] = []
-  private readonly older = new Map<SimDevice, Rows[]>()
-  private readonly clean = new Map<SimDevice, Rows[]>()
-  private readonly standing: Standing
-  /** What becomes of a device's rows before its next start. */
-  private readonly whileOff = new Map<SimDevice, () => void>()
-  private turn = 0
-  /** Two places hear nothing of each other before this turn. */
-  private apartUntil = 0
 
   constructor(
     seed: number,
     readonly fullOptions: FullOptions,
   ) {
-    const draw = drawOf(seed, fullOptions.strain)
-    const { devices, relays, direct, rollbacks, deaths, evil } = draw
-    super(seed, {
-      ...MAIL_DEFAULTS,
-      steps: SHORT.includes(draw.strain) ? Math.ceil(fullOptions.steps / 4) : fullOptions.steps,
-      devices,
-      relays,
-      direct,
-      rollbacks,
-      deaths,
-      evil,
-    })
-    this.draw = draw
-    this.world.mostMessages = MOST_MESSAGES
-    this.oracle = new Oracle(() => this.world.devices)
-    this.standing = new Standing(
-      () => this.live(),
-      this.oracle,
-      (what) => this.oracle.lost(`${what}, after ${this.operations.at(-1)}`),
-    )
-    this.oracle.excused = this.standing.excused
-    this.oracle.excusedEnds = this.standing.excusedEnds
+    super(seed, fullOptions)
     this.fillMenu()
   }
-
-  override async run(): Promise<SimResult> {
-    const { world, oracle } = this
-    const add = world.add.bind(world)
-    world.add = async (name) => this.equip(await add(name))
-    world.onSend = (from, bytes) => oracle.overhear(from, bytes)
-    this.mailWorld.onAnswer = (relay, device, bytes) => oracle.answered(relay, device, bytes)
-    world.onItsWay = (from, bytes, to) => (from.isLater ? ofLaterVersion(bytes, to) : bytes)
-    const result = await super.run()
-    const faults = Object.entries(this.stats).reduce((sum, [kind, n]) => sum + (FAULTS.has(kind) ? n : 0), 0)
-    return {
-      ...result,
-      problems: [...new Set([...oracle.problems, ...result.problems])],
-      stats: { ...this.stats, faults },
-    }
-  }
-
-  /** A device as it enters the world, and after each of its starts. */
-  private equip<T extends SimDevice>(device: T): T {
-    const { random } = this.world
-    const { skew, later } = this.draw
-    device.wallMs ||= EPOCH_MS + (skew ? random.int(-20, 20) * YEAR_MS : 0)
-    device.isLater ||= later && random() < 0.3
-    device.mayRot = this.rots
-    device.opened = () => this.oracle.follow(device)
-    const boot = device.boot.bind(device)
-    device.boot = async () => {
-      this.whileOff.get(device)?.()
-      this.whileOff.delete(device)
-      await boot()
-      this.oracle.follow(device)
-      await this.oracle.look(device)
-    }
-    this.oracle.follow(device)
-    return device
-  }
-
-  protected override overhear(device: MailDevice, frame: MailFrameKind | undefined, relay: SimRelay): void {
-    this.oracle.leaves(relay, device, frame)
-    super.overhear(device, frame, relay)
-  }
-
-  protected override isForked(log: LogId): boolean {
-    return this.oracle.forked.has(log)
-  }
-
-  private get rots(): boolean {
-    return this.draw.rot !== 'nothing'
-  }
-
-  private count(kind: string, by = 1): void {
-    this.stats[kind] = (this.stats[kind] ?? 0) + by
-  }
-
-  // ---- chaos
 
   private fillMenu(): void {
     const { draw, world } = this
@@ -193,11 +94,7 @@ class FullSimulation extends MailSimulation {
 
   protected override async chaos(): Promise<void> {
     const { random } = this.world
-    if (this.turn === 0 && this.draw.strain === 'apart') await this.partWays()
-    if (this.turn === 0 && this.draw.strain === 'handovers') await this.letIn()
-    if (this.turn === 0 && this.draw.strain === 'doubted') await this.leaveInDoubt()
-    if (this.turn === 0 && this.draw.strain === 'rotBehind') await this.fallBehind()
-    if (this.turn === 0 && this.draw.strain === 'putBack') await this.goBack()
+    if (this.turn === 0) await this.begin()
     const roll = random() * this.menu[this.menu.length - 1]!.upTo
     const device = random.pick(this.live()) as MailDevice
     const relay = random.pick(this.mailWorld.relays)
@@ -206,462 +103,6 @@ class FullSimulation extends MailSimulation {
     this.oracle.tick()
     if (this.rots && this.turn % LOOK_AT_DISKS === 0) this.standing.look()
     if (++this.turn % this.fullOptions.lookEvery === 0) await this.oracle.look(random.pick(this.live()))
-  }
-
-  protected override async connect(a: SimDevice): Promise<void> {
-    const b = this.world.random.pick(this.live())
-    // Nobody connects to itself, be it a copy.
-    if (a === b || toHex(a.ed) === toHex(b.ed) || this.wireBetween(a, b) || this.isApart(a, b)) return
-    this.note(`connect ${a.name} ${b.name}`)
-    this.world.connect(a, b)
-  }
-
-  private isApart(a: SimDevice, b: SimDevice): boolean {
-    return this.turn < this.apartUntil && this.placeOf(a) !== this.placeOf(b)
-  }
-
-  /** A device's copies are in the other place, all of them. */
-  private placeOf(device: SimDevice): number {
-    const first = this.world.devices.findIndex(({ ed }) => toHex(ed) === toHex(device.ed))
-    return (first + (this.world.devices[first] === device ? 0 : 1)) % 2
-  }
-
-  private async partWays(): Promise<void> {
-    const { random } = this.world
-    await this.writeOnTop()
-    this.apartUntil = random() < 0.5 ? 1 : random.int(1, Math.floor(this.options.steps * 0.8))
-    await this.forkTwice()
-  }
-
-  private async write(device: SimDevice, from: number, to: number): Promise<void> {
-    for (let left = this.world.random.int(from, to); left > 0; left--) await this.edit(device)
-  }
-
-  private async stopAndCopy(device: SimDevice): Promise<void> {
-    for (const before = this.snapshots.get(device); this.snapshots.get(device) === before; )
-      await this.restart(device)
-  }
-
-  /**
-   * One builds on what another wrote, and is put back: a third, which lacks that base, alone holds what was built. Who
-   * wrote the base is in another place by then.
-   */
-  private async writeOnTop(): Promise<void> {
-    const { world } = this
-    const [holder, writer, builder] = world.devices as [SimDevice, SimDevice, SimDevice]
-    await this.write(builder, 1, 3)
-    await this.stopAndCopy(builder)
-    await this.gather(holder)
-    const between = world.connect(writer, builder)
-    await world.quiesce()
-    await this.edit(writer, LAST_CASE)
-    while (world.deliver(between, false)) await world.settle(1)
-    await this.edit(builder, LAST_CASE)
-    const built = this.wireBetween(builder, holder)
-    while (built && world.deliver(built, built.a === holder)) await world.settle(1)
-    for (const wire of [...world.wires]) world.cut(wire)
-    await this.rollBack(builder)
-    await this.write(builder, 1, 3)
-  }
-
-  /** A copy of a folder is taken to another place, is gone on with there, and is itself put back and gone on with. */
-  private async forkTwice(): Promise<void> {
-    const { random } = this.world
-    const owner = this.world.devices[0] as MailDevice
-    await this.write(owner, 1, 4)
-    await this.gather(owner)
-    await this.stopAndCopy(owner)
-    await this.addTwin(owner, false)
-    const length = random.int(2, 5)
-    await this.write(owner, length + 1, length + 3)
-    await this.gather(owner)
-    const twin = this.world.devices.at(-1)!
-    if (toHex(twin.ed) !== toHex(owner.ed) || twin === owner) return
-    await this.write(twin, length, length)
-    await this.stopAndCopy(twin)
-    await this.write(twin, 1, 3)
-    await this.gather(twin)
-    await this.rollBack(twin)
-    await this.write(twin, 1, 3)
-    await this.gather(twin)
-  }
-
-  /** A new device is given everything, twice broken off, by one that goes on writing. */
-  private async letIn(): Promise<void> {
-    const { random, devices, clock } = this.world
-    const [giver, taker] = devices as [SimDevice, SimDevice]
-    for (let left = random.int(25, 45); left > 0; left--) await this.edit(giver)
-    for (let at = 0; at < 2; at++) {
-      const wire = this.world.connect(giver, taker)
-      for (let left = random.int(12, 30); left > 0; left--) {
-        this.world.deliver(wire, random() < 0.4)
-        await this.world.settle(1)
-        if (taker.driver.isReceiving && at > 0 && random() < 0.3) {
-          await this.edit(giver)
-          clock.pass(300)
-        }
-      }
-      if (at === 0) this.world.cut(wire)
-      for (let left = random.int(1, 5); left > 0; left--) await this.edit(giver)
-    }
-  }
-
-  /**
-   * Whole states are broken off, and their giver is put back: nobody else has what came. It goes on, is put back once
-   * more, and goes on another way, so that a third device cuts its log, and is gone then.
-   */
-  private async leaveInDoubt(): Promise<void> {
-    const { world } = this
-    const { random } = world
-    const [giver, taker, third] = world.devices as [MailDevice, SimDevice, SimDevice]
-    await this.write(giver, 1, 5)
-    const before = await this.folderOf(giver)
-    await this.write(giver, 2, 8)
-    await prune(giver.replica, () => [], 0)
-    const wire = world.connect(giver, taker)
-    // The first cases have come, and the rest never does.
-    for (let left = 99, more = random.int(1, 4); left > 0 && more > 0; left--) {
-      world.deliver(wire, random() < 0.4)
-      await world.settle(1)
-      if (taker.replica.meta.total > 0) more--
-    }
-    world.cut(wire)
-    await this.putBack(giver, before)
-    await this.write(giver, 1, 10)
-    const between = await this.folderOf(giver)
-    for (let at = 0; at < 2; at++) {
-      if (at > 0) await this.putBack(giver, between)
-      await this.write(giver, 1, 4)
-      await this.meetAlone(giver, third)
-    }
-    await this.die(giver)
-  }
-
-  /**
-   * A case rots where it came with whole states. Before anybody else a device gives whole states of it, too, that has
-   * written in it, and has not heard of all that was.
-   */
-  private async fallBehind(): Promise<void> {
-    const { world } = this
-    const { random } = world
-    const [author, holder, other] = world.devices as [SimDevice, SimDevice, SimDevice]
-    const caseId = random.pick(CASES)
-    const writeIn = async (device: SimDevice) => {
-      for (let left = random.int(1, 3); left > 0; left--)
-        await this.edit(device, random() < 0.6 ? caseId : undefined)
-      await this.edit(device, caseId)
-    }
-    await writeIn(author)
-    await this.gather(other)
-    for (const wire of [...world.wires]) world.cut(wire)
-    await writeIn(author)
-    await this.meetAlone(author, holder)
-    await writeIn(other)
-    for (const device of [holder, other]) await this.flush(device)
-    // What it alone has written is only among what it retains then.
-    const unretained = rowsOf(other, caseId).filter((name) => name[0] !== 'l')
-    if (random() < 0.3) this.rotNow(other, unretained, random() < 0.5, false)
-    this.oracle.drops = true
-    for (const { replica } of [holder, other]) await prune(replica, () => [], 0)
-    await this.flush(holder)
-    this.rotNow(holder, rowsOf(holder, caseId), random() < 0.5, false)
-    if (random() < 0.7) for await (const _ of fingerprints(holder.replica));
-    await this.meetAlone(other, holder)
-  }
-
-  /**
-   * Whole states come by mail to a device that was put back since it said how far it is: they begin where it is no more.
-   * Or it has meanwhile met their giver when that had been put back itself and gone on another way.
-   */
-  private async goBack(): Promise<void> {
-    const { random } = this.world
-    const [giver, taker] = this.world.devices as [MailDevice, MailDevice]
-    await this.write(giver, 1, 3)
-    await this.meetAlone(giver, taker)
-    const [givers, takers] = [await this.folderOf(giver), await this.folderOf(taker)]
-    const more = random.int(1, 4)
-    await this.write(giver, more, more)
-    for (const device of [giver, taker, giver]) await super.alone(device)
-    const further = await this.folderOf(giver)
-    await this.putBack(taker, takers)
-    if (random() < 0.5) {
-      await this.putBack(giver, givers)
-      await this.write(giver, more, more)
-      await this.meetAlone(giver, taker)
-      await this.putBack(giver, further)
-    }
-    await this.write(giver, 1, 2)
-    this.oracle.drops = true
-    await prune(giver.replica, () => [], 0)
-    for (const device of [giver, taker]) await super.alone(device)
-  }
-
-  private async meetAlone(a: SimDevice, b: SimDevice): Promise<void> {
-    const wire = this.world.connect(a, b)
-    await this.world.quiesce()
-    this.world.clock.pass(3_000)
-    await this.world.quiesce()
-    this.world.cut(wire)
-  }
-
-  /** A device's folder as a clean stop leaves it. */
-  private async folderOf(device: SimDevice): Promise<Rows> {
-    await this.stopAndCopy(device)
-    return this.snapshots.get(device)!
-  }
-
-  private async putBack(device: SimDevice, rows: Rows): Promise<void> {
-    this.snapshots.set(device, rows)
-    this.oracle.hasCopies = true
-    this.oracle.forget(device)
-    await super.rollBack(device)
-  }
-
-  /** Everybody in one place is connected for long enough: what one of them has, all have. */
-  private async gather(device: SimDevice): Promise<void> {
-    this.note(`gather ${device.name}`)
-    for (const each of this.live()) {
-      each.disk.held = false
-      each.disk.release()
-      if (each !== device && toHex(each.ed) !== toHex(device.ed) && !this.isApart(each, device))
-        if (!this.wireBetween(each, device)) this.world.connect(device, each)
-    }
-    await this.world.quiesce()
-    this.world.clock.pass(3_000)
-    await this.world.quiesce()
-  }
-
-  /** Long texts, so that whole states are on their way for long. */
-  protected override textOf(token: string): string {
-    return LONG.includes(this.draw.strain) ? token.padEnd(200, '.') : token
-  }
-
-  /** A giver of whole states goes on writing while they flow; the connection breaks in the midst, and another one goes on. */
-  private async handOver(device: SimDevice): Promise<void> {
-    const { random, clock, wires } = this.world
-    let wire = wires.find(({ a, b }) => a.driver.isReceiving || b.driver.isReceiving)
-    if (!wire) return this.connect(device)
-    const taker = wire.a.driver.isReceiving ? wire.a : wire.b
-    this.note(`handover ${taker.name}`)
-    for (let left = random.int(4, 24); left > 0; left--) {
-      if (!wire.open) {
-        const giver = random.pick(this.live())
-        if (toHex(giver.ed) === toHex(taker.ed) || this.wireBetween(giver, taker)) continue
-        wire = this.world.connect(giver, taker)
-      }
-      const isForA: boolean = (wire.a === taker) === random() < 0.6
-      if (random() < 0.2) await this.edit(wire.a === taker ? wire.b : wire.a)
-      if (random() < 0.2) clock.pass(300)
-      this.world.deliver(wire, isForA)
-      await this.world.settle(1)
-      if (random() < 0.06) this.world.cut(wire)
-    }
-  }
-
-  private wireBetween(a: SimDevice, b: SimDevice): Wire | undefined {
-    return this.world.wires.find((wire) => (wire.a === a && wire.b === b) || (wire.a === b && wire.b === a))
-  }
-
-  /** Connections break while much is on its way. */
-  protected override async deliver(count: number): Promise<void> {
-    await super.deliver(count)
-    if (this.world.random() < 0.25) await this.cutSome()
-  }
-
-  protected override async cutSome(): Promise<void> {
-    const before = this.world.wires.reduce((sum, { toA, toB }) => sum + toA.length + toB.length, 0)
-    await super.cutSome()
-    const after = this.world.wires.reduce((sum, { toA, toB }) => sum + toA.length + toB.length, 0)
-    this.count('lost', before - after)
-  }
-
-  protected override async crash(device: SimDevice): Promise<void> {
-    this.oracle.forget(device)
-    await super.crash(device)
-  }
-
-  protected override async deliverMail(count: number): Promise<void> {
-    await super.deliverMail(count)
-    if (this.world.random() < 0.25) await this.cutMailSome()
-  }
-
-  protected override async cutMailSome(): Promise<void> {
-    const before = this.mailWorld.mailWires.reduce((sum, each) => sum + inFlight(each), 0)
-    await super.cutMailSome()
-    const after = this.mailWorld.mailWires.reduce((sum, each) => sum + inFlight(each), 0)
-    this.count('lost', before - after)
-  }
-
-  private toggleDisk(device: SimDevice): void {
-    device.disk.held = !device.disk.held
-    if (!device.disk.held) device.disk.release()
-    this.note(`disk ${device.name} ${device.disk.held ? 'slow' : 'fast'}`)
-  }
-
-  /** The folder is copied while it is in use: what is durable now. */
-  private copy(device: SimDevice): void {
-    this.note(`copy ${device.name}`)
-    this.older.set(device, [device.disk.snapshot(), ...(this.older.get(device) ?? [])].slice(0, KEPT_COPIES))
-  }
-
-  /** Copies from several clean stops: what is put back may be older than what was put back before. */
-  protected override async restart(device: SimDevice): Promise<void> {
-    await super.restart(device)
-    const rows = this.snapshots.get(device)
-    const kept = this.clean.get(device) ?? []
-    if (rows && !kept.includes(rows)) this.clean.set(device, [rows, ...kept].slice(0, KEPT_COPIES))
-  }
-
-  protected override async rollBack(device: SimDevice): Promise<void> {
-    const clean = this.clean.get(device)
-    if (clean && this.draw.strain !== 'none') this.snapshots.set(device, this.world.random.pick(clean))
-    const older = this.older.get(device) ?? []
-    if (older.length > 0 && this.world.random() < 0.6)
-      this.snapshots.set(device, this.world.random.pick(older))
-    if (this.snapshots.has(device)) this.oracle.hasCopies = true
-    this.oracle.forget(device)
-    await super.rollBack(device)
-  }
-
-  /** The copy of a folder runs as well, noticed (another machine or path) or not. */
-  private async addTwin(device: MailDevice, isNoticed = this.world.random() < 0.5): Promise<void> {
-    const rows = this.snapshots.get(device) ?? this.older.get(device)?.[0]
-    if (!rows || this.world.devices.length >= 7) return
-    this.note(`twin ${device.name} ${isNoticed ? 'noticed' : 'unnoticed'}`)
-    this.oracle.hasCopies = true
-    const binding = isNoticed ? `${device.binding}+` : device.binding
-    const twin = this.equip(await this.mailWorld.addTwin(device, rows, binding))
-    if (isNoticed) this.oracle.beginsAnew(twin)
-  }
-
-  /** One of two processes with one key goes on under another, and knows nothing of what the other one holds. */
-  private async enrolAnew(device: MailDevice): Promise<void> {
-    const former = device.ed
-    if (!this.live().some((other) => other !== device && toHex(other.ed) === toHex(former))) return
-    this.note(`enrol ${device.name}`)
-    for (const kept of [this.snapshots, this.older, this.clean]) kept.delete(device)
-    device.disk.held = false
-    device.disk.release()
-    await device.replica.db.write([{ key: keys.statement(former), value: undefined }])
-    await device.replica.flush()
-    this.mailWorld.enrolAnew(device)
-    if (this.world.random() < 0.7) await this.restart(device)
-    else await this.crash(device)
-    for (const each of this.live() as MailDevice[]) each.mail.rosterChanged()
-    // It goes on in no log of its original's.
-    this.oracle.beginsAnew(device)
-  }
-
-  private async dieIfAllowed(device: SimDevice): Promise<void> {
-    if (this.live().length > 2) await this.die(device)
-  }
-
-  private async join(): Promise<void> {
-    if (this.world.devices.length >= 6) return
-    const added = await this.world.add(`d${this.world.devices.length}`)
-    this.note(`join ${added.name}`)
-  }
-
-  /** Past the bound: changes go whoever lacks them, and whole states must do. */
-  private async dropOld(device: SimDevice): Promise<void> {
-    if (this.rots && device.disk.held) return
-    this.note(`drop ${device.name}`)
-    this.oracle.drops = true
-    await Promise.race([prune(device.replica, () => [], this.world.random.int(0, 4)), this.world.settle(2)])
-  }
-
-  /** Erased for good: a tombstone for what this device knows of the case. */
-  private async erase(device: SimDevice): Promise<void> {
-    const caseId = this.world.random.pick(CASES)
-    const { replica } = device
-    const state = await replica.caseState(replica.keyOf(caseId))
-    if (!state || state.parts.length === 0) return
-    this.note(`erase ${device.name} ${caseId} ${state.generation}`)
-    const { generation } = state
-    const update = new Uint8Array(0)
-    await this.written(replica.append([{ caseId, kind: KIND_TOMBSTONE, update, generation }]))
-  }
-
-  /** Somebody sets a clock. */
-  private jump(device: SimDevice): void {
-    const years = this.world.random.int(-20, 20)
-    this.note(`jump ${device.name} ${years}`)
-    device.wallMs = EPOCH_MS + years * YEAR_MS
-  }
-
-  /** A later version writes a kind of change that nobody here knows: void, and no obstacle. */
-  private async appendUnknown(device: SimDevice): Promise<void> {
-    if (!device.isLater) return
-    this.note(`unknown ${device.name}`)
-    const update = this.world.random.bytes(20)
-    const caseId = this.world.random.pick(CASES)
-    await this.written(device.replica.append([{ caseId, kind: 9, update }]))
-  }
-
-  /** A person is told that it can't be read. */
-  private async orDamaged(work: () => Promise<unknown>): Promise<void> {
-    try {
-      await work()
-    } catch (error) {
-      if (!this.rots || !isDamage(error)) throw error
-      this.note('unreadable')
-    }
-  }
-
-  protected override edit(device: SimDevice, id?: string): Promise<void> {
-    return this.orDamaged(() => super.edit(device, id))
-  }
-
-  protected override async flush(device: SimDevice): Promise<void> {
-    if (!this.rots) return super.flush(device)
-    this.note(`flush ${device.name}`)
-    await this.written(device.replica.flush())
-  }
-
-  /**
-   * Rows rot, while the device runs or is off. What LevelDB's checksums show at the next start makes that believe
-   * nothing; what rotted in memory, before it was written, they don't show. Rows are gone without a word only behind
-   * files that have rotted.
-   */
-  private async rot(device: SimDevice): Promise<void> {
-    const { random } = this.world
-    const isOff = random() < 0.5
-    const isSeen = random() < 0.5
-    const rot = () => {
-      const names = rowsToRot(device, random, this.draw.rot === 'everything')
-      this.rotNow(device, names, isSeen, isOff && isSeen)
-    }
-    if (!isOff) return rot()
-    this.whileOff.set(device, rot)
-    await (random() < 0.5 ? this.restart(device) : this.crash(device))
-  }
-
-  private rotNow(device: SimDevice, names: string[], isSeen: boolean, mayBeGone: boolean): void {
-    const { random } = this.world
-    const rotten: string[] = []
-    const gone = this.standing.except(() => {
-      for (const name of names) {
-        const value =
-          mayBeGone && random() < 0.4 ? undefined : flipped(device.disk.durableRows.get(name)!, random)
-        if (device.disk.rot(name, value)) rotten.push(`${value ? '' : '-'}${name[0]}`)
-      }
-    })
-    if (rotten.length === 0) return
-    if (isSeen) device.isInDoubt = true
-    this.oracle.hasRotted(device)
-    this.note(`rot ${device.name} ${isSeen ? 'seen' : 'unseen'} ${rotten.join('')} ${gone.join()}`)
-    this.count('excused', gone.length)
-  }
-
-  private async changeQuota(relay: SimRelay): Promise<void> {
-    relay.quotaBytes = this.world.random.pick([2_000, 6_000, 20_000, undefined])
-    this.note(`quota ${relay.quotaBytes}`)
-    await relay.crash(relay.disk.unflushed)
-  }
-
-  private rotate(): void {
-    this.note('rotate')
-    this.mailWorld.rotate()
   }
 
   // ---- healing
@@ -700,7 +141,7 @@ class FullSimulation extends MailSimulation {
       const device = random.pick(this.live())
       if (at % 3 === 0) await this.connect(device)
       else await this.edit(device)
-      await super.deliver(random.int(0, 6))
+      await this.deliverUnharmed(random.int(0, 6))
     }
   }
 
@@ -841,42 +282,6 @@ class FullSimulation extends MailSimulation {
     return problems
   }
 }
-
-/** What is said of a later version: it offers a version that nobody here has, and says more than is understood. */
-function ofLaterVersion(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
-  return concat([offeringMore(bytes, to), UNKNOWN_FIELD])
-}
-
-function offeringMore(bytes: Uint8Array, to: 'device' | 'relay'): Uint8Array {
-  if (to === 'device') {
-    const frame = decodeFrame(bytes)
-    if (frame?.$case !== 'hello') return bytes
-    return encodeFrame({ ...frame, value: { ...frame.value, newest: SYNC_VERSION + 1 } })
-  }
-  const frame = decodeMailFrame(bytes)
-  if (frame?.$case !== 'greet') return bytes
-  return encodeMailFrame({ ...frame, value: { ...frame.value, newest: MAILBOX_VERSION + 1 } })
-}
-
-const inFlight = ({ toDevice, toRelay }: MailWire) => toDevice.length + toRelay.length
-
-/** Field 1,000, a varint. */
-const UNKNOWN_FIELD = Uint8Array.of(0xc0, 0x3e, 0x01)
-const LAST_CASE = CASES[CASES.length - 1]!
-const FORKING: Strain[] = ['forks', 'forksByMail', 'apart']
-/** What heals one fork restates what another one would have hidden. */
-const SHORT: Strain[] = ['apart', 'doubted', 'rotBehind', 'putBack']
-const LONG: Strain[] = ['handovers', 'doubted']
-const ROUNDS = 48
-const BUSTLE_STEPS = 18
-/** Ten times what any of some hundred seeds has needed. */
-const MOST_MESSAGES = 5_000
-/** Three seconds each. */
-const STANDING_ROUNDS = 8
-/** Copies of one folder, from different times. */
-const KEPT_COPIES = 4
-/** In steps. */
-const LOOK_AT_DISKS = 1
 
 export function simulateFull(seed: number, options: Partial<FullOptions> = {}): Promise<SimResult> {
   return runToEnd(new FullSimulation(seed, { ...FULL_DEFAULTS, ...options }))
