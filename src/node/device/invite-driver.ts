@@ -40,18 +40,19 @@ interface OpenWindow {
   channels: Map<PairSession, Channel>
 }
 
-const CLOSED: InviteState = {
+/** Of no window yet: who was added in one is not shown as added in the next. */
+const blank = (): InviteState => ({
   open: false,
   asking: null,
   added: [],
   triesLeft: MAX_TRIES,
   expiresAt: null,
   closed: null,
-}
+})
 
 export class InviteDriver {
   private window: OpenWindow | undefined
-  private state: InviteState = { ...CLOSED }
+  private state = blank()
   private asking: PairSession | undefined
   private nextSession = 1
   /** Who knocks, in order of arrival. */
@@ -94,7 +95,7 @@ export class InviteDriver {
       addresses: host.addresses().slice(0, 16),
     })
     this.window = { machine, yes, expiresAt, timers: new Map(), channels: new Map() }
-    this.state = { ...CLOSED, open: true, expiresAt }
+    this.state = { ...blank(), open: true, expiresAt }
     this.step({ kind: 'open' })
     this.practice.mailboxes?.setWindow(true)
     this.changed()
