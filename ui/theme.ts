@@ -50,4 +50,9 @@ export const theme = createTheme({
   cursorType: 'pointer',
   respectReducedMotion: true,
   focusRing: 'auto',
+  components: {
+    // A browser puts down what stands in a field, to show it again after a crash: not where it is told not to.
+    TextInput: { defaultProps: { autoComplete: 'off' } },
+    NativeSelect: { defaultProps: { autoComplete: 'off' } },
+  },
 })

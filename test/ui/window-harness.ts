@@ -10,7 +10,7 @@ import { afterAll, afterEach, beforeAll, expect } from 'vitest'
 import type { FakeOptions } from './fake-device.js'
 import { serveFake } from './fake-server.js'
 
-const executablePath = process.env.KARTOTEKA_CHROMIUM ?? '/usr/bin/chromium'
+export const executablePath = process.env.KARTOTEKA_CHROMIUM ?? '/usr/bin/chromium'
 export const isBrowserHere = existsSync(executablePath)
 const args = [
   '--headless',

@@ -38,6 +38,8 @@ export function NotesEditor({ caseDoc, consultation, readOnly, focus }: NotesEdi
         placeholder={t('notesPlaceholder')}
         readOnly={readOnly || !loaded}
         spellCheck
+        // See theme.ts.
+        autoComplete="off"
       />
       {problem && (
         <p className="field-error" role="alert">
