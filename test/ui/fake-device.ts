@@ -154,8 +154,13 @@ export class FakeDevice {
         return { practice: 'practice', device: 'self' }
       },
       code: async () => ({ code: 'ABCDEF-GHJKMN-PQRSTV', invitation }),
-      join: async ({ pin, code, relays }) => {
+      join: async ({ pin, code, relays }, signal) => {
         this.calls.push(`join ${code ?? ''} ${relays.join(' ')}`)
+        if (code === 'unanswered') {
+          await new Promise((resolve) => signal?.addEventListener('abort', resolve))
+          this.calls.push('join given up')
+          throw new Refused('cancelled', 'Adding the device was cancelled.')
+        }
         if (code === 'nonsense')
           throw new Refused('not-a-code', 'That is not a practice code. It has 18 characters.')
         if (pin !== 'lipa-1234')

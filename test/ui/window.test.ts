@@ -81,6 +81,22 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
       await cases(page).waitFor({ state: 'attached' })
     })
 
+    test('joining: who goes back has given it up, and may found a practice', async () => {
+      const { page, device } = await start({ practice: false })
+      await button(page, 'Join my other devices').click()
+      await button(page, 'Next').click()
+      await field(page, 'Practice code').fill('unanswered')
+      await button(page, 'Next').click()
+      await field(page, 'Cloud PIN').fill('lipa-1234')
+      await button(page, 'Join').click()
+      await expect.poll(() => device.calls).toContainEqual(expect.stringContaining('join unanswered'))
+      await button(page, 'Back').click()
+      await expect.poll(() => device.calls).toContain('join given up')
+      await button(page, 'Next').click()
+      await field(page, 'Cloud PIN').waitFor()
+      expect(await page.getByRole('alert').count()).toBe(0)
+    })
+
     test('a page without a code says how to get a window', async () => {
       const { page, url } = await start({ cases: 1 })
       await cases(page).waitFor()

@@ -1,6 +1,6 @@
 /** Join my other devices: this device's name, where the others are, the Cloud PIN. */
 import { TextInput } from '@mantine/core'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { PinField } from './choose-pin.js'
@@ -23,8 +23,11 @@ export function JoinPractice({ back }: { back: () => void }) {
   const [pin, setPin] = useState('')
   const [error, setError] = useState<string | null>(null)
   const [busy, setBusy] = useState(false)
+  const joining = useRef<AbortController>(null)
 
   const move = (to: number) => {
+    // Who goes back has given it up, and may found a practice next.
+    joining.current?.abort()
     setError(null)
     if (to === 0) back()
     else setStep(to)
@@ -33,17 +36,19 @@ export function JoinPractice({ back }: { back: () => void }) {
     if (!pin) return setError(t('pinNeeded'))
     setBusy(true)
     setError(null)
+    joining.current = new AbortController()
+    const { signal } = joining.current
+    const way = {
+      ...(code.trim() ? { code: code.trim() } : {}),
+      relays: listOf(relay),
+      addresses: listOf(address),
+    }
     try {
-      await connected(data.link).practice.join({
-        ...(code.trim() ? { code: code.trim() } : {}),
-        relays: listOf(relay),
-        addresses: listOf(address),
-        device: device.trim(),
-        pin,
-      })
+      await connected(data.link).practice.join({ ...way, device: device.trim(), pin }, { signal })
       data.refreshStatus()
       data.refreshList()
     } catch (failure) {
+      if (signal.aborted) return
       // What is wrong with the code is said beside the code.
       if (codeFaults.has(refusalOf(failure)?.code ?? '')) setStep(2)
       setError(refusalSentence(t, refusalOf(failure)))

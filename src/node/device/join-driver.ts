@@ -14,6 +14,7 @@ import { PAIR_PROTOCOL } from './invite-driver.js'
 import { byRelay } from './mailboxes.js'
 import { meetAt, whenRelayed } from './meeting.js'
 import type { Practice } from './practice-state.js'
+import { hasPractice } from './roster-keeper.js'
 
 /** Without an answer for so long nobody is there: scripts rely on it. */
 const FIND_MS = 9_000
@@ -36,6 +37,10 @@ export class JoinDriver {
 
   constructor(private readonly practice: Practice) {}
 
+  get isJoining(): boolean {
+    return this.joining !== undefined
+  }
+
   close(): void {
     this.joining?.cancel()
   }
@@ -51,9 +56,8 @@ export class JoinDriver {
   }): Promise<Roster> {
     await this.practice.online
     const { host, options } = this.practice
-    if (this.practice.hasPractice)
-      throw new Refused('has-practice', 'This device already belongs to a practice.')
-    if (this.joining) throw new Refused('busy', 'This device is joining already.')
+    if (options.keeper.current) throw hasPractice()
+    if (this.joining) throw joining()
     if (!host) throw new Refused('no-network', 'This command runs without a network.')
     const name = input.device.trim()
     if (!isName(name)) throw new Refused('bad-name', 'Give this device a name of up to 128 bytes.')
@@ -63,6 +67,8 @@ export class JoinDriver {
     const end = new AbortController()
     this.joining = { cancel: () => end.abort() }
     input.signal?.addEventListener('abort', () => end.abort())
+    // While the network was waited for, nobody listened.
+    if (input.signal?.aborted) end.abort()
     const attempt = (target: Target) =>
       this.attempt(target, {
         name,
@@ -229,6 +235,8 @@ export class JoinDriver {
     peers.set(peer, known)
   }
 }
+
+export const joining = () => new Refused('busy', 'This device is joining already.')
 
 function joinRefusal(outcome: Attempt): Refused {
   if (!('error' in outcome)) return new Refused('failed', pairingSentence('failed'))

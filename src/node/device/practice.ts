@@ -5,7 +5,9 @@ import { PIN_FAULT_SENTENCES, pinFault } from '../../protocol/pin.js'
 import { changeSettings, createGenesis } from '../../protocol/roster-write.js'
 import { type DeviceApi, Refused } from '../api.js'
 import { guarded } from './cases.js'
+import { joining } from './join-driver.js'
 import type { Practice } from './practice-state.js'
+import { hasPractice } from './roster-keeper.js'
 import { deviceStatuses } from './status.js'
 
 type PracticeApi = Pick<DeviceApi, 'practice' | 'device'>
@@ -17,8 +19,9 @@ export function practiceApi(practice: Practice): PracticeApi {
   return {
     practice: {
       async create({ name, device, pin }) {
-        if (practice.hasPractice)
-          throw new Refused('has-practice', 'This device already belongs to a practice.')
+        if (options.keeper.current) throw hasPractice()
+        // Somebody may be saying Add at this moment, and one device can't be in two practices.
+        if (practice.joins.isJoining) throw joining()
         const [practiceName, deviceName] = [name.trim(), device.trim()]
         if (!isName(practiceName))
           throw new Refused('bad-name', 'Give the practice a name of up to 128 bytes.')

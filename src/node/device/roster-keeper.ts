@@ -121,9 +121,15 @@ export class RosterKeeper {
     return this.state?.opened.deviceNames.get(toHex(ed)) ?? 'Device'
   }
 
-  /** The first roster of this device: its own practice, or one that it joined. Durable when it returns. */
-  async begin(roster: Roster): Promise<void> {
-    await this.store(roster)
+  /**
+   * The first roster of this device: its own practice, or one that it joined. Durable when it returns. Refused where it
+   * has one by now: what was written in that practice would become another one's.
+   */
+  begin(roster: Roster): Promise<void> {
+    return this.exclusive(async () => {
+      if (this.state) throw hasPractice()
+      await this.store(roster)
+    })
   }
 
   /** Takes another device's chain over where it extends or wins. True if anything changed. */
@@ -213,6 +219,8 @@ export class RosterKeeper {
     return run
   }
 }
+
+export const hasPractice = () => new Refused('has-practice', 'This device already belongs to a practice.')
 
 /** "Desk (2)", and so on. */
 function freeName(name: string, taken: readonly string[]): string {
