@@ -19,7 +19,7 @@ import { proveRows } from './rows.js'
 /** Origin of updates that come from the store; they are not appended again. */
 const STORED = Symbol('stored')
 const IDLE_DOCUMENTS = 16
-const JOTTED: Promise<AppendOutcome> = Promise.resolve({ ok: true })
+const DONE: Promise<AppendOutcome> = Promise.resolve({ ok: true })
 
 interface OpenDoc {
   key: Uint8Array
@@ -27,6 +27,8 @@ interface OpenDoc {
   users: number
   /** Something but the letters of texts has changed since the list row was projected. */
   rowIsStale: boolean
+  /** Of the newest edit here. */
+  lastWritten: Promise<AppendOutcome>
 }
 
 interface PendingEdit {
@@ -129,7 +131,8 @@ export class Documents {
       this.lastEdit = undefined
       const result = doc.transact(() => change(doc), origin)
       const written = this.lastEdit as Promise<AppendOutcome> | undefined
-      return { result, outcome: written ? await written : { ok: true }, changed: written !== undefined }
+      // What changes nothing says again what may not be written yet.
+      return { result, outcome: await (written ?? entry.lastWritten), changed: written !== undefined }
     } finally {
       this.letGo(entry)
     }
@@ -207,12 +210,18 @@ export class Documents {
     const doc = new Y.Doc(UNNAMED)
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
-    const entry: OpenDoc = { key: this.replica.keyOf(caseId), doc, users: 0, rowIsStale: true }
+    const entry: OpenDoc = {
+      key: this.replica.keyOf(caseId),
+      doc,
+      users: 0,
+      rowIsStale: true,
+      lastWritten: DONE,
+    }
     doc.on('afterTransaction', ({ changed }: Y.Transaction) => {
       for (const type of changed.keys()) entry.rowIsStale ||= !isText(type)
     })
     doc.on('update', (update: Uint8Array, origin: unknown) => {
-      if (origin !== STORED) this.lastEdit = this.enqueue(caseId, update, entry)
+      if (origin !== STORED) this.lastEdit = entry.lastWritten = this.enqueue(caseId, update, entry)
     })
     this.docs.set(caseId, entry)
     this.evict()
@@ -235,7 +244,7 @@ export class Documents {
     if (isJotted) {
       if (this.jottings.isFull) void this.drain()
       else this.replica.events.jotted?.()
-      return JOTTED
+      return DONE
     }
     const written = new Promise<AppendOutcome>((settle, fail) => {
       edit.settle.push(settle)
