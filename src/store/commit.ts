@@ -75,8 +75,36 @@ export async function commitCases(
   writes: Write[],
   meta: MetaRow,
 ): Promise<void> {
-  const { cases, db } = replica
+  const { cases } = replica
   const list = [...drafts]
+  let written: { next: MetaRow; outdated: Uint8Array[] }
+  try {
+    written = await writeCases(replica, list, writes, meta)
+  } catch (error) {
+    // Open documents have it already. What could not be stored must not stay there, nor must what is typed build on it.
+    for (const draft of list) replica.docs.forget(draft.state.caseId)
+    throw error
+  }
+  const { next, outdated } = written
+  replica.meta = next
+  replica.storedMeta = next
+  cases.committed(list)
+  for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.askAgain(key)
+  if (cases.damaged.size === 0) replica.places = undefined
+  // Somebody builds on what nobody could give here: else it would wait unseen.
+  for (const { base, state } of list)
+    if (base.parked.length === 0 && state.parked.length > 0 && cases.hasEnded(state.key))
+      if (!cases.damaged.has(toHex(state.key))) replica.events.ended?.('waiting')
+  replica.events.cases?.(list.map((draft) => draft.state.caseId))
+}
+
+async function writeCases(
+  replica: Replica,
+  list: CaseDraft[],
+  writes: Write[],
+  meta: MetaRow,
+): Promise<{ next: MetaRow; outdated: Uint8Array[] }> {
+  const { cases, db } = replica
   const isMarked = (draft: CaseDraft) => cases.damaged.size > 0 && cases.damaged.has(toHex(draft.state.key))
   for (const draft of list)
     if (draft.isBegunAnew && !draft.heals && isMarked(draft)) await beginAnew(replica, draft)
@@ -119,23 +147,8 @@ export async function commitCases(
   }
   if (replica.meta !== replica.storedMeta || !isSame(next, replica.meta))
     writes.push({ key: keys.meta(), value: encoded(MetaRow, next) })
-  try {
-    await db.write(writes)
-  } catch (error) {
-    // What could not be stored must not stay on anybody's screen as if it were.
-    for (const draft of list) replica.docs.forget(draft.state.caseId)
-    throw error
-  }
-  replica.meta = next
-  replica.storedMeta = next
-  cases.committed(list)
-  for (const key of outdated) if (cases.damaged.has(toHex(key))) cases.askAgain(key)
-  if (cases.damaged.size === 0) replica.places = undefined
-  // Somebody builds on what nobody could give here: else it would wait unseen.
-  for (const { base, state } of list)
-    if (base.parked.length === 0 && state.parked.length > 0 && cases.hasEnded(state.key))
-      if (!cases.damaged.has(toHex(state.key))) replica.events.ended?.('waiting')
-  replica.events.cases?.(list.map((draft) => draft.state.caseId))
+  await db.write(writes)
+  return { next, outdated }
 }
 
 /** A damaged case was erased, or a newer generation has begun: nothing of what was held is missing any more. */

@@ -3,6 +3,7 @@ import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { casesApi } from '../../src/node/device/cases.js'
+import { keys } from '../../src/store/keyspace.js'
 import type { Database } from '../../src/store/sealed-db.js'
 import { Bench, type Device } from '../suites/store/bench.js'
 
@@ -80,4 +81,59 @@ it('what comes from others is shown where the case is open, then stored', async 
   await a.type('one', 'more ')
   await a.giveTo(b)
   expect(shown).toHaveLength(1)
+})
+
+it('what a window says once more is confirmed only when it is written, or fails with it', async () => {
+  const api = casesApi({ replica: () => a.replica, newId: () => 'new', heldBy: () => [] })
+  const before = await a.replica.docs.open('one')
+  const { db } = a
+  const fields: [string, string][] = [['patient.phone', '600 700 800']]
+  let fail = () => {}
+  const failing = new Promise<void>((resolve) => {
+    fail = resolve
+  })
+  Object.assign(db, {
+    batch: async () => {
+      await failing
+      throw new Error('ENOSPC: No space left on device')
+    },
+  })
+  const sent = new Promise((resolve) => before.once('update', resolve))
+  const first = api.cases.set({ id: 'one', fields })
+  await sent
+  let isAnswered = false
+  const again = api.cases.set({ id: 'one', fields }).finally(() => {
+    isAnswered = true
+  })
+  const answers = Promise.allSettled([first, again])
+  for (let turn = 0; turn < 20; turn++) await new Promise(setImmediate)
+  expect(isAnswered).toBe(false)
+  fail()
+  for (const answer of await answers)
+    expect(answer).toMatchObject({ status: 'rejected', reason: { code: 'disk-full' } })
+})
+
+it('a device that could not take a batch in shows nothing of it, and builds nothing on it', async () => {
+  const b = await bench.device()
+  await a.create('two')
+  await a.giveTo(b)
+  const doc = await b.replica.docs.open('one')
+  b.replica.projected.clear()
+  await a.type('one', 'theirs ')
+  await a.type('two', 'theirs ')
+  const { db } = b
+  const getMany = db.getMany.bind(db) as (wanted: Uint8Array[], options: unknown) => Promise<unknown[]>
+  Object.assign(db, {
+    getMany: async (wanted: Uint8Array[], options: unknown) => {
+      if (wanted[0]![0] !== keys.part(b.key('two'), 0)[0]) return getMany(wanted, options)
+      Object.assign(db, { getMany })
+      throw new Error('EIO')
+    },
+  })
+  await expect(a.giveTo(b)).rejects.toThrow('EIO')
+  expect(doc.isDestroyed).toBe(true)
+  await b.type('one', 'mine ')
+  expect((await b.contents()).one).toMatchObject({ text: 'mine ', parked: 0 })
+  await a.giveTo(b)
+  expect((await b.contents()).one).toMatchObject({ parked: 0 })
 })
