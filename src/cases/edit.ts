@@ -1,8 +1,18 @@
 /** What a person does to a case. Every function writes one transaction, or nothing and says why. */
 import type * as Y from 'yjs'
 import { checkRecord } from './interchange.js'
-import { type CaseJson, flawOf, isWellFormed, type Json, own, put, splitsPair } from './json.js'
+import {
+  type CaseJson,
+  canonicalJson,
+  flawOf,
+  isWellFormed,
+  type Json,
+  own,
+  put,
+  splitsPair,
+} from './json.js'
 import { setArchived } from './lifecycle.js'
+import type { IsSeen } from './registers.js'
 import { type Place, resolve } from './resolve.js'
 import { below, GIVEN, isRecordList, pathOf, TEXT_PREFIX } from './schema.js'
 import { CaseView } from './view.js'
@@ -27,8 +37,16 @@ const LIST_OF = {
  * clears. `tags` takes a comma-separated list or a JSON list, `tags.NAME` adds or, cleared, removes one tag,
  * `archived` takes true or false, rubrics a JSON list. A field that nobody knows is refused unless the case has it
  * already. All or nothing.
+ *
+ * @param seen what of a field its writer has seen, as texts: any other value stays beside the new one. All of a field that
+ * isn't named.
  */
-export function setFields(doc: Y.Doc, fields: readonly [path: string, value: string][]): EditResult {
+export function setFields(
+  doc: Y.Doc,
+  fields: readonly [path: string, value: string][],
+  seen: readonly [path: string, texts: readonly string[]][] = [],
+): EditResult {
+  const seenOf = new Map(seen)
   const view = new CaseView(doc)
   const writes: (() => void)[] = []
   for (const [dotted, value] of fields) {
@@ -36,7 +54,7 @@ export function setFields(doc: Y.Doc, fields: readonly [path: string, value: str
       return refuse('A value holds half of a surrogate pair.')
     const resolved = resolve(view, dotted)
     if (!resolved.ok) return resolved
-    const write = writeOf(view, resolved.place, dotted, value)
+    const write = writeOf(view, resolved.place, dotted, value, seenIn(seenOf.get(dotted)))
     if (typeof write === 'string') return refuse(write)
     writes.push(write)
   }
@@ -46,8 +64,21 @@ export function setFields(doc: Y.Doc, fields: readonly [path: string, value: str
   return done
 }
 
+function seenIn(texts: readonly string[] | undefined): IsSeen | undefined {
+  if (!texts) return undefined
+  const textOf = (value: Json) =>
+    typeof value === 'string' ? value : value === null ? '' : canonicalJson(value)
+  return (value) => texts.includes(textOf(value))
+}
+
 /** The write that setting a place means, or the sentence of its refusal. */
-function writeOf(view: CaseView, place: Place, dotted: string, value: string): string | (() => void) {
+function writeOf(
+  view: CaseView,
+  place: Place,
+  dotted: string,
+  value: string,
+  isSeen: IsSeen | undefined,
+): string | (() => void) {
   switch (place.kind) {
     case 'archived':
       if (value === '') return () => view.lifecycle.clear('archived')
@@ -66,7 +97,7 @@ function writeOf(view: CaseView, place: Place, dotted: string, value: string): s
         return `"${dotted}" is a text that merges letter by letter; change it with "case type".`
       return () => setRich(view.text(place.path), { text: value })
     case 'field': {
-      if (value === '') return () => view.fields.clear(place.path)
+      if (value === '') return () => view.fields.clear(place.path, isSeen)
       if (place.path.endsWith('/rubrics')) {
         const rubrics = parsed(value)
         return Array.isArray(rubrics) && rubrics.every((rubric) => typeof rubric === 'string')
@@ -74,7 +105,7 @@ function writeOf(view: CaseView, place: Place, dotted: string, value: string): s
           : '"rubrics" must be a JSON list of texts.'
       }
       if (!place.known && !view.fields.has(place.path)) return `A case has no field "${dotted}".`
-      return () => view.fields.set(place.path, value)
+      return () => view.fields.set(place.path, value, isSeen)
     }
   }
 }

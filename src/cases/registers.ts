@@ -4,7 +4,8 @@
  * A plain Y.Map would drop one of two offline writes by client id. Here each writing session (one Yjs client id)
  * has its own key, so concurrent writes lie side by side until someone, having seen them, writes again. Within one
  * session writes are ordered, hence the client id alone is a sufficient uid: a second write replaces the entry by a
- * new item, which a concurrent removal of the old item doesn't touch.
+ * new item, which a concurrent removal of the old item doesn't touch. Where somebody writes through this session who has
+ * not seen what it wrote before, that stays, and the new value gets a key with a number behind the client id.
  */
 import type * as Y from 'yjs'
 import { canonicalJson, compareText, flawOf, type Json } from './json.js'
@@ -29,6 +30,10 @@ function fromStored(stored: unknown): Json | undefined {
     return undefined
   }
 }
+
+/** Has the writer seen this value? */
+export type IsSeen = (value: Json) => boolean
+const all: IsSeen = () => true
 
 /** A reading of one map, kept in step with the writes made through it. Not a live view of other writes. */
 export class Registers {
@@ -73,15 +78,33 @@ export class Registers {
     return [...this.#byPath].filter(([, entries]) => entries.size > 1).map(([path]) => path)
   }
 
-  /** Makes `value` the only value. Writes nothing when it already is. */
-  set(path: string, value: Json): void {
+  /**
+   * Makes `value` the only value, except that those stay beside it which its writer hasn't seen. Writes nothing when it
+   * already is so.
+   */
+  set(path: string, value: Json, isSeen: IsSeen = all): void {
+    const isValue = (one: Json) => canonicalJson(one) === canonicalJson(value)
     const values = this.values(path)
-    if (values.length === 1 && canonicalJson(values[0]!) === canonicalJson(value)) return
-    const key = `${path}#${this.client().toString(36)}`
+    if (values.some(isValue) && !values.some((one) => !isValue(one) && isSeen(one))) return
+    const kept = this.#unseen(path, (one) => isValue(one) || isSeen(one))
+    const own = `${path}#${this.client().toString(36)}`
+    let key = own
+    for (let number = 1; kept.has(key); number++) key = `${own}.${number}`
+    for (const old of this.#byPath.get(path)?.keys() ?? [])
+      if (old !== key && !kept.has(old)) this.map.delete(old)
     const stored = toStored(value)
-    for (const old of this.#byPath.get(path)?.keys() ?? []) if (old !== key) this.map.delete(old)
     this.map.set(key, stored)
-    this.#byPath.set(path, new Map([[key, stored]]))
+    this.#byPath.set(path, kept.set(key, stored))
+  }
+
+  #unseen(path: string, isSeen: IsSeen): Map<string, unknown> {
+    const entries = [...(this.#byPath.get(path) ?? [])]
+    return new Map(
+      entries.filter(([, stored]) => {
+        const value = fromStored(stored)
+        return value !== undefined && !isSeen(value)
+      }),
+    )
   }
 
   /** Like `set`, but leaves a conflict alone in which `value` already stands. */
@@ -90,9 +113,11 @@ export class Registers {
     if (standing === undefined || canonicalJson(standing) !== canonicalJson(value)) this.set(path, value)
   }
 
-  /** Removes every value now visible; one written elsewhere meanwhile stays. */
-  clear(path: string): void {
-    for (const key of this.#byPath.get(path)?.keys() ?? []) this.map.delete(key)
-    this.#byPath.delete(path)
+  /** Removes every value now visible, but for those not seen; one written elsewhere meanwhile stays. */
+  clear(path: string, isSeen: IsSeen = all): void {
+    const kept = this.#unseen(path, isSeen)
+    for (const key of this.#byPath.get(path)?.keys() ?? []) if (!kept.has(key)) this.map.delete(key)
+    if (kept.size > 0) this.#byPath.set(path, kept)
+    else this.#byPath.delete(path)
   }
 }

@@ -243,7 +243,16 @@ export const contract = {
     /** Interchange form plus deleted, lateEdits, conflicts, heldBy, as JSON text. */
     show: oc.input(z.object({ id })).output(z.object({ json: z.string() })),
     create: oc.input(z.object({ json: caseText.optional() })).output(z.object({ id })),
-    set: oc.input(z.object({ id, fields: z.array(z.tuple([z.string(), z.string()])) })).output(done),
+    /** `seen`: what of a field the person has seen; any other value of it stays beside the new one. Left out: all of it. */
+    set: oc
+      .input(
+        z.object({
+          id,
+          fields: z.array(z.tuple([z.string(), z.string()])),
+          seen: z.array(z.tuple([z.string(), z.array(z.string())])).optional(),
+        }),
+      )
+      .output(done),
     choose: oc.input(z.object({ id, field: z.string(), json: z.string() })).output(done),
     add: oc
       .input(z.object({ id, kind: z.enum(['consultation', 'prescription', 'analysis']), json: caseText }))

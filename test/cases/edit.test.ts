@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { addRecord, chooseValue, consultationText, setFields, typeText } from '../../src/cases/edit.js'
 import { mergeCase, replaceCase } from '../../src/cases/merge.js'
-import { exportCase } from '../../src/cases/project.js'
+import { conflictsOf, exportCase } from '../../src/cases/project.js'
 import { checked, docOf, plainCase, sampleCase, sha256, updatesDuring } from './samples.js'
 
 const withText = (text: string, extra: object = {}) =>
@@ -42,6 +42,26 @@ describe('setting fields', () => {
       tags: ['b', 'a', 'c'],
       archived: true,
     })
+  })
+
+  it('leaves what the writer has not seen beside the new value, also what was written through the same document', () => {
+    const doc = docOf(plainCase())
+    const phones = () => conflictsOf(doc).flatMap(({ value, others }) => [value, ...others])
+    const phone = (value: string, ...seen: string[]) =>
+      setFields(doc, [['patient.phone', value]], [['patient.phone', seen]])
+    setFields(doc, [['patient.phone', 'c']])
+    phone('b', '1')
+    phone('a', '1')
+    expect(phones()).toEqual(['c', 'b', 'a'])
+    expect(updatesDuring(doc, () => phone('a', 'a'))).toBe(0)
+    phone('d', 'b')
+    expect(phones()).toEqual(['d', 'c', 'a'])
+    phone('', 'd', 'a')
+    expect(phones()).toEqual([])
+    expect(exportCase(doc, 'x').patient).toMatchObject({ phone: 'c' })
+    phone('e', 'c')
+    expect(phones()).toEqual([])
+    expect(exportCase(doc, 'x').patient).toMatchObject({ phone: 'e' })
   })
 
   it('clears with an empty value, and writes nothing when nothing changes', () => {

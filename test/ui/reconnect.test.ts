@@ -77,7 +77,7 @@ test('fields typed during an interruption are saved after it', async () => {
   const { link, open, cut } = cuttableLink(device)
   cut()
   const saver = new FieldSaver(link, () => {})
-  saver.type(id, 'patient.firstName', 'Ewa')
+  saver.type(id, 'patient.firstName', 'Ewa', '')
   await saver.flush(id)
   expect(saver.unsaved()).toBe(true)
   open()
@@ -91,7 +91,7 @@ test('a refused value stays beside its reason, and is saved once the device take
   open()
   const saver = new FieldSaver(link, () => {})
   device.refuseWrites = new Refused('disk-full', 'The disk is full.')
-  saver.type(id, 'patient.firstName', 'Ewa')
+  saver.type(id, 'patient.firstName', 'Ewa', '')
   await saver.flush(id)
   expect(saver.pending.get().get(id)?.problem?.code).toBe('disk-full')
   device.refuseWrites = null

@@ -66,6 +66,23 @@ export function withField(view: CaseView, field: string, value: string): CaseVie
   return { ...view, [place]: view[place].map(change) }
 }
 
+/**
+ * What was written in this window stays in its field, whichever value stands; that is beside it. So nothing changes under
+ * the hand of who writes, until a person chooses.
+ */
+export function withOwn(view: CaseView, own: ReadonlyMap<string, string>): CaseView {
+  let shown = view
+  for (const conflict of view.conflicts) {
+    const mine = own.get(conflict.field)
+    if (mine === undefined || !conflict.others.includes(mine)) continue
+    const others = [conflict.value, ...conflict.others.filter((other) => other !== mine)]
+    const turned = { ...conflict, value: mine, others }
+    const conflicts = shown.conflicts.map((one) => (one === conflict ? turned : one))
+    shown = { ...withField(shown, conflict.field, mine), conflicts }
+  }
+  return shown
+}
+
 /** Newest first; those without a date stand on top, because they were just begun. */
 export function newestFirst(list: readonly CaseRecord[]): CaseRecord[] {
   const date = (record: CaseRecord) => record.fields.date || '9999'

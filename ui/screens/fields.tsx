@@ -43,7 +43,7 @@ function useField(field: string, stored: string) {
     value: typed ?? stored,
     readOnly: view.deleted,
     error: problem ? refusalSentence(t, problem) : null,
-    type: (value: string) => data.saver.type(view.id, field, value),
+    type: (value: string) => data.saver.type(view.id, field, value, stored),
     save: () => void data.saver.flush(view.id),
   }
 }

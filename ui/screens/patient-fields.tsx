@@ -50,7 +50,7 @@ function DrawerField({ drawers }: { drawers: readonly string[] }) {
     setNaming(false)
     setName('')
     if (!chosen) return
-    data.saver.type(view.id, 'drawer', chosen)
+    data.saver.type(view.id, 'drawer', chosen, view.drawer)
     void data.saver.flush(view.id)
   }
   if (naming)

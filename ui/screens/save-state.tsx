@@ -6,6 +6,7 @@ import { useState } from 'react'
 import type { DeviceStatus } from '../../src/node/contract.js'
 import type { CaseDoc } from '../editor/case-doc.js'
 import { createStore } from '../state/store.js'
+import { refusalSentence } from '../words/refusals.js'
 import type { Words } from '../words/words.js'
 import { useStore, useSurroundings } from './context.js'
 import { DropPanel } from './drop-panel.js'
@@ -21,13 +22,14 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
   const { t, data } = useSurroundings()
   const typing = useStore(data.saver.pending, (cases) => cases.has(props.id))
   const writing = useStore(props.caseDoc?.state ?? nothingTyped, (state) => state.unsaved)
+  const problem = useStore(data.saver.pending, (cases) => cases.get(props.id)?.problem ?? null)
   const open = useStore(data.link.status, (status) => status.kind === 'open')
   const devices = useStore(data.status, (status) => status?.devices ?? noDevices)
   const [opened, setOpened] = useState(false)
   const unsaved = typing || writing
   const holders = new Set(unsaved ? [] : props.heldBy)
   const holds = (device: DeviceStatus) => (device.self ? !unsaved : holders.has(device.id))
-  const sentence = unsaved ? t(open ? 'saving' : 'notSaved') : savedSentence(t, devices, holds)
+  const sentence = unsaved ? t(open && !problem ? 'saving' : 'notSaved') : savedSentence(t, devices, holds)
   return (
     <DropPanel
       opened={opened}
@@ -46,6 +48,11 @@ export function SaveState(props: { id: string; caseDoc: CaseDoc | null; heldBy: 
         </button>
       }
     >
+      {problem && (
+        <p className="field-error" role="alert">
+          {refusalSentence(t, problem)}
+        </p>
+      )}
       <Delivery devices={devices} holds={holds} />
     </DropPanel>
   )

@@ -4,7 +4,7 @@
  * than it can be answered.
  */
 import type { CaseListRow, DeviceEvent, InviteState, Status } from '../../src/node/contract.js'
-import { type CaseView, readCase, withField } from '../lib/case-view.js'
+import { type CaseView, readCase, withField, withOwn } from '../lib/case-view.js'
 import { keepUnchanged, sortRows } from '../lib/list.js'
 import { type Client, connected, type DeviceLink, onEachConnection, refusalOf } from './client.js'
 import { Refresher } from './refresher.js'
@@ -31,6 +31,8 @@ export class DeviceData {
   readonly #status: Refresher
   readonly #case: Refresher
   readonly #invite: Refresher
+  /** What was written here into fields of the case on screen. */
+  readonly #own = new Map<string, string>()
   /** Raised with every confirmed write: an answer asked for before it is out of date. */
   #writes = 0
 
@@ -49,6 +51,7 @@ export class DeviceData {
     if (this.openCase.get()?.id === id) return
     const before = this.openCase.get()
     if (before) void this.saver.flush(before.id)
+    this.#own.clear()
     this.openCase.set(id === null ? null : { id, view: null, gone: false })
     if (id !== null) this.#case.soon()
   }
@@ -149,7 +152,7 @@ export class DeviceData {
       const { json } = await connected(this.link).cases.show({ id: asked.id })
       if (this.openCase.get()?.id !== asked.id) return
       if (writes !== this.#writes) return this.#case.soon()
-      this.openCase.set({ id: asked.id, view: readCase(json), gone: false })
+      this.openCase.set({ id: asked.id, view: withOwn(readCase(json), this.#own), gone: false })
     } catch (error) {
       if (refusalOf(error) && this.openCase.get()?.id === asked.id)
         this.openCase.set({ id: asked.id, view: null, gone: true })
@@ -158,6 +161,7 @@ export class DeviceData {
   }
 
   #saved(id: string, fields: ReadonlyMap<string, string>): void {
+    if (this.openCase.get()?.id === id) for (const [field, value] of fields) this.#own.set(field, value)
     this.openCase.update((open) => {
       if (open?.id !== id || !open.view) return open
       let view = open.view

@@ -133,7 +133,7 @@ export function casesApi(context: CasesContext): CasesApi {
         refuseIfTooLarge(await guarded(() => replica.append([{ caseId: id, kind: KIND_UPDATE, update }])))
         return { id }
       },
-      set: ({ id, fields }) => edit(id, (doc) => setFields(doc, fields)),
+      set: ({ id, fields, seen }) => edit(id, (doc) => setFields(doc, fields, seen)),
       async choose({ id, field, json }) {
         const value = parseValue(json)
         return edit(id, (doc) => chooseValue(doc, field, value))
