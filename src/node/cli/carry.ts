@@ -2,9 +2,9 @@
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Act, Call } from './call.js'
-import { intoFile } from './case-export.js'
 import { withDevice } from './connect.js'
 import { fileRefusal } from './input.js'
+import { intoFile } from './into-file.js'
 import { bytes, count } from './text.js'
 
 const PIECE_BYTES = 1024 * 1024
@@ -17,7 +17,7 @@ export function addCarryCommands(program: Command, act: Act): void {
 
 async function out(call: Call, _options: object, file: string): Promise<void> {
   const written = await withDevice(call, { reads: true }, ({ client }) =>
-    intoFile(file, async (write) => {
+    intoFile(call.around.onSignal, file, async (write) => {
       let total = 0
       for await (const { data } of await client.carry.out()) {
         const piece = Buffer.from(data, 'base64')

@@ -107,7 +107,7 @@ async function inProcess<T>(
   }
 }
 
-function interrupted(): Refused {
+export function interrupted(): Refused {
   return new Refused('interrupted', 'Interrupted.')
 }
 
