@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Level } from 'level'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Device } from '../../src/node/api.js'
 import type { CarryReport } from '../../src/node/contract.js'
@@ -182,15 +183,21 @@ test('a file of a device that this one never heard of brings the roster that nam
   expect((await lines(b)).join()).toContain('from-third')
 })
 
-test('what its logs retain no longer is carried as whole cases', async () => {
+/** A device that has five cases of which its logs retain nothing, and one that has joined since. */
+async function lateJoiner(): Promise<[string, string]> {
   const alone = newFolder()
   await found(alone)
   const first = await start(alone)
   for (let at = 0; at < 5; at++) await create(first, `old-${at}`)
-  // Nobody else belongs to the practice yet, so nothing is retained.
+  // Nobody else belongs to the practice yet.
   await stop(first)
   const late = newFolder()
   await pair(alone, late)
+  return [alone, late]
+}
+
+test('what its logs retain no longer is carried as whole cases', async () => {
+  const [alone, late] = await lateJoiner()
   const [from, to] = [await start(alone), await start(late)]
   await create(from, 'new')
   const file = await carryOut(from)
@@ -199,4 +206,27 @@ test('what its logs retain no longer is carried as whole cases', async () => {
   await carryIn(to, file)
   expect(await lines(to)).toEqual(await lines(from))
   expect(await lines(to)).toHaveLength(6)
+})
+
+/** Changes a bit of one case's content. */
+async function spoil(folder: string): Promise<void> {
+  const view = { keyEncoding: 'view', valueEncoding: 'view' } as const
+  const db = new Level<Uint8Array, Uint8Array>(join(folder, 'store'), view)
+  const [[key, value]] = (await db.iterator({ gte: Uint8Array.of(0x70), limit: 1 }).all()) as [
+    [Uint8Array, Uint8Array],
+  ]
+  value[30]! ^= 1
+  await db.put(key, value)
+  await db.close()
+}
+
+test('whole cases of which one is damaged are not carried, and that is said', async () => {
+  const [alone, late] = await lateJoiner()
+  await spoil(alone)
+  const from = await start(alone)
+  const opened = await Promise.allSettled([0, 1, 2, 3, 4].map((at) => from.cases.show({ id: `old-${at}` })))
+  expect(opened.filter(({ status }) => status === 'rejected')).toHaveLength(1)
+  await expect(carryOut(from)).rejects.toMatchObject({ code: 'carry-incomplete' })
+  await stop(from)
+  expect(await lines(await start(late))).toEqual([])
 })

@@ -56,6 +56,8 @@ const polish: Readonly<Record<string, string>> = {
   'carry-truncated': damagedFile,
   'carry-other-practice': 'Ten plik pochodzi z innej kartoteki.',
   'carry-version': 'Ten plik zapisano w nowszej wersji programu. Zaktualizuj program na tym urządzeniu.',
+  'carry-incomplete':
+    'Spraw nie można zapisać w pliku, dopóki jedna z nich jest tu uszkodzona. Połącz to urządzenie z drugim, które może ją przywrócić.',
   'carry-too-large': 'Ten plik jest zbyt duży.',
 
   // Problems that the status names

@@ -107,10 +107,15 @@ async function* states(
 ): AsyncGenerator<Uint8Array> {
   const { random } = practice.options
   const writer = await StatesWriter.open(practice.replica(), random(16), base)
-  for (let index = 0, last = false; writer && !last; index++) {
-    const part = await writer.next(index)
+  for (let index = 0, last = false; !last; index++) {
+    const part = await writer?.next(index)
     const written = part && practice.mail?.office.writePart(part)
-    if (!part || !written) break
+    // Without its end nothing of it would be of use, and the person would take the file along.
+    if (!part || !written)
+      throw new Refused(
+        'carry-incomplete',
+        'The cases can’t be written into a file while one of them is damaged here. Connect this device to another one, which can bring it back.',
+      )
     yield record(ENVELOPE, written.envelope)
     last = part.last
   }
