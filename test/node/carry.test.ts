@@ -1,5 +1,5 @@
 /** Carrying by file between devices that never meet but once, to be paired. */
-import { mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Level } from 'level'
@@ -206,6 +206,10 @@ test('what its logs retain no longer is carried as whole cases', async () => {
   await carryIn(to, file)
   expect(await lines(to)).toEqual(await lines(from))
   expect(await lines(to)).toHaveLength(6)
+  await carryIn(to, file)
+  await create(to, 'newer')
+  await carryIn(to, file)
+  expect(await lines(to)).toHaveLength(7)
 })
 
 /** Changes a bit of one case's content. */
@@ -229,4 +233,26 @@ test('whole cases of which one is damaged are not carried, and that is said', as
   await expect(carryOut(from)).rejects.toMatchObject({ code: 'carry-incomplete' })
   await stop(from)
   expect(await lines(await start(late))).toEqual([])
+})
+
+test('a device whose folder was restored is told what it lacks, and has it after a file there and back', async () => {
+  const [here, there] = [newFolder(), newFolder()]
+  await found(here)
+  await pair(here, there)
+  const copy = newFolder()
+  cpSync(there, copy, { recursive: true })
+  const [a, b] = [await start(here), await start(there)]
+  await create(a, 'before')
+  await carryIn(b, await carryOut(a))
+  await carryIn(a, await carryOut(b))
+  await stop(b)
+  rmSync(there, { recursive: true })
+  renameSync(copy, there)
+  const restored = await start(there)
+  await create(a, 'after')
+  await expect(carryIn(restored, await carryOut(a))).rejects.toMatchObject({ code: 'carry-gap' })
+  await carryIn(a, await carryOut(restored))
+  await carryIn(restored, await carryOut(a))
+  expect(await lines(restored)).toEqual(await lines(a))
+  expect(await lines(restored)).toHaveLength(2)
 })

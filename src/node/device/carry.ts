@@ -95,7 +95,8 @@ async function* parts(practice: Practice): AsyncGenerator<Uint8Array> {
     yield record(ENVELOPE, written.envelope)
     for (const { log, to } of written.ranges) from.set(log, to)
   }
-  const word = await mail.office.writeWord([], new Uint8Array(0))
+  // A device that was restored hears of its own newer word, and has to speak a newer one to be given what it lacks.
+  const word = await mail.office.writeWord([], new Uint8Array(0), practice.options.keeper.others())
   if (word) yield record(ENVELOPE, word)
   yield concat([u8(END), u32(records)])
 }
@@ -228,6 +229,11 @@ class CarryIn {
       'carried-in',
       `A file was read in: ${this.report.received} changes.`,
     )
+    if (this.held.size > 0)
+      throw new Refused(
+        'carry-gap',
+        'Part of this file builds on changes that this device doesn’t have; the rest is taken in. Carry a file from this device to the other one, and then one back.',
+      )
     return this.report
   }
 }
