@@ -1,15 +1,18 @@
 /**
  * One open case: a Y.Doc with a fresh client id, kept in step with the device. What is typed goes out
  * at once, one call at a time, what gathers meanwhile as one update; what the device didn't confirm is
- * kept and sent again after a reconnect. Opening a case writes nothing.
+ * kept and sent again after a reconnect. Opening a case writes nothing. Where the device closes its document, as what
+ * that held could not be stored, its own is taken up anew.
  */
 import * as Y from 'yjs'
 import { type Client, type DeviceLink, onEachConnection, refusalOf } from '../state/client.js'
 import { createStore } from '../state/store.js'
 import { fromBase64, toBase64 } from './base64.js'
 
-/** A refused update (say, the disk is full) is offered again after this. */
+/** A refused update (say, the disk is full) is offered again after this; a case that can't be opened is asked for again. */
 const retryMs = 3000
+/** A document that the device has closed is taken up again after this. */
+const takeUpMs = 250
 
 export interface CaseDocState {
   loaded: boolean
@@ -22,7 +25,8 @@ export interface CaseDocState {
 const fromDevice = Symbol('from the device')
 
 export class CaseDoc {
-  readonly doc = new Y.Doc()
+  /** Another one, once the device turns out not to have what this one holds. */
+  doc: Y.Doc
   readonly state = createStore<CaseDocState>({ loaded: false, unsaved: false, problem: null })
   readonly #id: string
   /** What is typed here doesn't come back under this name. */
@@ -33,6 +37,7 @@ export class CaseDoc {
   #queue: Uint8Array[] = []
   #sending = false
   #retry: ReturnType<typeof setTimeout> | undefined
+  #takeUp: ReturnType<typeof setTimeout> | undefined
 
   readonly #saved: () => void
 
@@ -40,7 +45,7 @@ export class CaseDoc {
     this.#id = id
     this.#link = link
     this.#saved = saved
-    this.doc.on('update', this.#updated)
+    this.doc = this.#begin()
     this.#stopFollowing = onEachConnection(link, (client) => void this.#follow(client))
   }
 
@@ -48,13 +53,23 @@ export class CaseDoc {
     this.#stopFollowing()
     this.#listening?.abort()
     clearTimeout(this.#retry)
+    clearTimeout(this.#takeUp)
     this.doc.destroy()
   }
 
+  #begin(): Y.Doc {
+    const doc = new Y.Doc()
+    doc.on('update', this.#updated)
+    return doc
+  }
+
   async #follow(client: Client): Promise<void> {
+    clearTimeout(this.#takeUp)
     this.#listening?.abort()
     const listening = new AbortController()
     this.#listening = listening
+    let isFirst = true
+    let againMs = takeUpMs
     try {
       const updates = await client.doc.open(
         { id: this.#id, window: this.#window },
@@ -62,14 +77,34 @@ export class CaseDoc {
       )
       for await (const { update } of updates) {
         if (listening.signal.aborted) break
-        Y.applyUpdate(this.doc, fromBase64(update), fromDevice)
+        const bytes = fromBase64(update)
+        if (isFirst && this.#isAheadOf(bytes)) {
+          this.doc.destroy()
+          this.doc = this.#begin()
+          this.state.update((state) => ({ ...state, loaded: false }))
+        }
+        isFirst = false
+        Y.applyUpdate(this.doc, bytes, fromDevice)
         if (!this.state.get().loaded) this.state.update((state) => ({ ...state, loaded: true }))
         this.#send()
       }
     } catch (error) {
       const problem = refusalOf(error)
       if (problem && !listening.signal.aborted) this.state.update((state) => ({ ...state, problem }))
+      againMs = retryMs
     }
+    if (!listening.signal.aborted && this.#link.client() === client)
+      this.#takeUp = setTimeout(() => void this.#follow(client), againMs)
+  }
+
+  /** Something stands here that was typed elsewhere, and that the device doesn't have. What was typed here stays in sight. */
+  #isAheadOf(whole: Uint8Array): boolean {
+    if (!this.state.get().loaded || this.#sending || this.#queue.length > 0) return false
+    const theirs = Y.decodeStateVector(Y.encodeStateVectorFromUpdate(whole))
+    const mine = Y.decodeStateVector(Y.encodeStateVector(this.doc))
+    return [...mine].some(
+      ([client, clock]) => client !== this.doc.clientID && clock > (theirs.get(client) ?? 0),
+    )
   }
 
   #updated = (update: Uint8Array, origin: unknown): void => {
@@ -88,21 +123,21 @@ export class CaseDoc {
     client.doc.update({ id: this.#id, update: toBase64(update), window: this.#window }).then(
       () => {
         this.#saved()
-        this.#sent(null)
+        this.#sent(null, true)
       },
       (error: unknown) => {
         this.#queue.unshift(update)
-        this.#sent(refusalOf(error))
+        this.#sent(refusalOf(error), false)
       },
     )
   }
 
-  #sent(problem: CaseDocState['problem']): void {
+  #sent(problem: CaseDocState['problem'], isTaken: boolean): void {
     this.#sending = false
     if (this.state.get().problem !== problem) this.state.update((state) => ({ ...state, problem }))
     clearTimeout(this.#retry)
     // After an interruption `#follow` sends again; here only what was refused, or gathered meanwhile.
-    if (problem) this.#retry = setTimeout(() => this.#send(), retryMs)
+    if (!isTaken) this.#retry = setTimeout(() => this.#send(), retryMs)
     else if (this.#link.status.get().kind === 'open') this.#send()
     this.#note()
   }
@@ -116,7 +151,7 @@ export class CaseDoc {
 /** The open cases. One that is left stays until everything typed in it is saved. */
 export class CaseDocs {
   readonly #link: DeviceLink
-  readonly #open = new Map<string, { caseDoc: CaseDoc; users: number }>()
+  readonly #open = new Map<string, { caseDoc: CaseDoc; users: number; stop: () => void }>()
 
   readonly #saved: (id: string) => void
 
@@ -130,10 +165,8 @@ export class CaseDocs {
     let entry = this.#open.get(id)
     if (!entry) {
       const caseDoc = new CaseDoc(id, this.#link, () => this.#saved(id))
-      entry = { caseDoc, users: 0 }
+      entry = { caseDoc, users: 0, stop: caseDoc.state.subscribe(() => this.#tidy(id)) }
       this.#open.set(id, entry)
-      const stop = caseDoc.state.subscribe(() => this.#tidy(id))
-      caseDoc.doc.on('destroy', stop)
     }
     entry.users++
     const held = entry
@@ -158,6 +191,7 @@ export class CaseDocs {
     const entry = this.#open.get(id)
     if (!entry || entry.users > 0 || entry.caseDoc.state.get().unsaved) return
     this.#open.delete(id)
+    entry.stop()
     entry.caseDoc.destroy()
   }
 }

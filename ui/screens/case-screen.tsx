@@ -5,6 +5,7 @@ import type { CaseDoc } from '../editor/case-doc.js'
 import type { CaseView } from '../lib/case-view.js'
 import { ageInYears, readableDate } from '../lib/dates.js'
 import { connected } from '../state/client.js'
+import { refusalSentence } from '../words/refusals.js'
 import { CaseActions } from './case-actions.js'
 import { Consultations } from './consultations.js'
 import { useStore, useSurroundings } from './context.js'
@@ -26,7 +27,7 @@ interface CaseScreenProps {
 export function CaseScreen({ id, fresh, drawers, back }: CaseScreenProps) {
   const { t, data } = useSurroundings()
   const view = useStore(data.openCase, (open) => (open?.id === id ? open.view : null))
-  const gone = useStore(data.openCase, (open) => open?.id === id && open.gone)
+  const problem = useStore(data.openCase, (open) => (open?.id === id ? open.problem : null))
   const rowName = useStore(data.rows, (rows) => rows?.find((row) => row.id === id)?.name ?? '')
   const caseDoc = useCaseDoc(id)
   const pending = useStore(data.saver.pending, (cases) => cases.get(id)?.values)
@@ -51,9 +52,11 @@ export function CaseScreen({ id, fresh, drawers, back }: CaseScreenProps) {
             {view && <SaveState id={id} caseDoc={caseDoc} heldBy={view.heldBy} />}
           </p>
         </div>
-        {view && !gone && <CaseActions view={view} />}
+        {view && <CaseActions view={view} />}
       </header>
-      {gone && <p className="banner">{t('caseGone')}</p>}
+      {problem && (
+        <p className="banner">{problem.code === 'no-case' ? t('caseGone') : refusalSentence(t, problem)}</p>
+      )}
       {view && <CaseBody view={view} caseDoc={caseDoc} fresh={fresh} drawers={drawers} />}
     </article>
   )

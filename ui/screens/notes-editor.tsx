@@ -1,5 +1,6 @@
 /** The notes of one consultation: a plain field, bound letter by letter to the case's document. */
 import { useEffect, useRef } from 'react'
+import type { Doc } from 'yjs'
 import { consultationText } from '../../src/cases/edit.js'
 import { NotesBinding, type NotesField } from '../editor/binding.js'
 import type { CaseDoc } from '../editor/case-doc.js'
@@ -18,13 +19,14 @@ export function NotesEditor({ caseDoc, consultation, readOnly, focus }: NotesEdi
   const { t } = useSurroundings()
   const area = useRef<HTMLTextAreaElement>(null)
   const loaded = useStore(caseDoc.state, (state) => state.loaded)
+  const doc = useStore(caseDoc.state, () => caseDoc.doc)
   const problem = useStore(caseDoc.state, (state) => state.problem)
   useEffect(() => {
     const element = area.current
     if (!element || !loaded) return
-    const stop = bind(element, caseDoc, consultation)
+    const stop = bind(element, doc, consultation)
     return stop
-  }, [caseDoc, consultation, loaded])
+  }, [doc, consultation, loaded])
   useEffect(() => {
     if (focus && loaded) area.current?.focus()
   }, [focus, loaded])
@@ -50,8 +52,8 @@ export function NotesEditor({ caseDoc, consultation, readOnly, focus }: NotesEdi
   )
 }
 
-function bind(element: HTMLTextAreaElement, caseDoc: CaseDoc, consultation: string): () => void {
-  const binding = new NotesBinding(consultationText(caseDoc.doc, consultation), fieldOf(element))
+function bind(element: HTMLTextAreaElement, doc: Doc, consultation: string): () => void {
+  const binding = new NotesBinding(consultationText(doc, consultation), fieldOf(element))
   const listeners = new AbortController()
   const on = { signal: listeners.signal }
   element.addEventListener('input', () => binding.input(), on)

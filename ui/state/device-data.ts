@@ -3,7 +3,7 @@
  * device only hints that something changed; what is shown is then asked for again, never more often
  * than it can be answered.
  */
-import type { CaseListRow, DeviceEvent, InviteState, Status } from '../../src/node/contract.js'
+import type { CaseListRow, DeviceEvent, InviteState, Refusal, Status } from '../../src/node/contract.js'
 import { type CaseView, readCase, withField, withOwn } from '../lib/case-view.js'
 import { keepUnchanged, sortRows } from '../lib/list.js'
 import { type Client, connected, type DeviceLink, onEachConnection, refusalOf } from './client.js'
@@ -16,7 +16,8 @@ const listEveryMs = 400
 const statusEveryMs = 500
 const caseEveryMs = 250
 
-export type OpenCase = { id: string; view: CaseView | null; gone: boolean }
+/** `problem`: why the device can't show it just now; then `view` is as it was. */
+export type OpenCase = { id: string; view: CaseView | null; problem: Refusal | null }
 
 export class DeviceData {
   readonly link: DeviceLink
@@ -52,7 +53,7 @@ export class DeviceData {
     const before = this.openCase.get()
     if (before) void this.saver.flush(before.id)
     this.#own.clear()
-    this.openCase.set(id === null ? null : { id, view: null, gone: false })
+    this.openCase.set(id === null ? null : { id, view: null, problem: null })
     if (id !== null) this.#case.soon()
   }
 
@@ -152,11 +153,12 @@ export class DeviceData {
       const { json } = await connected(this.link).cases.show({ id: asked.id })
       if (this.openCase.get()?.id !== asked.id) return
       if (writes !== this.#writes) return this.#case.soon()
-      this.openCase.set({ id: asked.id, view: withOwn(readCase(json), this.#own), gone: false })
+      this.openCase.set({ id: asked.id, view: withOwn(readCase(json), this.#own), problem: null })
     } catch (error) {
-      if (refusalOf(error) && this.openCase.get()?.id === asked.id)
-        this.openCase.set({ id: asked.id, view: null, gone: true })
-      else throw error
+      const problem = refusalOf(error)
+      const open = this.openCase.get()
+      if (!problem || open?.id !== asked.id) throw error
+      this.openCase.set({ ...open, view: problem.code === 'no-case' ? null : open.view, problem })
     }
   }
 

@@ -1,12 +1,14 @@
-/** What is typed into fields, over a real store: nothing that comes from elsewhere meanwhile is lost, nor holds it back. */
+/** What is typed in a window, over a real store: nothing that comes from elsewhere meanwhile is lost, nor holds it back. */
 import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { removeRecord, setFields } from '../../src/cases/edit.js'
 import { casesApi } from '../../src/node/device/cases.js'
 import { createLocalClient } from '../../src/node/router.js'
 import type { Database } from '../../src/store/sealed-db.js'
+import { CaseDocs } from '../../ui/editor/case-doc.js'
 import { readCase, withOwn } from '../../ui/lib/case-view.js'
 import type { Client, DeviceLink, LinkStatus } from '../../ui/state/client.js'
+import { DeviceData } from '../../ui/state/device-data.js'
 import { FieldSaver } from '../../ui/state/saver.js'
 import { createStore } from '../../ui/state/store.js'
 import { Bench, type Device } from '../suites/store/bench.js'
@@ -87,4 +89,66 @@ test('what is sent again, as no answer came, takes nothing back that was written
   client = whole
   await saver.flush('one')
   expect((await shown()).conflicts).toEqual([{ field: phone, value: '9 theirs', others: ['123'] }])
+})
+
+async function openCase() {
+  const { caseDoc } = new CaseDocs(link).acquire('one')
+  await vi.waitFor(() => expect(caseDoc.state.get().loaded).toBe(true))
+  return { caseDoc, state: () => caseDoc.state.get(), text: () => caseDoc.doc.getText('t').toString() }
+}
+
+test('a window goes on following a case whose document the device has closed', async () => {
+  const window = await openCase()
+  const { doc } = window.caseDoc
+  device.replica.docs.forget('one')
+  await device.type('one', 'theirs')
+  await vi.waitFor(() => expect(window.text()).toBe('theirs'))
+  expect(window.caseDoc.doc).toBe(doc)
+})
+
+test('what the disk refused stays in the window where it was typed, and in no other', async () => {
+  const [here, there] = [await openCase(), await openCase()]
+  const shownThere: string[] = []
+  there.caseDoc.doc.on('update', () => shownThere.push(there.text()))
+  const { db } = device
+  const batch = async () => {
+    throw new Error('ENOSPC: No space left on device')
+  }
+  Object.assign(db, { batch })
+  here.caseDoc.doc.getText('t').insert(0, 'refused')
+  await vi.waitFor(() => expect(here.state().problem?.code).toBe('disk-full'))
+  expect(shownThere).toEqual(['refused'])
+  await vi.waitFor(() => expect(there.text()).toBe(''))
+  expect(there.state()).toMatchObject({ loaded: true, unsaved: false })
+  expect(here.text()).toBe('refused')
+  expect(here.state().unsaved).toBe(true)
+})
+
+test('what fails without a reason is not sent again and again', async () => {
+  const window = await openCase()
+  const update = vi.fn(async () => {
+    throw new Error('BAD_REQUEST')
+  })
+  client = { ...client, doc: { ...client.doc, update: update as never } }
+  window.caseDoc.doc.getText('t').insert(0, 'typed')
+  await new Promise((resolve) => setTimeout(resolve, 100))
+  expect(update).toHaveBeenCalledTimes(1)
+  expect(window.state().unsaved).toBe(true)
+})
+
+test('a case that can not be read now is said to be damaged, not gone, and stays in sight', async () => {
+  const whole = client
+  const data = new DeviceData(link, () => {})
+  data.show('one')
+  await vi.waitFor(() => expect(data.openCase.get()?.view).not.toBeNull())
+  const damaged = async () => {
+    throw Object.assign(new Error(), { data: { code: 'store-damaged', sentence: 'It is damaged.' } })
+  }
+  client = { ...whole, cases: { ...whole.cases, show: damaged as never } }
+  data.refreshCase()
+  await vi.waitFor(() => expect(data.openCase.get()?.problem?.code).toBe('store-damaged'))
+  expect(data.openCase.get()?.view?.id).toBe('one')
+  client = whole
+  data.refreshCase()
+  await vi.waitFor(() => expect(data.openCase.get()?.problem).toBeNull())
 })
