@@ -14,11 +14,17 @@ const link = openLink(takeCode())
 const data = new DeviceData(link, () => link.stopping())
 const docs = new CaseDocs(link, (id) => data.wrote(id))
 
+/** A field takes what is in it, as a part of a date or a word that is still composed, when it is left. */
+const leaveField = () => {
+  if (document.activeElement instanceof HTMLElement) document.activeElement.blur()
+  data.saver.flushAll()
+}
+
 // What was typed a moment ago goes out before the window closes; if it can't, the browser asks first.
-addEventListener('pagehide', () => data.saver.flushAll())
+addEventListener('pagehide', leaveField)
 addEventListener('visibilitychange', () => data.saver.flushAll())
 addEventListener('beforeunload', (event) => {
-  data.saver.flushAll()
+  leaveField()
   if (data.saver.unsaved() || docs.unsaved()) event.preventDefault()
 })
 

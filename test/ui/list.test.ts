@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { CaseListRow } from '../../src/node/contract.js'
 import { newestFirst, readCase, withField } from '../../ui/lib/case-view.js'
-import { parseDate } from '../../ui/lib/dates.js'
+import { isWholeDate, parseDate } from '../../ui/lib/dates.js'
 import { fold } from '../../ui/lib/fold.js'
 import { batches } from '../../ui/lib/lines.js'
 import {
@@ -120,6 +120,9 @@ test('dates: as stored, or as Europeans type them; impossible ones are refused',
     '1980-05',
     '',
   ])
+  const isWhole = (typed: string) => isWholeDate(typed, parseDate(typed)!)
+  expect(['1980-05-24', '24.5.1980', '4/5/1980', ''].map(isWhole)).toEqual([true, true, true, true])
+  expect(['1980', '1980-05', '1980-05-2', '1980-5-2'].map(isWhole)).toEqual([false, false, false, false])
   expect(['31.2.1980', '1980-13', 'May', '24.5.80'].map(parseDate)).toEqual([null, null, null, null])
 })
 

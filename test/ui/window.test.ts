@@ -189,6 +189,25 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
       expect(device.notesOf('case-000000', 'c0')).toContain('Theirs. ')
     })
 
+    test('a date in another notation is saved as it is typed, a part of one when the window is closed', async () => {
+      const { page, device, url } = await start({ cases: 1 })
+      const born = () => device.byId.get('case-000000')?.patient.birthDate
+      await openCase(page, '')
+      await field(page, 'Birth date').fill('')
+      await field(page, 'Birth date').pressSequentially('24.5.1981')
+      await expect.poll(born).toBe('1981-05-24')
+      await field(page, 'Birth date').fill('May 81')
+      await page.keyboard.press('Tab')
+      await page.getByText('Write the date as 1980-05-24.').waitFor()
+      const closed = await newPage()
+      await closed.goto(url())
+      await openCase(closed, '')
+      await field(closed, 'Birth date').fill('')
+      await field(closed, 'Birth date').pressSequentially('1982')
+      await closed.close({ runBeforeUnload: true })
+      await expect.poll(born).toBe('1982')
+    })
+
     test('another value is one click away', async () => {
       const { page, device } = await start({ cases: 1 })
       const found = device.byId.get('case-000000')!

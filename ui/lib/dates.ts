@@ -12,6 +12,11 @@ export function parseDate(typed: string): string | null {
   return null
 }
 
+/** True if nothing that may yet be typed makes another date of it. `date` is what `parseDate` gives. */
+export function isWholeDate(typed: string, date: string): boolean {
+  return date === '' || (date.length === 10 && (date === typed || /\d{4}$/.test(typed.trim())))
+}
+
 function compose(
   year: string | undefined,
   month: string | undefined,

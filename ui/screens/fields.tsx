@@ -2,7 +2,7 @@
 import { Button, NativeSelect, TextInput } from '@mantine/core'
 import { createContext, type ReactNode, type Ref, useContext, useState } from 'react'
 import { type CaseView, type Conflict, type Json, readableValue } from '../lib/case-view.js'
-import { parseDate } from '../lib/dates.js'
+import { isWholeDate, parseDate } from '../lib/dates.js'
 import { connected } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { useStore, useSurroundings } from './context.js'
@@ -69,15 +69,17 @@ export function TextField({ field, label, stored, ref, type = 'text', className 
   )
 }
 
-/** A whole date is saved as it is typed; a part of one, or another notation, on leaving the field. */
+/** A whole date is saved as it is typed, a part of one on leaving the field or the window. */
 export function DateField({ field, label, stored, className }: FieldProps) {
   const { t } = useSurroundings()
   const { value, readOnly, error, ...edit } = useField(field, stored)
   const [draft, setDraft] = useState<string | null>(null)
+  const [left, setLeft] = useState(false)
   const change = (typed: string) => {
     setDraft(typed)
+    setLeft(false)
     const date = parseDate(typed)
-    if (date === '' || (date !== null && date === typed && date.length === 10)) edit.type(date)
+    if (date !== null && isWholeDate(typed, date)) edit.type(date)
   }
   const leave = () => {
     const date = draft === null ? null : parseDate(draft)
@@ -85,9 +87,10 @@ export function DateField({ field, label, stored, className }: FieldProps) {
       if (date !== value) edit.type(date)
       setDraft(null)
     }
+    setLeft(true)
     edit.save()
   }
-  const wrong = draft !== null && parseDate(draft) === null && draft.length >= 10
+  const wrong = draft !== null && parseDate(draft) === null && (left || draft.length >= 10)
   return (
     <div className={className}>
       <TextInput
