@@ -5,12 +5,14 @@
  */
 import { toHex } from '../../src/protocol/bytes.js'
 import { type Database, VIEW } from './database.js'
-import { rangeOf } from './keys.js'
+import { type Range, rangeOf } from './keys.js'
 
 /** Calls of `step` without a deletion in that practice. */
 const QUIET_STEPS = 3
 /** So much garbage is not waited for. */
 const MUCH_BYTES = 64 * 1024 * 1024
+/** Calls of `step` for which a disk that refused is left alone. */
+const REST_STEPS = 60
 /** What the database may hold beyond its mail before a start begins with tidying. */
 const FLOOR_BYTES = 256 * 1024
 
@@ -21,10 +23,12 @@ interface Garbage {
 }
 
 export class Compaction {
+  /** Never rejects: what failed holds up neither what follows nor the end. */
   idle: Promise<void> = Promise.resolve()
   private readonly garbage = new Map<string, Garbage>()
   /** A part was given back; the rows beside it are still there. */
   private isWholeDue = false
+  private restSteps = 0
 
   constructor(private readonly db: () => Database) {}
 
@@ -41,12 +45,19 @@ export class Compaction {
     this.garbage.set(name, { practice, bytes: before + bytes, quiet: 0 })
   }
 
-  /** About once a second; `isEmpty`: no mail is held at all. */
+  /** About once a second; `isEmpty`: no mail is held at all. Rejects where the disk refuses, and tries again later. */
   async step(isEmpty: boolean): Promise<void> {
     await this.idle
     if (this.db().compactRange === undefined) return this.garbage.clear()
-    this.idle = this.work(isEmpty)
-    await this.idle
+    if (this.restSteps > 0) {
+      this.restSteps--
+      return
+    }
+    const work = this.work(isEmpty)
+    this.idle = work.catch(() => {
+      this.restSteps = REST_STEPS
+    })
+    await work
   }
 
   private async work(isEmpty: boolean): Promise<void> {
@@ -59,13 +70,26 @@ export class Compaction {
     if (this.isWholeDue && (isEmpty || !due)) {
       this.isWholeDue = false
       this.garbage.clear()
-      return this.rewrite(new Uint8Array(0), Uint8Array.of(0xff))
+      return this.rewrite([{ gte: new Uint8Array(0), lt: Uint8Array.of(0xff) }], () => {
+        this.isWholeDue = true
+      })
     }
     if (!due) return
-    this.garbage.delete(toHex(due.practice))
-    for (const letter of ['b', 'm', 'w']) {
-      const { gte, lt } = rangeOf(letter, due.practice)
-      await this.rewrite(gte, lt)
+    const { practice, bytes } = due
+    this.garbage.delete(toHex(practice))
+    await this.rewrite(
+      ['b', 'm', 'w'].map((letter) => rangeOf(letter, practice)),
+      () => this.note(practice, bytes),
+    )
+  }
+
+  /** `failed`: before it rejects. */
+  private async rewrite(ranges: Range[], failed: () => void): Promise<void> {
+    try {
+      for (const range of ranges) await this.rewriteOne(range)
+    } catch (error) {
+      failed()
+      throw error
     }
   }
 
@@ -73,7 +97,7 @@ export class Compaction {
    * Twice: the first call may move what is in memory to the deepest level as it is, deleted values included. A
    * pair of rows around the range makes the second one merge that level again.
    */
-  private async rewrite(from: Uint8Array, to: Uint8Array): Promise<void> {
+  private async rewriteOne({ gte: from, lt: to }: Range): Promise<void> {
     const db = this.db()
     await db.compactRange?.(from, to, VIEW)
     // Deletions of keys that nothing has: they are rows to LevelDB all the same.

@@ -42,5 +42,25 @@ export function failingSuite(create: CreateWorld): void {
         expect(await box.ids(1)).toEqual([held.id, ...lost])
       },
     )
+
+    test('that could not be tidied once is tidied later, and lets the store close', async () => {
+      const box = await new Mailbox(world(), 51).begin()
+      const steps = async (count: number) => {
+        for (let step = 0; step < count; step++) await box.store.tidy()
+        return world().lines.filter((line) => line.includes("couldn't be tidied")).length
+      }
+      const { id } = await box.put([1])
+      await box.ack(1, [id])
+      world().break(EIO)
+      const failed = await steps(10)
+      // It says so once, not every second.
+      expect(failed).toBeLessThanOrEqual(1)
+      world().mend()
+      // The first write after it opens the database anew.
+      await box.deposit({ to: [1] })
+      await box.put([1])
+      expect(await steps(100)).toBe(failed)
+      await world().reopen()
+    })
   })
 }
