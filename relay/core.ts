@@ -216,11 +216,15 @@ export class RelayCore {
   }
 
   /** The older session of a device that came again is most likely dead. */
-  private join(hub: PracticeHub, link: MailboxLink): void {
+  private join(found: PracticeHub, link: MailboxLink): void {
+    const hub = this.hubs.present(found)
+    link.hub = hub
     const own = [...hub.links].filter(({ device }) => toHex(device) === toHex(link.device))
     for (const older of own.slice(0, Math.max(0, own.length + 1 - this.limits.sessionsPerDevice)))
       older.end('replaced')
     hub.links.add(link)
+    // It may be another one than it was let in by, or gone.
+    link.take({ kind: 'roster', roster: hub.roster })
   }
 
   private ended(link: MailboxLink): void {

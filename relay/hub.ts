@@ -90,6 +90,13 @@ export class Hubs {
     return held
   }
 
+  /** The hub for somebody who joins: since this one was found it may have been forgotten as quiet, and read again for others. */
+  present(hub: PracticeHub): PracticeHub {
+    const held = this.held(hub.practice) ?? hub
+    if (held.roster) this.hubs.set(toHex(hub.practice), held)
+    return held
+  }
+
   /** Members are told of the hub's roster; without one the practice is gone. */
   announce(hub: PracticeHub): void {
     const { roster } = hub

@@ -259,12 +259,20 @@ export class MailboxLink {
   }
 
   private async leave(number: number): Promise<void> {
+    // [B9] Of a session from before the end may not have come here yet, and with the next mail it would collect again.
+    for (const older of this.sessionsBefore()) older.end('replaced')
     const outcome = await this.around.store.leave(this.session.practice, this.device)
     const error = outcome === 'failed' ? 'failed' : ''
     this.take({ kind: 'done', number, error, sequence: 0, bytes: 0 })
     if (outcome !== 'gone') return
     this.hub!.roster = undefined
     this.around.announce(this.hub!)
+  }
+
+  /** Of this device. */
+  private sessionsBefore(): MailboxLink[] {
+    const all = [...this.hub!.links]
+    return all.slice(0, all.indexOf(this)).filter(({ device }) => isSameKey(device, this.device))
   }
 }
 
