@@ -29,7 +29,8 @@ export function foldingFor(
   const held = new Map(survey.logs.map(({ log, seq }) => [log, seq]))
   for (const { device, known } of survey.recipients) {
     if (rests.leftMs(device, survey.now) > 0) continue
-    const { live, attempt } = ledger.row(device)
+    const { live: all, attempt } = ledger.row(device)
+    const live = ledger.replaceable(device, held)
     const bytes = sum(live)
     const replaces = live.flatMap(({ ids }) => ids).slice(0, MAX_REPLACES)
     if (wantsStates.has(device) && live.length > 1)
@@ -49,12 +50,11 @@ export function foldingFor(
       (mail) => mail.bytes < FULL_BYTES && mail.ranges.length > 0 && mail.ids.length === 1,
     )
     if (small.length < FOLD_AT) continue
-    const full = live.filter((mail) => !small.includes(mail))
-    const base = reachWith(known, full)
-    // A log that was cut meanwhile reaches no further than it is held.
-    const until = new Map(
-      [...reachWith(base, small)].map(([log, seq]) => [log, Math.min(seq, held.get(log) ?? 0)]),
+    const base = reachWith(
+      known,
+      all.filter((mail) => !small.includes(mail)),
     )
+    const until = reachWith(base, small)
     const from = new Map(
       [...until].filter(([log, seq]) => seq > (base.get(log) ?? 0)).map(([log]) => [log, base.get(log) ?? 0]),
     )

@@ -105,6 +105,15 @@ export class MailLedger {
     return this.waiting(recipient)
   }
 
+  /**
+   * What something written anew from here may take the place of. What a log no longer reaches, be it cut or lost here, may
+   * lie nowhere else.
+   */
+  replaceable(recipient: string, held: Reach): LiveMail[] {
+    const isHeld = ({ log, to }: LiveMail['ranges'][number]) => to <= (held.get(log) ?? 0)
+    return this.row(recipient).live.filter(({ ranges }) => ranges.every(isHeld))
+  }
+
   /** All ids that may wait for the recipient. */
   waiting(recipient: string): Uint8Array[] {
     const { live, answer } = this.row(recipient)

@@ -140,7 +140,7 @@ export function depositFor(
   const first = due.recipients.find((recipient) => wantsStates.has(recipient))
   if (first === undefined && attempt < STATES_FROM_ATTEMPT)
     return { kind: 'changes', recipients: due.recipients, from: due.from, attempt, replaces: [] }
-  // Whole states begin at what the recipients have said themselves, and stand for everything left before.
+  // Whole states begin at what the recipients have said themselves, and stand for what was left before.
   const of = first ?? due.recipients[0]!
   const known = knownOf(survey, of)
   // Who may lack nothing, as one that has never spoken, keeps nobody else from what can be given.
@@ -148,7 +148,10 @@ export function depositFor(
   const recipients = due.recipients.filter(
     (recipient) => isLike(recipient) && isSame(knownOf(survey, recipient), known),
   )
-  const ids = recipients.flatMap((recipient) => ledger.row(recipient).live.flatMap((mail) => mail.ids))
+  const held = new Map(survey.logs.map(({ log, seq }) => [log, seq]))
+  const ids = recipients.flatMap((recipient) =>
+    ledger.replaceable(recipient, held).flatMap((mail) => mail.ids),
+  )
   const replaces = [...new Map(ids.map((id) => [toHex(id), id])).values()].slice(0, MAX_REPLACES)
   return {
     kind: 'states',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { toHex } from '../../src/protocol/bytes.js'
 import { FOLD_AT, FULL_BYTES, foldingFor, WEIGH_BYTES } from '../../src/protocol/mail-fold.js'
 import { type LiveMail, MailLedger, reachWith } from '../../src/protocol/mail-ledger.js'
-import type { Survey } from '../../src/protocol/mail-plan.js'
+import { depositFor, type Survey } from '../../src/protocol/mail-plan.js'
 import { Rests } from '../../src/protocol/mail-rests.js'
 import { MAX_REPLACES } from '../../src/protocol/mailbox-limits.js'
 
@@ -141,7 +141,7 @@ describe('the ledger', () => {
 })
 
 describe('folding', () => {
-  const survey = (known: [string, number][] = [], held = 1_000): Survey => ({
+  const survey = (known: [string, number][] = [], held = 2_000): Survey => ({
     now: 0,
     self: S,
     logs: [{ log: A, seq: held, device: S }],
@@ -170,15 +170,21 @@ describe('folding', () => {
     expect(job!.replaces.map(toHex)).not.toContain(toHex(id(99)))
   })
 
-  test('reaches no further than a log is held: it may have been cut meanwhile', () => {
-    const cut = (held: number, ledger = ledgerWith(...small(FOLD_AT))) =>
-      foldingFor(survey([], held), ledger, new Map(), new Set(), new Rests())
-    expect(cut(FOLD_AT - 4)!.until).toEqual(new Map([[A, FOLD_AT - 4]]))
-    expect(cut(0)).toBeUndefined()
-    // Cut below what is large: nothing of what is small is left.
+  test('takes nothing along that a log no longer reaches here: it may lie nowhere else', () => {
+    const held = (seq: number, ledger = ledgerWith(...small(FOLD_AT + 4))) =>
+      foldingFor(survey([], seq), ledger, new Map(), new Set(), new Rests())
+    expect(held(FOLD_AT)).toMatchObject({ until: new Map([[A, FOLD_AT]]) })
+    expect(held(FOLD_AT)!.replaces).toHaveLength(FOLD_AT)
+    expect(held(FOLD_AT - 1)).toBeUndefined()
+    expect(held(0)).toBeUndefined()
     const large = mail(99, A, 0, 50, FULL_BYTES)
-    expect(cut(50, ledgerWith(large, ...small(FOLD_AT, 50)))).toBeUndefined()
-    expect(cut(51, ledgerWith(large, ...small(FOLD_AT, 50)))!.until).toEqual(new Map([[A, 51]]))
+    expect(held(50, ledgerWith(large, ...small(FOLD_AT, 50)))).toBeUndefined()
+    const much = ledgerWith(mail(1, A, 0, 5, WEIGH_BYTES), mail(2, A, 5, 9, WEIGH_BYTES))
+    for (const wants of [new Set([R]), new Set<string>()])
+      expect([8, 9].map((seq) => foldingFor(survey([], seq), much, new Map(), wants, new Rests()))).toEqual([
+        undefined,
+        expect.objectContaining({ kind: 'states' }),
+      ])
   })
 
   test('[L7] leaves a recipient that rests alone', () => {
@@ -251,4 +257,18 @@ describe('folding', () => {
     expect([job.from, job.until]).toEqual([new Map([[A, 0]]), new Map([[A, FOLD_AT]])])
     expect(job.replaces.map(toHex)).not.toContain(toHex(id(88)))
   })
+})
+
+test('whole states take the place of nothing that a log no longer reaches here', () => {
+  const survey = (seq: number): Survey => ({
+    now: 0,
+    self: S,
+    logs: [{ log: A, seq, device: S }],
+    recipients: [{ device: R, known: new Map(), counter: 0, connected: false }],
+    near: [],
+  })
+  const ledger = ledgerWith(mail(1, A, 0, 3), mail(2, A, 3, 5))
+  const due = { recipients: [R], from: new Map([[A, 0]]) }
+  const replaces = (seq: number) => depositFor(due, survey(seq), ledger, new Set([R])).replaces
+  expect([replaces(5), replaces(4)]).toEqual([[id(1), id(2)], [id(1)]])
 })
