@@ -2,8 +2,8 @@
  * What to leave at the relay now: which recipients lack which logs from where, and whose turn it is to give them.
  *
  *  [P1] an author gives its own changes at once; a device that is connected directly has a few seconds to take them;
- *  [P2] others' changes are given on by a device that holds them only when their author didn't in time; at once where
- *       the author has no mailbox, or is itself the one that lacks them;
+ *  [P2] others' changes are given on by a device that holds them only when their author didn't in time, and given back to
+ *       it only when it didn't say in time that it has them; at once where the author has no mailbox;
  *  [P3] several devices that could do it take turns in an order of their own for each log;
  *  [P4] what another device says it has left for a recipient counts, until that recipient has spoken since.
  */
@@ -19,7 +19,7 @@ import type { Natives } from './natives.js'
 
 /** A direct acknowledgement comes in milliseconds; after this the mailbox is the safer way. */
 export const DIRECT_WAIT_MS = 4_000
-/** An author that is online has left its changes long before. */
+/** An author that is online has left its changes long before, and has said that it has them. */
 export const FORWARD_MAIL_MS = 12_000
 /** Each further device that could step in waits so much longer. */
 export const TURN_MS = 3_000
@@ -117,9 +117,8 @@ export function planDeposits(input: PlanInput): Plan {
 function delayMs({ natives, survey, hurry }: PlanInput, recipient: SurveyRecipient, log: SurveyLog): number {
   const direct = recipient.connected ? DIRECT_WAIT_MS : 0
   if (hurry || log.device === survey.self) return direct
-  const collects = survey.recipients.some(({ device }) => device === log.device)
-  const givesItself = collects && log.device !== recipient.device
-  return Math.max(direct, (givesItself ? FORWARD_MAIL_MS : 0) + TURN_MS * turnOf(natives, survey, log.log))
+  const speaksItself = survey.recipients.some(({ device }) => device === log.device)
+  return Math.max(direct, (speaksItself ? FORWARD_MAIL_MS : 0) + TURN_MS * turnOf(natives, survey, log.log))
 }
 
 /** [P3] How many of those near come before this device. */
