@@ -249,9 +249,10 @@ export class MailDriver {
       case 'openStates':
         return this.inOrder(session, async () => {
           const set = this.options.random(16)
-          session.writer = await StatesWriter.open(replica, set, effect.base, effect.mayLack)
-          const { ranges = [], bytes = 0 } = session.writer ?? {}
-          this.step(session, { type: 'statesOpened', opened: { set, ranges, bytes } })
+          const writer = await StatesWriter.open(replica, set, effect.base, effect.mayLack, effect.isAnew)
+          session.writer = writer
+          const { ranges = [], bytes = 0, isSound = false } = writer ?? {}
+          this.step(session, { type: 'statesOpened', opened: { set, ranges, bytes, isSound } })
         })
       case 'openAnswer':
         return this.inOrder(session, async () => {

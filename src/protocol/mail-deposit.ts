@@ -1,6 +1,7 @@
 /**
  * One deposit at a time: letters of changes, or all parts of a transfer of whole states, each left at the relay before
- * the next is written. What it replaces goes with its last one.
+ * the next is written. What it replaces goes with its last one; with its first one what was left of transfers that were
+ * broken off.
  */
 
 import { toHex } from './bytes.js'
@@ -35,6 +36,15 @@ export type JobEnd = {
 
 const NOT_WHOLE = new Uint8Array(0)
 
+/** What waits for the relay's answer. */
+interface Sent {
+  id: Uint8Array
+  bytes: number
+  ranges: LiveMail['ranges']
+  last: boolean
+  replaces: Uint8Array[]
+}
+
 /** The envelope to send now, and what stands for it in the ledger. */
 export interface Outgoing {
   id: Uint8Array
@@ -47,9 +57,11 @@ export class Depositing {
   private readonly mail: LiveMail = { ids: [], ranges: [], bytes: 0 }
   private readonly from: Map<LogId, number>
   private index = 0
-  private sent: { id: Uint8Array; bytes: number; ranges: LiveMail['ranges']; last: boolean } | undefined
+  private sent: Sent | undefined
   private opened: StatesOpened | undefined
   private replaces: Uint8Array[]
+  /** Parts of whole states that were broken off. */
+  private brokenOff: Uint8Array[]
   private missing: Uint8Array[] = []
 
   constructor(
@@ -58,13 +70,15 @@ export class Depositing {
   ) {
     this.from = new Map(job.from)
     this.replaces = job.replaces
+    this.brokenOff = job.kind === 'states' ? ledger.brokenOff(job.recipients) : []
   }
 
   /** What to do first. */
   start(): MailEffect {
     const { kind, asked, mayLack = false } = this.job
     if (asked) return { type: 'openAnswer', asked }
-    if (kind === 'states') return { type: 'openStates', base: this.from, mayLack }
+    const isAnew = this.brokenOff.length > 0
+    if (kind === 'states') return { type: 'openStates', base: this.from, mayLack, ...(isAnew && { isAnew }) }
     return { type: 'write', from: new Map(this.from), attempt: this.job.attempt }
   }
 
@@ -82,6 +96,7 @@ export class Depositing {
       return { outcome: 'too-large' }
     this.opened = opened
     if (this.job.asked && !opened.isSound) this.replaces = []
+    if (!opened.isSound) this.brokenOff = []
     return { type: 'writePart', index: this.index }
   }
 
@@ -103,14 +118,13 @@ export class Depositing {
       mail.bytes += sent.bytes
       mail.ranges = sent.ranges
       if (this.missing.length > 0) mail.lacks = true
-      if (!job.asked)
-        for (const recipient of job.recipients) ledger.add(recipient, mail, sent.last ? this.replaces : [])
+      if (!job.asked) for (const recipient of job.recipients) ledger.add(recipient, mail, sent.replaces)
       else this.noteAnswer(job.asked, sent.last)
       if (sent.last) return { outcome: 'done' }
       return { type: 'writePart', index: ++this.index }
     }
     const left: LiveMail = { ids: [sent.id], ranges: sent.ranges, bytes: sent.bytes }
-    for (const recipient of job.recipients) ledger.add(recipient, left, sent.last ? this.replaces : [])
+    for (const recipient of job.recipients) ledger.add(recipient, left, sent.replaces)
     if (sent.last) return { outcome: 'done' }
     return { type: 'write', from: new Map(this.from), attempt: job.attempt }
   }
@@ -131,9 +145,15 @@ export class Depositing {
 
   private out(id: Uint8Array, envelope: Uint8Array, ranges: LiveMail['ranges'], last: boolean): Outgoing {
     const plain = ranges.map(({ log, from, to }) => ({ log, from, to }))
-    this.sent = { id, bytes: envelope.length, ranges: plain, last }
-    // An answer goes on: what it stands for goes with its first part, or each that is broken off would stay.
-    const replaces = (this.job.asked ? this.index === 0 : last) ? this.replaces : []
+    const replaces = this.replacedBy(last)
+    this.sent = { id, bytes: envelope.length, ranges: plain, last, replaces }
     return { id, envelope, recipients: this.job.recipients, replaces }
+  }
+
+  /** What was broken off goes with the first part, or each that is broken off would stay and fill the mailbox. */
+  private replacedBy(last: boolean): Uint8Array[] {
+    if (this.job.asked) return this.index === 0 ? this.replaces : []
+    if (last) return this.replaces
+    return this.index === 0 ? this.brokenOff : []
   }
 }

@@ -151,8 +151,8 @@ export class Giving {
     const { state } = this.ledger
     state.sequence = Math.max(state.sequence, sequence)
     const next = this.job!.onDone(error)
-    // Parts of an answer that is broken off are remembered, too.
-    if (this.job!.job.asked) this.out.put({ type: 'keepLedger' })
+    // Parts of what is broken off are remembered, too.
+    if (this.job!.job.kind !== 'changes') this.out.put({ type: 'keepLedger' })
     this.go(next)
     return 'outcome' in next && next.outcome === 'done'
   }

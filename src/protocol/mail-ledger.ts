@@ -5,6 +5,7 @@
  */
 import { equalBytes, toHex } from './bytes.js'
 import type { LogId } from './log.js'
+import { MAX_REPLACES } from './mailbox-limits.js'
 
 /** How far each log is held. */
 export type Reach = ReadonlyMap<LogId, number>
@@ -112,6 +113,15 @@ export class MailLedger {
   replaceable(recipient: string, held: Reach): LiveMail[] {
     const isHeld = ({ log, to }: LiveMail['ranges'][number]) => to <= (held.get(log) ?? 0)
     return this.row(recipient).live.filter(({ ranges }) => ranges.every(isHeld))
+  }
+
+  /** Parts of whole states that were broken off, as many as one deposit may stand for. */
+  brokenOff(recipients: readonly string[]): Uint8Array[] {
+    const parts = recipients.flatMap((each) =>
+      this.row(each).live.filter(({ ranges }) => ranges.length === 0),
+    )
+    const ids = new Map(parts.flatMap((mail) => mail.ids.map((id) => [toHex(id), id])))
+    return [...ids.values()].slice(0, MAX_REPLACES)
   }
 
   /** All ids that may wait for the recipient. */

@@ -101,8 +101,8 @@ export type MailEffect =
   | { type: 'hear'; notices: { device: Uint8Array; sealed: Uint8Array }[] }
   | { type: 'survey' }
   | { type: 'write'; from: Map<LogId, number>; attempt: number }
-  /** `mayLack`: all recipients count what is named as missing as damaged. */
-  | { type: 'openStates'; base: Map<LogId, number>; mayLack: boolean }
+  /** `mayLack`: all recipients count what is named as missing as damaged; `isAnew`: parts of broken-off ones are there. */
+  | { type: 'openStates'; base: Map<LogId, number>; mayLack: boolean; isAnew?: boolean }
   | { type: 'openAnswer'; asked: Asked }
   | { type: 'writePart'; index: number }
   | { type: 'makeWord' }

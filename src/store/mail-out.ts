@@ -12,7 +12,7 @@ import { type CheckRange, stretchesOf } from '../protocol/transfer.js'
 import { claimToWire, openingToWire, runToWire, stretchToWire, targetToWire } from '../protocol/wire.js'
 import { heldAndDoubted } from './foreign.js'
 import { openStates, readChecks } from './outgoing.js'
-import { casesFrom, missingBeyond, readChanges, readItems } from './reading.js'
+import { casesFrom, missingBeyond, readChanges, readItems, touchedBeyond } from './reading.js'
 import type { Replica } from './replica.js'
 
 /** About so much in one letter: a lost connection repeats no more, and a relay holds it in memory without care. */
@@ -110,27 +110,33 @@ export class StatesWriter implements PartsWriter {
     private readonly opened: Awaited<ReturnType<typeof openStates>>,
     readonly bytes: number,
     private readonly mayLack: boolean,
+    /** All of it can be read, as it is stored where that was looked at: what was broken off before may go. */
+    readonly isSound: boolean,
   ) {}
 
   /**
    * @param mayLack its reader counts what is named as missing as damaged. For any other one it is undefined while cases
    *   are damaged here that it may lack something of: another holder gives them whole.
+   * @param isAnew some of it was left before: each case is looked at as it is stored, for that may be its last copy.
    */
   static async open(
     replica: Replica,
     set: Uint8Array,
     base: Map<LogId, number>,
     mayLack = false,
+    isAnew = false,
   ): Promise<StatesWriter | undefined> {
-    if (!mayLack && (await missingBeyond(replica, base)).length > 0) return undefined
+    if (isAnew) await lookBeyond(replica, base)
+    const isSound = (await missingBeyond(replica, base)).length === 0
+    if (!mayLack && !isSound) return undefined
     const opened = await openStates(replica, base)
     await replica.flush()
     let bytes = 0
     for await (const state of casesFrom(replica, new Uint8Array(0))) {
-      if (![...state.touched].some(([log, seq]) => seq > (base.get(log) ?? 0))) continue
+      if (!touchedBeyond(state, base)) continue
       bytes += 64 + state.row.length + state.parts.reduce((sum, part) => sum + part.bytes, 0)
     }
-    return new StatesWriter(replica, set, base, opened, bytes, mayLack)
+    return new StatesWriter(replica, set, base, opened, bytes, mayLack, isSound)
   }
 
   get ranges(): { log: LogId; from: number; to: number }[] {
@@ -172,6 +178,12 @@ export class StatesWriter implements PartsWriter {
     const last = this.isRead && this.messages.length === 0
     return { ...part, items, claims, last, missing: last ? this.missing : [] }
   }
+}
+
+/** Marks what of the cases beyond this frontier has rotted unnoticed. */
+async function lookBeyond(replica: Replica, base: Map<LogId, number>): Promise<void> {
+  for await (const state of casesFrom(replica, new Uint8Array(0)))
+    if (touchedBeyond(state, base)) await replica.exclusive(() => replica.cases.unreadable([state.key]))
 }
 
 /**

@@ -156,7 +156,7 @@ export async function* casesFrom(replica: Replica, after: Uint8Array): AsyncGene
 }
 
 /** Has the case seen anything of any log that lies beyond this frontier? */
-function touchedBeyond(state: CaseState, frontier: Map<LogId, number>): boolean {
+export function touchedBeyond(state: CaseState, frontier: Map<LogId, number>): boolean {
   for (const [log, seq] of state.touched) if (seq > (frontier.get(log) ?? 0)) return true
   return false
 }

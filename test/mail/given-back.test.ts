@@ -1,7 +1,7 @@
 /** What an author has left itself is not left back for it, as long as it says that it has it. */
 import { afterEach, expect, test } from 'vitest'
-import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { FORWARD_MAIL_MS } from '../../src/protocol/mail-plan.js'
+import { decodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { MailBench } from './mail-bench.js'
 
 let bench: MailBench

@@ -58,6 +58,14 @@ export class MailBench extends MailWorld {
 
   /** While the device is off, a bit turns over in each row of these kinds that belongs to the case; then it notices. */
   async rot(device: MailDevice, id: string, kinds: string): Promise<void> {
+    await this.rotUnnoticed(device, id, kinds)
+    // As giving whole cases notices it.
+    await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
+    expect(device.replica.damaged.size).toBe(1)
+  }
+
+  /** The same before anybody has read it. */
+  async rotUnnoticed(device: MailDevice, id: string, kinds: string): Promise<void> {
     const key = toKey(device.replica.keyOf(id))
     const rows = await this.stopDevice(device)
     const hit = [...rows].filter(([name]) => kinds.includes(name[0]!) && name.includes(key))
@@ -69,9 +77,6 @@ export class MailBench extends MailWorld {
     }
     await device.disk.restore(rows)
     await device.boot()
-    // As giving whole cases notices it.
-    await readItems(device.replica, new Uint8Array(0), new Map(), 1e9)
-    expect(device.replica.damaged.size).toBe(1)
   }
 
   /** The parts of what the giver leaves by mail for whoever holds so much. */

@@ -99,6 +99,38 @@ test('[L4] parts of whole states count for nothing until the last one lies there
   expect(waiting(ledger)).toEqual([whole, whole])
 })
 
+test('what was left of whole states that were broken off goes with the first part of the next ones, if all of these can be read', () => {
+  const replaced = (isSound: boolean, parts: number) => {
+    const { ledger, job } = begin({ kind: 'states', from: new Map(), replaces: [mailId(1), mailId(7)] })
+    ledger.add(FAR, { ids: [mailId(7), mailId(8)], ranges: [], bytes: 9 }, [])
+    ledger.add(THIRD, { ids: [mailId(8)], ranges: [], bytes: 9 }, [])
+    const depositing = new Depositing(job, ledger)
+    expect(depositing.start()).toMatchObject({ type: 'openStates', isAnew: true })
+    depositing.onOpened({ set: mailId(3), ranges, bytes: 300, isSound })
+    const sent: Uint8Array[][] = []
+    for (let n = 1; n <= parts; n++) {
+      const part = depositing.onPart({ id: mailId(20 + n), envelope: new Uint8Array(9), last: n === parts })
+      sent.push(part.replaces)
+      depositing.onDone('')
+    }
+    return { sent, waiting: waiting(ledger).map((live) => live.flatMap(({ ids }) => ids.map((id) => id[0]))) }
+  }
+  const [first, last] = [
+    [mailId(7), mailId(8)],
+    [mailId(1), mailId(7)],
+  ]
+  const own = [21, 22, 23]
+  expect(replaced(true, 3)).toEqual({ sent: [first, [], last], waiting: [own, own] })
+  expect(replaced(false, 3)).toEqual({
+    sent: [[], [], last],
+    waiting: [
+      [7, 8, ...own],
+      [8, ...own],
+    ],
+  })
+  expect(replaced(true, 1).sent).toEqual([last])
+})
+
 test('what the relay refuses is not remembered, nor does it end what it should have replaced', () => {
   const { ledger, depositing } = begin()
   depositing.onWritten(letter(4, [[A, 2, 5]]))

@@ -158,7 +158,12 @@ test('[L5] what two attempts could not bring goes as whole states, and stands fo
   }
   bench.ledger.add(FAR, { ids: [mailId(7)], ranges: [], bytes: 600 }, [])
   bench.look()
-  expect(bench.take('openStates')).toEqual({ type: 'openStates', base: new Map(), mayLack: false })
+  expect(bench.take('openStates')).toEqual({
+    type: 'openStates',
+    base: new Map(),
+    mayLack: false,
+    isAnew: true,
+  })
   const ranges = [{ log: logId(10), from: 0, to: 5 }]
   bench.step({ type: 'statesOpened', opened: { set: mailId(1), ranges, bytes: 900 } })
   expect(bench.take('writePart')).toEqual({ type: 'writePart', index: 0 })

@@ -153,6 +153,11 @@ export class SimRelay {
     await this.boot()
   }
 
+  /** How many rows of mail it holds, for whomever. */
+  get rows(): number {
+    return this.store.totals().rows
+  }
+
   /** Everything that waits for anybody. */
   async waiting(device: MailDevice): Promise<Inventory | undefined> {
     const wire = this.world.mailWires.find((each) => each.relay === this && each.device === device)
