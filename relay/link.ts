@@ -204,6 +204,8 @@ export class MailboxLink {
     const { around } = this
     if (expected.length === 0 && !around.mayRegister(practice))
       return this.take({ kind: 'adopted', outcome: 'refused' })
+    // Strangers could fill what is left.
+    if (expected.length === 0 && !around.hasRoom()) return this.take({ kind: 'adopted', outcome: 'busy' })
     const { head, entries, members } = roster
     const current = members.filter(({ removedAt }) => removedAt === undefined).map(({ ed }) => ed)
     const outcome = await around.store.adopt(practice, expected, { head, entries, members: current })

@@ -439,13 +439,27 @@ describe('bounds', () => {
   })
 
   test('a full disk is said, and takes nothing', async () => {
-    let hasRoom = false
+    let hasRoom = true
     const { practice, relay, id } = await setUp(35, 2, { hasRoom: () => hasRoom })
     const a = await relay.member(practice, 0)
+    hasRoom = false
     const deposit = { id: id(), recipients: [practice.devices[1]!.ed] }
     expect(await a.deposit(deposit)).toMatchObject({ error: 'full' })
     hasRoom = true
     expect(await a.deposit(deposit)).toMatchObject({ error: '', sequence: 1 })
+  })
+
+  test('[B12] a full disk takes no new practice', async () => {
+    let hasRoom = false
+    const { practice, relay } = await setUp(36, 1, { hasRoom: () => hasRoom })
+    const link = relay.connect(practice.devices[0]!)
+    await link.greet(practice.roster)
+    await link.say('chain', { entries: [...practice.roster.entries] })
+    expect(kinds(link)).toEqual(['welcome', 'refuse'])
+    expect([link.last('refuse').code, relay.store.totals().practices]).toEqual(['busy', 0])
+    hasRoom = true
+    await relay.member(practice, 0)
+    expect(relay.store.totals().practices).toBe(1)
   })
 })
 
