@@ -16,6 +16,8 @@ import { MAX_BATCH_MAILS, MAX_IDS } from './mailbox-limits.js'
 const HELD_MS = 10_000
 /** [L9] So often it is looked at whether a relay that leaves open whether more waits is still waited for. */
 const MORE_MS = 10_000
+/** A relay whose disk refused an acknowledgement may take it later: else word and mail would stay as they are. */
+const ACK_AGAIN_MS = 60_000
 /** Mail that others have just left gets so long to come; then longer each time. */
 const SEEK_MS = 10_000
 const LAST_SEEK_MS = 10 * 60_000
@@ -33,8 +35,10 @@ export class Collecting {
   private taking: { isBatch: boolean; again: boolean } | undefined
   /** The newest batch that was looked at was the last one. */
   private atEnd = false
-  /** The numbers of the acknowledgements that are not answered yet. */
-  private readonly acks = new Set<number>()
+  /** Acknowledgements that are not answered yet: their numbers, and what they name. */
+  private readonly acks = new Map<number, Uint8Array[]>()
+  /** What the relay could not let go when it was acknowledged. */
+  private refused: Uint8Array[] = []
   private seekMs = SEEK_MS
 
   constructor(private readonly out: MailOutbox) {}
@@ -129,19 +133,28 @@ export class Collecting {
   }
 
   /** [L1] Without ids it only says my word. */
-  acknowledge(ids: Uint8Array[], word: Uint8Array): void {
+  acknowledge(done: Uint8Array[], word: Uint8Array): void {
     if (!this.hasBegun) return
+    const ids = [...this.refused, ...done]
+    this.refused = []
     for (let at = 0; at === 0 || at < ids.length; at += MAX_IDS) {
       const number = this.out.next()
       const notice = at === 0 ? word : NOTHING
-      this.acks.add(number)
-      this.out.send({ $case: 'ack', value: { number, ids: ids.slice(at, at + MAX_IDS), notice } })
+      const some = ids.slice(at, at + MAX_IDS)
+      this.acks.set(number, some)
+      this.out.send({ $case: 'ack', value: { number, ids: some, notice } })
     }
   }
 
   /** False if it answers something else. */
-  onDone(number: number): boolean {
-    if (!this.acks.delete(number)) return false
+  onDone(number: number, error: string): boolean {
+    const ids = this.acks.get(number)
+    if (!ids) return false
+    this.acks.delete(number)
+    if (error !== '') {
+      this.refused.push(...ids)
+      this.out.armOnce('ack', ACK_AGAIN_MS)
+    }
     if (this.isDone) this.out.put({ type: 'status' })
     return true
   }

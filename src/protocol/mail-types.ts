@@ -86,7 +86,17 @@ export type MailEvent =
   | { type: 'window'; open: boolean }
   | { type: 'timer'; name: MailTimer }
 
-export type MailTimer = 'greet' | 'gather' | 'again' | 'word' | 'suspect' | 'alive' | 'held' | 'more' | 'seek'
+export type MailTimer =
+  | 'greet'
+  | 'gather'
+  | 'again'
+  | 'word'
+  | 'ack'
+  | 'suspect'
+  | 'alive'
+  | 'held'
+  | 'more'
+  | 'seek'
 
 export type MailEffect =
   | { type: 'send'; lane: 'live' | 'bulk'; bytes: Uint8Array }

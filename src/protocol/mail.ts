@@ -242,7 +242,7 @@ export class MailSession {
       if (this.giving.onDone(error, sequence)) this.wordSoon()
       return
     }
-    if (this.collecting.onDone(number)) return
+    if (this.collecting.onDone(number, error)) return
     const question = this.answered(number)
     if (question !== undefined) this.out.put({ type: 'left', question, ok: error === '' })
   }
@@ -259,6 +259,7 @@ export class MailSession {
       case 'again':
         return this.giving.look()
       case 'word':
+      case 'ack':
         return this.out.put({ type: 'makeWord' })
       case 'suspect':
         this.deliveries.onTimer()

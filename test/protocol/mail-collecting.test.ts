@@ -44,6 +44,37 @@ test('[L1] many ids go in several acknowledgements, the word with the first', ()
   expect(bench.takeSent('ack')).toBeUndefined()
 })
 
+test('[L1] what the relay could not let go is acknowledged once more, with a new word', () => {
+  bench.ready()
+  const acknowledged = (n: number) => {
+    bench.batch([mailOf(n)])
+    bench.step({ type: 'taken', taken: { done: [mailId(n)], held: [], word: WORD } })
+    return bench.takeSent('ack')!.number
+  }
+  const [first, second] = [acknowledged(1), acknowledged(2)]
+  bench.done(first, 'failed')
+  bench.done(second, 'full')
+  expect(bench.machine.isCollected).toBe(true)
+  expect(bench.timers.get('ack')).toBe(60_000)
+  bench.forget().fire('ack')
+  expect(bench.take('makeWord')).toBeDefined()
+  bench.step({ type: 'worded', word: WORD })
+  const again = bench.takeSent('ack')!
+  expect(again).toMatchObject({ ids: [mailId(1), mailId(2)], notice: WORD })
+  bench.done(again.number)
+  expect(bench.timers.has('ack')).toBe(false)
+  bench.step({ type: 'worded', word: WORD })
+  expect(bench.takeSent('ack')!.ids).toEqual([])
+})
+
+test('[L1] a word that could not be stored is said again', () => {
+  bench.ready()
+  bench.step({ type: 'worded', word: WORD })
+  bench.done(bench.takeSent('ack')!.number, 'failed')
+  bench.forget().fire('ack')
+  expect(bench.take('makeWord')).toBeDefined()
+})
+
 test('what comes while something is tried once more waits', () => {
   bench.welcome()
   bench.batch([mailOf(1)], false)
