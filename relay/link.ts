@@ -213,7 +213,8 @@ export class MailboxLink {
     const hub = await around.renew(practice, roster)
     if (hub === 'failed') return this.take({ kind: 'adopted', outcome: 'failed' })
     this.hub = hub
-    if (outcome === 'ok') around.announce(hub)
+    // After a conflict, too: a write that seemed to fail may be there, and nobody was told, this session included.
+    around.announce(hub)
     // Who is no member yet isn't among those that were told.
     if (!hub.links.has(this)) this.take({ kind: 'roster', roster: hub.roster })
     this.take({ kind: 'adopted', outcome })

@@ -68,3 +68,28 @@ it('[B9] a session from before does not make a device that has left collect agai
   await relay.store.expire(relay.store.age + 1_000_000)
   expect(relay.store.totals()).toEqual({ practices: 0, rows: 0, bytes: 0 })
 })
+
+it('[B8] a roster whose write seemed to fail, and is there, reaches everybody when it is shown again', async () => {
+  const random = seeded(82)
+  const bytes = (length: number) => random.bytes(length)
+  const practice = makePractice(random, 2)
+  const store = await openTestStore(random)
+  const adopt = store.adopt.bind(store)
+  const relay = new TestRelay(store)
+  const [a, b] = [await relay.member(practice, 0), await relay.member(practice, 1)]
+  const device = makeDevice(bytes, 'New')
+  const grown = enrol(bytes, practice.roster, practice.devices[0]!, device)
+  store.adopt = async (...given) => {
+    await adopt(...given)
+    return 'failed'
+  }
+  await a.say('chain', { entries: [...grown.entries] })
+  expect(a.last('refuse').code).toBe('failed')
+  store.adopt = adopt
+  const again = relay.connect(practice.devices[0]!)
+  await again.greet(grown)
+  await again.say('chain', { entries: [...grown.entries] })
+  expect(again.last('head').head).toEqual(grown.head)
+  expect(b.last('chain').entries).toEqual([...grown.entries])
+  expect(relay.core.mayReserve(device.ed)).toBe(true)
+})
