@@ -95,6 +95,8 @@ export interface Device extends DeviceApi {
   addresses(): string[]
   /** Resolves when the network is up; rejects with `Refused` (`listen-failed`) where it can't be. */
   online(): Promise<void>
+  /** Windows hear that it is about to close, and say what was typed a moment ago. */
+  stopping(): void
   /** Flushes, marks the clean stop and releases the folder. */
   close(): Promise<void>
 }

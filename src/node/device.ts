@@ -175,11 +175,11 @@ async function compose(
     doctor: () => doctor.run(),
     config: configApi(notes, emit),
     events: (signal) => follow(listeners, signal),
+    stopping: () => emit({ type: 'stopping' }),
     close: () => (closed ??= close()),
   }
 
   async function close(): Promise<void> {
-    emit({ type: 'stopping' })
     store.stop()
     try {
       await practice.close()

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { RPCHandler } from '@orpc/server/ws'
 import { type WebSocket, WebSocketServer } from 'ws'
@@ -47,6 +48,8 @@ const MAX_CONNECTIONS = 2 * MAX_WAITING
 const REQUEST_TIMEOUT_MS = 10_000
 /** How often is looked for requests that take longer. */
 const LOOK_INTERVAL_MS = 1_000
+/** How long windows have before a stop for what was typed a moment ago. */
+const LAST_WORDS_MS = 150
 /** How long a socket may take to finish its closing handshake. */
 const CLOSE_TIMEOUT_MS = 500
 
@@ -74,10 +77,11 @@ export interface LocalServer {
   /** The device is made anew: windows and commands are cut off, and wait for what `resume` gives. */
   pause(): void
   resume(device: LinkedDevice): void
+  /** Windows that were told of it may still say something. */
   close(): Promise<void>
 }
 
-type LinkedDevice = Omit<Device, 'close'>
+type LinkedDevice = Omit<Device, 'close' | 'stopping'>
 
 export async function createLocalServer(options: LocalServerOptions): Promise<LocalServer> {
   const log = options.log ?? (() => {})
@@ -110,6 +114,7 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
   let resume = (_device: LinkedDevice) => {}
   let isPaused = false
   const waiting = new Set<Duplex>()
+  const windows = new Set<WebSocket>()
   let rpc = Promise.resolve(handlerOf(options.device))
   const sockets = new WebSocketServer({
     noServer: true,
@@ -159,7 +164,10 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
       if (admitted.proof) lines.push(`${PROOF_HEADER}: ${admitted.proof}`)
     }
     sockets.once('headers', addProof)
-    sockets.handleUpgrade(request, stream, head, (socket) => serve(socket, handler))
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      if (!admitted.proof) noteWhileOpen(windows, socket)
+      serve(socket, handler)
+    })
     sockets.off('headers', addProof)
   })
 
@@ -179,11 +187,17 @@ export async function createLocalServer(options: LocalServerOptions): Promise<Lo
       isPaused = false
       resume(device)
     },
-    close() {
+    async close() {
+      if (windows.size > 0) await sleep(LAST_WORDS_MS)
       for (const stream of waiting) stream.destroy()
-      return close(http, sockets)
+      await close(http, sockets)
     },
   }
+}
+
+function noteWhileOpen(open: Set<WebSocket>, socket: WebSocket): void {
+  open.add(socket)
+  socket.on('close', () => open.delete(socket))
 }
 
 /** What a promise gives that no other one has taken the place of meanwhile. */

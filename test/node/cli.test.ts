@@ -12,7 +12,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createORPCClient } from '@orpc/client'
+import { RPCLink } from '@orpc/client/websocket'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { WebSocket } from 'ws'
 import { type DeviceOptions, Refused } from '../../src/node/api.js'
 import type { Surroundings } from '../../src/node/cli/call.js'
 import { BATCH_LINES } from '../../src/node/cli/case-import.js'
@@ -20,6 +23,7 @@ import { caseText } from '../../src/node/cli/case-text.js'
 import { readLines } from '../../src/node/cli/lines.js'
 import { run } from '../../src/node/cli/program.js'
 import { printable, table } from '../../src/node/cli/text.js'
+import type { Client } from '../../src/node/router.js'
 import { createFakeDevice, type FakeDevice } from './fake-device.js'
 
 let folder: string
@@ -467,6 +471,12 @@ describe('reports', () => {
   })
 })
 
+const tokenFor = (url: string) => {
+  const { origin, hash } = new URL(url)
+  const headers = { 'content-type': 'application/json', origin }
+  return fetch(`${origin}/token`, { method: 'POST', headers, body: JSON.stringify({ code: hash.slice(1) }) })
+}
+
 describe('start', () => {
   const ready = async (...args: string[]) => {
     const running = begin(args)
@@ -511,6 +521,26 @@ describe('start', () => {
     expect(existsSync(join(data, 'fake.lock'))).toBe(false)
     expect((await running.done).code).toBe(0)
   })
+  it('takes what was typed last when it stops: a window hears of it first', async () => {
+    const { running, value } = await ready('--json', '--no-window')
+    const { id } = (await json('case', 'new')).value
+    const { token } = (await (await tokenFor(value.url)).json()) as { token: string }
+    const { origin } = new URL(value.url)
+    const socket = new WebSocket(`${origin.replace('http', 'ws')}/link`, ['kartoteka.1', `token.${token}`], {
+      origin,
+    })
+    await new Promise((resolve) => socket.once('open', resolve))
+    const client: Client = createORPCClient(
+      new RPCLink({ websocket: socket as unknown as globalThis.WebSocket }),
+    )
+    const events = await client.events()
+    await until(() => devices[0]!.listeners() === 1)
+    running.signal()
+    expect((await events.next()).value).toEqual({ type: 'stopping' })
+    await client.cases.set({ id, fields: [['patient.phone', 'typed last']] })
+    expect(await running.done).toMatchObject({ code: 0 })
+    expect(readFileSync(join(data, 'fake.json'), 'utf8')).toContain('typed last')
+  })
   it('shows the window of the device that runs already', async () => {
     const { running, value } = await ready('--json', '--no-window')
     const second = await json('start')
@@ -554,12 +584,7 @@ describe('a device that is to be made anew', () => {
       renew: () => devices.at(-1)!.options.onRenewed!(),
     }
   }
-  const opens = async (url: string) => {
-    const { origin, hash } = new URL(url)
-    const headers = { 'content-type': 'application/json', origin }
-    const body = JSON.stringify({ code: hash.slice(1) })
-    return (await fetch(`${origin}/token`, { method: 'POST', headers, body })).status
-  }
+  const opens = async (url: string) => (await tokenFor(url)).status
 
   it('is, at the same address, and says once more that it is ready; a window on its way opens', async () => {
     const { running, lines, renew } = await started()

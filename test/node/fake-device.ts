@@ -97,6 +97,7 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
     id: saved.id,
     online: async () => {},
     addresses: () => [`/ip4/127.0.0.1/tcp/4001/p2p/${saved.id}`],
+    stopping: () => device.emit({ type: 'stopping' }),
     async close() {
       flush()
       rmSync(lock)

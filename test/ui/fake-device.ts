@@ -139,6 +139,10 @@ export class FakeDevice {
     this.#events.send({ type: 'invite' })
   }
 
+  stopping(): void {
+    this.#events.send({ type: 'stopping' })
+  }
+
   notesOf(id: string, consultation: string): string {
     return this.#case(id).doc.getText(`text:consultations/${consultation}`).toString()
   }

@@ -4,7 +4,8 @@ import { Refused } from '../../src/node/api.js'
 import { createLocalClient } from '../../src/node/router.js'
 import { CaseDocs } from '../../ui/editor/case-doc.js'
 import type { Client, DeviceLink, LinkStatus } from '../../ui/state/client.js'
-import { FieldSaver } from '../../ui/state/saver.js'
+import { DeviceData } from '../../ui/state/device-data.js'
+import { FieldSaver, saveAfterMs } from '../../ui/state/saver.js'
 import { createStore } from '../../ui/state/store.js'
 import { FakeDevice } from './fake-device.js'
 
@@ -83,6 +84,21 @@ test('fields typed during an interruption are saved after it', async () => {
   open()
   await vi.waitFor(() => expect(saver.unsaved()).toBe(false))
   expect(device.byId.get(id)?.patient.firstName).toBe('Ewa')
+})
+
+test('what was typed a moment ago is sent at once when the device says that it stops', async () => {
+  const device = new FakeDevice({ cases: 1 })
+  const { link, open } = cuttableLink(device)
+  open()
+  let isStopping = false
+  const data = new DeviceData(link, () => {
+    isStopping = true
+  })
+  await vi.waitFor(() => expect(data.rows.get()).not.toBeNull())
+  data.saver.type(id, 'patient.firstName', 'Ewa', '')
+  device.stopping()
+  await vi.waitFor(() => expect(isStopping).toBe(true), { interval: 1 })
+  await vi.waitFor(() => expect(data.saver.unsaved()).toBe(false), { interval: 1, timeout: saveAfterMs / 2 })
 })
 
 test('a refused value stays beside its reason, and is saved once the device takes it', async () => {

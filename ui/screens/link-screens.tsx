@@ -42,11 +42,10 @@ export function ConnectionNote() {
   const { data, t } = useSurroundings()
   const status = useStore(data.link.status)
   if (status.kind !== 'waiting') return null
-  const sentence = status.stopping
-    ? t('linkStopping')
-    : status.attempts > longWaitAttempts
+  const sentence =
+    status.attempts > longWaitAttempts
       ? t('linkWaitingLong')
-      : t('linkWaiting')
+      : t(status.stopping ? 'linkStopping' : 'linkWaiting')
   return (
     <p className="connection-note" role="status">
       {sentence}

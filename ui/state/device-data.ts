@@ -122,6 +122,7 @@ export class DeviceData {
         this.#invite.soon()
         return
       case 'stopping':
+        this.saver.flushAll()
         this.#onStopping()
     }
   }

@@ -126,6 +126,7 @@ async function serve(
       await announce(call, device.id, device.addresses(), server.windowUrl())
     }
   } finally {
+    open?.stopping()
     await server?.close()
     await open?.close()
     // Last: who sees it gone may take the folder.
