@@ -282,10 +282,18 @@ export const contract = {
         }),
       )
       .output(importReport),
-    /** Canonical lines in order of id; ask again with `after` = the last id until `more` is false. */
-    export: oc
-      .input(z.object({ only: z.array(z.string()).optional(), after: z.string().optional() }))
-      .output(z.object({ lines: z.array(z.string()), last: z.string().nullable(), more: z.boolean() })),
+    /**
+     * Canonical lines in order of id; ask again with `after` = the last id until `more` is false. `unreadable`: ids of
+     * cases that are damaged here, and not among them.
+     */
+    export: oc.input(z.object({ only: z.array(z.string()).optional(), after: z.string().optional() })).output(
+      z.object({
+        lines: z.array(z.string()),
+        unreadable: z.array(z.string()),
+        last: z.string().nullable(),
+        more: z.boolean(),
+      }),
+    ),
   },
   search: oc
     .input(z.object({ text: z.string() }))

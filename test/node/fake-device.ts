@@ -290,7 +290,9 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
         const ids = [...cases.keys()].filter((id) => !only || only.includes(id)).sort()
         const page = ids.filter((id) => after === undefined || id > after).slice(0, 100)
         const last = page.at(-1) ?? null
-        return { lines: page.map((id) => find(id).json), last, more: last !== null && last !== ids.at(-1) }
+        const unreadable = page.filter((id) => id.startsWith('damaged'))
+        const lines = page.filter((id) => !unreadable.includes(id)).map((id) => find(id).json)
+        return { lines, unreadable, last, more: last !== null && last !== ids.at(-1) }
       },
     },
     search: async ({ text }) =>

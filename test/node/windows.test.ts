@@ -137,3 +137,17 @@ it('a device that could not take a batch in shows nothing of it, and builds noth
   await a.giveTo(b)
   expect((await b.contents()).one).toMatchObject({ parked: 0 })
 })
+
+it('a case that can not be read keeps no other one from being exported or imported', async () => {
+  const api = casesApi({ replica: () => a.replica, newId: () => 'new', heldBy: () => [] })
+  await a.create('two', 'three')
+  const { lines } = await api.cases.export({})
+  await a.reopen()
+  await a.damage(keys.part(a.key('two'), 0))
+  const page = await api.cases.export({})
+  expect(page).toEqual({ lines: [lines[0], lines[1]], unreadable: ['two'], last: 'two', more: false })
+  const brought = [lines[2]!, lines[0]!.replaceAll('one', 'four')].map((text, at) => ({ line: at + 1, text }))
+  const report = await api.cases.import({ lines: brought, preview: false })
+  expect(report).toMatchObject({ added: 1, errors: [{ line: 1 }] })
+  expect((await api.cases.list({ deleted: false })).map(({ id }) => id)).toContain('four')
+})

@@ -147,6 +147,9 @@ export class FakeDevice {
     return this.#case(id).doc.getText(`text:consultations/${consultation}`).toString()
   }
 
+  /** Cases that an export can't read. */
+  unreadable: string[] = []
+
   readonly api: DeviceApi = {
     status: async () => this.#status(),
     events: (signal) => this.#events.follow(signal),
@@ -286,7 +289,12 @@ export class FakeDevice {
         const from = after === undefined ? 0 : all.findIndex((one) => one.id === after) + 1
         const page = all.slice(from, from + 1000)
         const lines = page.map(({ id, patient }) => JSON.stringify({ id, patient }))
-        return { lines, last: page.at(-1)?.id ?? null, more: from + page.length < all.length }
+        return {
+          lines,
+          unreadable: this.unreadable,
+          last: page.at(-1)?.id ?? null,
+          more: from + page.length < all.length,
+        }
       },
     },
     search: async () => [],

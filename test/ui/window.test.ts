@@ -294,10 +294,15 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
     await expectAccessible(page)
     expect(device.byId.has('b')).toBe(true)
     await page.keyboard.press('Escape')
+    device.unreadable = ['case-000001', 'gone']
     await button(page, 'Case').click()
     await page.getByRole('menuitem', { name: 'Export…' }).click()
     const [file] = await Promise.all([page.waitForEvent('download'), button(page, 'Export').click()])
     expect((await readFile(await file.path(), 'utf8')).split('\n')).toHaveLength(6)
+    const lacking = page.getByText('Missing in the file, because they are damaged here')
+    await lacking.waitFor()
+    const { firstName, lastName } = device.byId.get('case-000001')!.patient
+    expect(await lacking.textContent()).toContain(`: ${firstName} ${lastName}, gone.`)
   })
 
   test('preferences and help; Polish throughout', async () => {

@@ -16,6 +16,7 @@ export function ExportPanel({ done }: { done: () => void }) {
   )
   const run = async () => {
     const parts: string[] = []
+    const unreadable: string[] = []
     let count = 0
     try {
       setState({ count, finished: false, problem: null })
@@ -23,12 +24,16 @@ export function ExportPanel({ done }: { done: () => void }) {
         const page = await connected(data.link).cases.export(after === null ? {} : { after })
         for (const line of page.lines) parts.push(line, '\n')
         count += page.lines.length
+        unreadable.push(...page.unreadable)
         after = page.last
         more = page.more && page.last !== null
         setState({ count, finished: false, problem: null })
       }
       if (count > 0) download(new Blob(parts, { type: 'application/x-ndjson' }), fileName(practice))
-      setState({ count, finished: true, problem: null })
+      const names = unreadable
+        .map((id) => data.rows.get()?.find((row) => row.id === id)?.name || id)
+        .join(', ')
+      setState({ count, finished: true, problem: names ? t('exportLacks', { names }) : null })
     } catch (error) {
       setState({ count, finished: true, problem: refusalSentence(t, refusalOf(error)) })
     }

@@ -239,6 +239,7 @@ export const en = {
   exportButton: 'Export',
   exportRunning: { one: 'Exporting: {n} case', other: 'Exporting: {n} cases' },
   exportDone: { one: '{n} case exported.', other: '{n} cases exported.' },
+  exportLacks: 'Missing in the file, because they are damaged here and can’t be read: {names}.',
   exportEmpty: 'There are no cases to export.',
   exportWarning: 'The file is readable by anyone who has it. Keep it safe.',
 

@@ -272,6 +272,7 @@ export const pl: WordsLike<PolishForms> = {
     many: 'Wyeksportowano {n} spraw.',
     other: 'Wyeksportowano {n} sprawy.',
   },
+  exportLacks: 'W pliku brakuje spraw, które są tu uszkodzone i nie dają się odczytać: {names}.',
   exportEmpty: 'Nie ma spraw do wyeksportowania.',
   exportWarning: 'Plik może przeczytać każdy, kto go ma. Przechowuj go bezpiecznie.',
 

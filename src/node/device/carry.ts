@@ -10,8 +10,8 @@ import { MAX_ENVELOPE_BYTES } from '../../protocol/mailbox-limits.js'
 import { StatesWriter } from '../../store/mail-out.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { CarryReport } from '../contract.js'
-import { guarded } from './cases.js'
 import type { Practice } from './practice-state.js'
+import { guarded } from './store-refusals.js'
 
 const MAGIC = utf8('kartoteka carry 1\n')
 const HEAD_BYTES = MAGIC.length + 32

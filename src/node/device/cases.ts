@@ -21,13 +21,12 @@ import { KIND_UPDATE } from '../../protocol/log.js'
 import { docOf } from '../../store/case-content.js'
 import { parseRow } from '../../store/case-row.js'
 import type { CaseState } from '../../store/case-state.js'
-import { isDamage } from '../../store/case-table.js'
 import { readUpdates } from '../../store/documents.js'
 import { casesFrom } from '../../store/reading.js'
 import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js'
-import { ReadOnlyError, WriteFailedError } from '../../store/sealed-db.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { CaseListRow, ImportReport } from '../contract.js'
+import { DAMAGED_CASE, guarded } from './store-refusals.js'
 
 const done = { ok: true } as const
 /** A page of an export: small enough for one message of the link. */
@@ -177,18 +176,24 @@ export function casesApi(context: CasesContext): CasesApi {
           exporting.set(asked, ids)
         }
         const lines: string[] = []
+        const unreadable: string[] = []
         let at = after === undefined ? 0 : ids.findIndex((id) => id > after)
         if (at < 0) at = ids.length
         for (let size = 0; at < ids.length && size < EXPORT_PAGE_CHARACTERS; at++) {
           const id = ids[at]!
-          const doc = docOf(await guarded(() => replica.exclusive(() => readUpdates(replica, id))))
+          const updates = await unlessDamaged(() => replica.exclusive(() => readUpdates(replica, id)))
+          if (!updates) {
+            unreadable.push(id)
+            continue
+          }
+          const doc = docOf(updates)
           const line = exportLine(doc, id)
           doc.destroy()
           lines.push(line)
           size += line.length
         }
         if (at >= ids.length) exporting.delete(asked)
-        return { lines, last: ids[at - 1] ?? null, more: at < ids.length }
+        return { lines, unreadable, last: ids[at - 1] ?? null, more: at < ids.length }
       },
     },
     async search({ text }) {
@@ -248,34 +253,14 @@ function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' })
   throw new Refused(outcome.code, sentence)
 }
 
-/** Failures of the store as sentences. */
-export async function guarded<T>(work: () => Promise<T>): Promise<T> {
+/** Undefined where a case can't be read: that holds up no other one. */
+async function unlessDamaged<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
-    return await work()
+    return await guarded(work)
   } catch (error) {
-    if (error instanceof WriteFailedError) throw writeRefusal(error)
-    if (error instanceof ReadOnlyError) throw newerStore(error.version)
-    if (isDamage(error)) {
-      throw new Refused(
-        'store-damaged',
-        'The stored data of this case is damaged. Another device can bring it back.',
-      )
-    }
+    if (error instanceof Refused && error.code === DAMAGED_CASE) return undefined
     throw error
   }
-}
-
-export function newerStore(version: number): Refused {
-  return new Refused(
-    'newer-store',
-    `Saved by a newer version (store ${version}). Read only until you update.`,
-  )
-}
-
-export function writeRefusal(error: WriteFailedError): Refused {
-  return error.full
-    ? new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
-    : new Refused('disk-failed', 'The disk refused to store. Everything so far is safe; editing is paused.')
 }
 
 /** Imports lines: new cases as they are, known ones merged field by field, deleted ones left deleted. */
@@ -303,12 +288,11 @@ async function importLines(
       else report.errors.push({ line, reason: 'The case is larger than 16 MB.' })
     }
   }
-  for (const { line, text } of lines) {
-    if (text.trim() === '') continue
+  const take = async (line: number, text: string): Promise<void> => {
     const parsed = parseCase(text)
     if (!parsed.ok) {
       report.errors.push({ line, reason: parsed.reason })
-      continue
+      return
     }
     const id = parsed.value.id as string
     if (batch.some(({ change }) => change.caseId === id)) await flush()
@@ -320,11 +304,11 @@ async function importLines(
         batch.push({ line, change: { caseId: id, kind: KIND_UPDATE, update } })
         if (batch.length >= IMPORT_BATCH) await flush()
       }
-      continue
+      return
     }
     if (parseRow(state.row)?.deleted) {
       report.unchanged++
-      continue
+      return
     }
     if (preview) {
       const doc = docOf(await readUpdates(replica, id))
@@ -335,13 +319,18 @@ async function importLines(
       mergeCase(doc, parsed.value, replica.natives.sha256)
       doc.destroy()
       report[changed ? 'merged' : 'unchanged']++
-      continue
+      return
     }
     const { outcome, changed } = await guarded(() =>
       replica.docs.edit(id, (doc) => mergeCase(doc, parsed.value, replica.natives.sha256)),
     )
     if (!outcome.ok) report.errors.push({ line, reason: 'The case would become larger than 16 MB.' })
     else report[changed ? 'merged' : 'unchanged']++
+  }
+  for (const { line, text } of lines) {
+    if (text.trim() === '') continue
+    const taken = await unlessDamaged(async () => (await take(line, text)) ?? true)
+    if (!taken) report.errors.push({ line, reason: 'The stored data of this case is damaged.' })
   }
   await flush()
   report.errors.sort((a, b) => a.line - b.line)

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { fingerprints } from '../../store/fingerprints.js'
 import type { DeviceApi } from '../api.js'
 import type { DeviceEvent, DoctorCheck } from '../contract.js'
-import { writeRefusal } from './cases.js'
 import type { Notes } from './notes.js'
 import type { Practice } from './practice-state.js'
+import { writeRefusal } from './store-refusals.js'
 import { ROTTEN, type StoreWatch } from './store-watch.js'
 
 export class Doctor {

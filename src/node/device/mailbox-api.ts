@@ -6,10 +6,10 @@ import { changeSettings } from '../../protocol/roster-write.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { MailboxReport } from '../contract.js'
 import { publicKeyToPeerId } from '../peer-id.js'
-import { guarded } from './cases.js'
 import { collectsMail, MAX_RELAYS, relayAddresses } from './mail-roster.js'
 import { idOf, MAILBOX_PROTOCOL, RELAY_SENTENCES } from './mailboxes.js'
 import type { Practice } from './practice-state.js'
+import { guarded } from './store-refusals.js'
 
 /** A relay that doesn't answer within this is shown as not connected. */
 const ASK_MS = 5_000

@@ -4,11 +4,11 @@ import { isName } from '../../protocol/epoch-keys.js'
 import { PIN_FAULT_SENTENCES, pinFault } from '../../protocol/pin.js'
 import { changeSettings, createGenesis } from '../../protocol/roster-write.js'
 import { type DeviceApi, Refused } from '../api.js'
-import { guarded } from './cases.js'
 import { joining } from './join-driver.js'
 import type { Practice } from './practice-state.js'
 import { hasPractice } from './roster-keeper.js'
 import { deviceStatuses } from './status.js'
+import { guarded } from './store-refusals.js'
 
 type PracticeApi = Pick<DeviceApi, 'practice' | 'device'>
 

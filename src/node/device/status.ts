@@ -7,9 +7,9 @@ import type { DeviceApi } from '../api.js'
 import type { DeviceStatus, Status } from '../contract.js'
 import type { RelaySession } from '../mail-driver-session.js'
 import { publicKeyToPeerId } from '../peer-id.js'
-import { newerStore, writeRefusal } from './cases.js'
 import { collectsMail, relayAddresses } from './mail-roster.js'
 import type { Practice } from './practice-state.js'
+import { newerStore, writeRefusal } from './store-refusals.js'
 import { damageSentence, ROTTEN } from './store-watch.js'
 
 type StatusApi = Pick<DeviceApi, 'status' | 'sync' | 'wait'>
