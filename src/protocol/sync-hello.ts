@@ -4,7 +4,7 @@
  *  [X1] a HELLO announces durable things only: it is built from a summary taken after a flush;
  *  [X3] a HELLO replaces what was known of the peer: the newest word counts, not the largest.
  */
-import { equalBytes } from './bytes.js'
+import { concat, equalBytes } from './bytes.js'
 import type { HeldLog, LogClaim } from './frontier.js'
 import { OLDEST_SYNC_VERSION, SYNC_VERSION } from './limits.js'
 import { RUN_BYTES } from './runs.js'
@@ -33,6 +33,7 @@ export class Hellos {
   private claimsSentFor: Uint8Array | undefined
   /** The digest of my closed logs that the peer has heard last. */
   private closedSaid: Uint8Array | undefined
+  /** Both heads, mine first, at which the peer was sent my roster last. */
   private rosterSentFor: Uint8Array | undefined
   private statementsSentFor: Uint8Array | undefined
   private round = 0
@@ -172,8 +173,10 @@ export class Hellos {
   }
 
   private sendWhatDiffers(summary: Summary, hello: Hello): void {
-    if (!equalBytes(summary.rosterHead, hello.rosterHead) && !same(this.rosterSentFor, hello.rosterHead)) {
-      this.rosterSentFor = hello.rosterHead
+    // Mine may be another one since, with what I wrote again after my branch had lost.
+    const heads = concat([summary.rosterHead, hello.rosterHead])
+    if (!equalBytes(summary.rosterHead, hello.rosterHead) && !same(this.rosterSentFor, heads)) {
+      this.rosterSentFor = heads
       this.out.put({ type: 'sendRoster' })
     }
     if (

@@ -148,7 +148,9 @@ export class RosterKeeper {
         await this.enrolNow()
         return true
       }
-      if (verdict !== 'theirs') return false
+      // Where nobody has enrolled this device yet nothing opens for it, nor would the store at its next start: it stays
+      // on the branch that it can read until who has enrolled it there has written that again.
+      if (verdict !== 'theirs' || !this.isNamedIn(theirs.roster)) return false
       const loser = this.state
       await this.store(theirs.roster)
       // What its enrolment was written on is gone.
@@ -160,6 +162,12 @@ export class RosterKeeper {
       }
       return true
     })
+  }
+
+  /** By its own key or a former one, be it as a device that was removed. */
+  private isNamedIn(roster: Roster): boolean {
+    const { identity } = this
+    return [identity, ...identity.former].some(({ ed }) => memberByEd(roster, ed) !== undefined)
   }
 
   /** A stranger's chain that has lost against mine. */
