@@ -3,6 +3,7 @@ import { MemoryLevel } from 'memory-level'
 import { afterEach, beforeEach, expect, it } from 'vitest'
 import * as Y from 'yjs'
 import { casesApi } from '../../src/node/device/cases.js'
+import { toHex } from '../../src/protocol/bytes.js'
 import { keys } from '../../src/store/keyspace.js'
 import type { Database } from '../../src/store/sealed-db.js'
 import { Bench, type Device } from '../suites/store/bench.js'
@@ -150,4 +151,15 @@ it('a case that can not be read keeps no other one from being exported or import
   const report = await api.cases.import({ lines: brought, preview: false })
   expect(report).toMatchObject({ added: 1, errors: [{ line: 1 }] })
   expect((await api.cases.list({ deleted: false })).map(({ id }) => id)).toContain('four')
+})
+
+it('an export says of a case, too, whose very id can not be read that it is missing', async () => {
+  const api = casesApi({ replica: () => a.replica, newId: () => 'new', heldBy: () => [] })
+  await a.create('two')
+  await a.reopen()
+  await a.damage(keys.case(a.key('two')))
+  const { lines, unreadable, more } = await api.cases.export({})
+  expect([lines.length, more]).toEqual([1, false])
+  expect(unreadable).toEqual([`? ${toHex(a.key('two')).slice(0, 8)}`])
+  expect(await api.cases.export({ only: ['one'] })).toMatchObject({ unreadable: [] })
 })

@@ -192,7 +192,10 @@ export function casesApi(context: CasesContext): CasesApi {
           lines.push(line)
           size += line.length
         }
-        if (at >= ids.length) exporting.delete(asked)
+        if (at >= ids.length) {
+          exporting.delete(asked)
+          if (!only) unreadable.push(...(await nameless(replica)))
+        }
         return { lines, unreadable, last: ids[at - 1] ?? null, more: at < ids.length }
       },
     },
@@ -261,6 +264,15 @@ async function unlessDamaged<T>(work: () => Promise<T>): Promise<T | undefined> 
     if (error instanceof Refused && error.code === DAMAGED_CASE) return undefined
     throw error
   }
+}
+
+/** Cases of which not even the id can be read, by the beginnings of their keys. */
+async function nameless(replica: Replica): Promise<string[]> {
+  const found: string[] = []
+  for (const [hex, key] of replica.damaged)
+    if ((await unlessDamaged(async () => (await replica.caseState(key)) ?? null)) === undefined)
+      found.push(`? ${hex.slice(0, 8)}`)
+  return found
 }
 
 /** Imports lines: new cases as they are, known ones merged field by field, deleted ones left deleted. */
