@@ -4,7 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Device } from '../../src/node/api.js'
+import { PAIR_PROTOCOL } from '../../src/node/device/invite-driver.js'
 import { createDevice } from '../../src/node/device.js'
+import { createHost } from '../../src/node/host.js'
+import { MAX_SMALL_FRAME_BYTES } from '../../src/protocol/pairing-rules.js'
+import { seeded } from '../support/random.js'
 
 const PIN = '482913'
 const LISTEN = ['/ip4/127.0.0.1/tcp/0']
@@ -105,4 +109,25 @@ test('who was added in one window is not shown in the next', async () => {
   expect((await window.device.inviteState()).added.map(({ name }) => name)).toEqual(['Laptop'])
   await window.device.invite({ pin: PIN, minutes: 1, yes: false })
   expect((await window.device.inviteState()).added).toEqual([])
+})
+
+test('who knocks is not listened to for longer than any of its words can be', async () => {
+  const window = await start('window', true)
+  await found(window, 'Praxis')
+  await window.device.invite({ pin: PIN, minutes: 1, yes: false })
+  const stranger = await createHost({ privateKey: seeded(7).bytes(32), listen: [] })
+  if ('code' in stranger) throw new Error(stranger.sentence)
+  try {
+    const answerTo = async (bytes: number) => {
+      const opened = await stranger.dial(window.addresses(), PAIR_PROTOCOL)
+      if ('code' in opened) throw new Error(opened.sentence)
+      opened.channel.send('live', new Uint8Array(bytes))
+      for await (const _ of opened.channel.messages) return 'refused'
+      return (await opened.channel.closed).code
+    }
+    expect(await answerTo(MAX_SMALL_FRAME_BYTES)).toBe('refused')
+    expect(await answerTo(MAX_SMALL_FRAME_BYTES + 1)).toBe('reset')
+  } finally {
+    await stranger.stop()
+  }
 })

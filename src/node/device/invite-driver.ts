@@ -5,7 +5,7 @@ import { pairingSentence } from '../../protocol/pairing-errors.js'
 import {
   decodePairFrame,
   encodePairFrame,
-  MAX_PAIR_FRAME_BYTES,
+  MAX_SMALL_FRAME_BYTES,
   MAX_TRIES,
   refusal,
 } from '../../protocol/pairing-rules.js'
@@ -66,7 +66,8 @@ export class InviteDriver {
     // The window itself ended with the process; what was counted in it stays known.
     if (saved && saved.used > 0) this.state.triesLeft = Math.max(0, MAX_TRIES - saved.used)
     await host?.handle(PAIR_PROTOCOL, (channel, remote) => void this.knock(channel, remote), {
-      maxMessageBytes: MAX_PAIR_FRAME_BYTES,
+      // Who knocks says nothing long; dozens may, and each is held in memory until it is whole.
+      maxMessageBytes: MAX_SMALL_FRAME_BYTES,
     })
   }
 
