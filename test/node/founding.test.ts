@@ -131,3 +131,18 @@ test('who knocks is not listened to for longer than any of its words can be', as
     await stranger.stop()
   }
 })
+
+test('a window is closed when its time is over, also where the computer has slept', async () => {
+  const [window, joining] = [await start('window', true), await start('joining', true)]
+  await found(window, 'Praxis')
+  await window.device.invite({ pin: PIN, minutes: 1, yes: true })
+  expect((await window.device.inviteState()).open).toBe(true)
+  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + 61_000 })
+  try {
+    const way = { code: undefined, relays: [], addresses: window.addresses(), device: 'Laptop', pin: PIN }
+    expect(await outcomeOf(joining.practice.join(way))).toBe('closed')
+    expect(await window.device.inviteState()).toMatchObject({ open: false, closed: 'expired', added: [] })
+  } finally {
+    vi.useRealTimers()
+  }
+})

@@ -115,6 +115,7 @@ export class InviteDriver {
   }
 
   current(): InviteState {
+    this.expire()
     return { ...this.state, ...(this.window ? { triesLeft: this.window.machine.triesLeft } : {}) }
   }
 
@@ -130,7 +131,13 @@ export class InviteDriver {
     this.step({ kind: 'close' })
   }
 
+  /** Timers stand still while a computer sleeps; the time that was promised does not. */
+  private expire(): void {
+    if (this.window && this.practice.options.now() >= this.window.expiresAt) this.step({ kind: 'timeout' })
+  }
+
   private async knock(channel: Channel, remote: RemotePeer): Promise<void> {
+    this.expire()
     const window = this.window
     if (!window || !this.practice.hasPractice) {
       channel.send('live', encodePairFrame(refusal('closed')))
