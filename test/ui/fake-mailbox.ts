@@ -81,7 +81,9 @@ export class FakeMailbox {
       const whole = Buffer.concat(parts)
       this.#called(`carry in ${whole.length} bytes in ${parts.length}`)
       if (!whole.toString().startsWith(fileMark))
-        throw new Refused('not-a-carry-file', 'That is not a file of changes.')
+        throw new Refused('not-a-carry-file', 'That is not a file of changes. Nothing was changed.')
+      if (whole.toString().endsWith('cut off'))
+        throw new Refused('carry-damaged', 'The file is cut off. What could be read is taken in.')
       return this.carryReport
     },
   }

@@ -428,7 +428,9 @@ describe.skipIf(!isBrowserHere)('the window and the cloud mailbox', { timeout: 6
     await choose(bytes)
     await page.getByText('Everything in this file was here already.').waitFor()
     await choose(Buffer.from('a shopping list'))
-    await page.getByText('That is not a file of changes. Nothing was changed.').waitFor()
+    await page.getByText('That is not a file of changes. Nothing was changed.', { exact: true }).waitFor()
+    await choose(Buffer.concat([bytes, Buffer.from('cut off')]))
+    await page.getByText('The file is cut off. What could be read is taken in.', { exact: true }).waitFor()
     await expectAccessible(page)
     served.mail.carried = []
     await button(page, 'Save the file').click()

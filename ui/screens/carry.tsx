@@ -50,7 +50,8 @@ function useRun() {
       const outcome = await task(controller.signal, show)
       setState({ ...idle, outcome })
     } catch (error) {
-      const problem = `${refusalSentence(t, refusalOf(error))} ${t('carryUnchanged')}`
+      // What was taken in before it went wrong stays: the device says so.
+      const problem = refusalSentence(t, refusalOf(error))
       if (!controller.signal.aborted) setState({ ...idle, problem })
     }
   }
@@ -90,10 +91,12 @@ function CarryIn() {
   const start = (file: File | null) => {
     if (!file) return
     void run(async (signal, show) => {
-      const report = await sendFile(connected(data.link), file, signal, (part) => show({ part }))
-      data.refreshList()
-      data.refreshStatus()
-      return takenSentence(t, report)
+      try {
+        return takenSentence(t, await sendFile(connected(data.link), file, signal, (part) => show({ part })))
+      } finally {
+        data.refreshList()
+        data.refreshStatus()
+      }
     })
   }
   return (

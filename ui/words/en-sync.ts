@@ -111,5 +111,4 @@ export const syncEn = {
   carryInDone: { one: 'Done: {n} change was new here.', other: 'Done: {n} changes were new here.' },
   carryInKnown: 'Everything in this file was here already.',
   carryInNothing: 'This file holds nothing for this device.',
-  carryUnchanged: 'Nothing was changed.',
 }

@@ -126,5 +126,4 @@ export const syncPl = {
   },
   carryInKnown: 'Wszystko z tego pliku już tu było.',
   carryInNothing: 'W tym pliku nie ma nic dla tego urządzenia.',
-  carryUnchanged: 'Niczego nie zmieniono.',
 }

@@ -8,7 +8,8 @@ import type { Words } from './words.js'
 
 const unreachable =
   'Brak połączenia ze skrzynką w chmurze. Wszystko jest zapisane tutaj i zostanie wysłane automatycznie.'
-const damagedFile = 'Plik jest uszkodzony albo niepełny. Zapisz go ponownie na drugim urządzeniu.'
+const damagedFile =
+  'Plik jest uszkodzony albo niepełny. To, co dało się odczytać, zostało przyjęte; zapisz go ponownie na drugim urządzeniu.'
 const notACarryFile = 'To nie jest plik ze zmianami.'
 
 const polish: Readonly<Record<string, string>> = {
