@@ -182,6 +182,10 @@ export class Documents {
     return false
   }
 
+  private jottedFor(caseId: string): Uint8Array[] {
+    return [...this.onlyJotted].flatMap((edit) => (edit.caseId === caseId ? edit.updates : []))
+  }
+
   /** Everything typed so far has become changes, and is written. */
   async settle(): Promise<void> {
     await this.draining
@@ -210,6 +214,9 @@ export class Documents {
     const doc = new Y.Doc(UNNAMED)
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
+    // It is confirmed, and becomes a change at the next start. Until then nothing is written, so nothing builds on it.
+    if (this.replica.db.failed)
+      for (const update of this.jottedFor(caseId)) Y.applyUpdate(doc, update, STORED)
     const entry: OpenDoc = {
       key: this.replica.keyOf(caseId),
       doc,
@@ -292,7 +299,7 @@ export class Documents {
     for (const list of [edits, this.pending]) {
       for (const later of list) {
         if (later.from !== from) continue
-        later.updates = []
+        if (!later.isJotted || !this.replica.db.failed) later.updates = []
         for (const fail of later.fail) fail(error)
       }
     }

@@ -126,6 +126,24 @@ describe('jottings', () => {
     expect(await device.text('one')).toBe('cba.')
   })
 
+  it('stay in sight where the disk refuses their change, and are there after the next start', async () => {
+    const device = await lone('one', 'two')
+    for (const letter of 'abc') await device.type('one', letter)
+    await device.type('two', 'x')
+    for (const letter of 'def') await device.type('one', letter)
+    const { db } = device.disk
+    const { batch } = db
+    Object.assign(db, {
+      batch: async () => {
+        throw new Error('ENOSPC: No space left on device')
+      },
+    })
+    expect([await device.text('one'), await device.text('two')]).toEqual(['fedcba.', 'x.'])
+    Object.assign(db, { batch })
+    await device.kill()
+    expect([await device.text('one'), await device.text('two')]).toEqual(['fedcba.', 'x.'])
+  })
+
   it('that can not be read now stay for a later start, and nothing is written over them', async () => {
     const device = await lone('one')
     for (const letter of 'abc') await device.type('one', letter)
