@@ -27,6 +27,7 @@ import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js
 import { type DeviceApi, Refused } from '../api.js'
 import type { CaseListRow, ImportReport } from '../contract.js'
 import { DAMAGED_CASE, guarded } from './store-refusals.js'
+import { turns } from './turns.js'
 
 const done = { ok: true } as const
 /** A page of an export: small enough for one message of the link. */
@@ -49,6 +50,7 @@ type CasesApi = Pick<DeviceApi, 'cases' | 'search' | 'doc' | 'flush'>
 export function casesApi(context: CasesContext): CasesApi {
   /** Ids of each export under way, by what it was asked for; the last page drops them. */
   const exporting = new Map<string, string[]>()
+  const inTurn = turns()
 
   /** Case, opened or refused. */
   const find = async (id: string): Promise<CaseState> => {
@@ -120,16 +122,20 @@ export function casesApi(context: CasesContext): CasesApi {
       },
       async create({ json }) {
         const parsed = parseJson(json ?? '{}')
-        const id = typeof parsed.id === 'string' ? parsed.id : context.newId()
+        const given = typeof parsed.id === 'string' ? parsed.id : undefined
+        const id = given ?? context.newId()
         put(parsed, 'id', id)
         const checked = checkCase(parsed)
         if (!checked.ok) throw new Refused('not-accepted', checked.reason)
         const replica = context.replica()
-        const held = await guarded(() => replica.caseState(replica.keyOf(id)))
-        if (held && held.parts.length > 0)
-          throw new Refused('case-exists', `There already is a case "${id}".`)
-        const update = createUpdate(checked.value, replica.natives.sha256)
-        refuseIfTooLarge(await guarded(() => replica.append([{ caseId: id, kind: KIND_UPDATE, update }])))
+        const make = async () => {
+          const held = await guarded(() => replica.caseState(replica.keyOf(id)))
+          if (held && held.parts.length > 0)
+            throw new Refused('case-exists', `There already is a case "${id}".`)
+          const update = createUpdate(checked.value, replica.natives.sha256)
+          refuseIfTooLarge(await guarded(() => replica.append([{ caseId: id, kind: KIND_UPDATE, update }])))
+        }
+        await (given === undefined ? make() : inTurn(make))
         return { id }
       },
       set: ({ id, fields, seen }) => edit(id, (doc) => setFields(doc, fields, seen)),
@@ -155,7 +161,7 @@ export function casesApi(context: CasesContext): CasesApi {
       unarchive: ({ ids }) => editAll(ids, (doc) => setArchived(doc, false)),
       delete: ({ ids }) => editAll(ids, (doc) => setDeleted(doc, context.replica().natives.sha256)),
       restore: ({ ids }) => editAll(ids, (doc) => restore(doc)),
-      import: ({ lines, preview }) => importLines(context.replica(), lines, preview),
+      import: ({ lines, preview }) => inTurn(() => importLines(context.replica(), lines, preview)),
       async export({ only, after }) {
         const replica = context.replica()
         await replica.docs.settle()
