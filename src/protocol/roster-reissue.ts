@@ -26,14 +26,21 @@ type Attempt =
 /**
  * My ADD, SETTINGS and REMOVE entries of `loser`, on top of `context.roster`, the winner. `opened` is the
  * loser as I could read it. A device enrolled again keeps its own signature; its name comes from `opened`.
+ *
+ * @param own all keys that I wrote under, where that was not only the present one.
  */
-export function reissue(context: WriteContext, loser: Roster, opened: OpenedRoster): Reissued {
+export function reissue(
+  context: WriteContext,
+  loser: Roster,
+  opened: OpenedRoster,
+  own: readonly Uint8Array[] = [context.author.ed],
+): Reissued {
   const result: Reissued = { roster: context.roster, entries: [], epochKey: context.epochKey, dropped: [] }
   const height = forkHeight(context.roster, loser)
   let epoch = 1
   for (const entry of decodedEntries(context.natives, loser)) {
     epoch = epochPartOf(entry)?.number ?? epoch
-    if (entry.height < height || !equalBytes(entry.author, context.author.ed)) continue
+    if (entry.height < height || !own.some((ed) => equalBytes(entry.author, ed))) continue
     const now = { ...context, roster: result.roster, epochKey: result.epochKey }
     const attempt = writeAgain(now, entry, epoch, opened)
     if ('error' in attempt) {

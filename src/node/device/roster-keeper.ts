@@ -63,16 +63,25 @@ export class RosterKeeper {
   private async enrolNow(
     besides: (name: string, former: Uint8Array) => Write[] = () => [],
   ): Promise<string | undefined> {
-    const { natives, identity, state } = this
-    const context = this.context()
+    const enrolled = this.state && this.enrolledIn(this.state)
+    if (!enrolled) return undefined
+    const { roster, name, former } = enrolled
+    await this.store(roster, besides(name, former))
+    return name
+  }
+
+  /** The roster in which a former key has enrolled the present one; undefined where it need not or may not. */
+  private enrolledIn(state: RosterState): { roster: Roster; name: string; former: Uint8Array } | undefined {
+    const { natives, identity } = this
+    const { roster, opened } = state
+    const context = this.contextOf(state)
     // Who was removed never comes back, nor by the word of another key.
-    if (identity.former.length === 0 || !context || !state || memberByEd(state.roster, identity.ed))
-      return undefined
-    const { ed } = this.actor(state.roster)
-    if (!this.isMember(ed)) return undefined
-    const { deviceNames, settings } = state.opened
-    const name = freeName(this.nameOf(ed), [...deviceNames.values()])
-    const selfSignature = signEnrolment(natives, state.roster.practiceId, identity)
+    if (identity.former.length === 0 || !context || memberByEd(roster, identity.ed)) return undefined
+    const { ed } = context.author
+    if (!isMember(roster, ed)) return undefined
+    const { deviceNames, settings } = opened
+    const name = freeName(deviceNames.get(toHex(ed)) ?? 'Device', [...deviceNames.values()])
+    const selfSignature = signEnrolment(natives, roster.practiceId, identity)
     const added = addDevice(context, { ed: identity.ed, x: identity.x, selfSignature, name })
     if ('error' in added) return undefined
     const collects = settings.get('collectsMail') as Record<string, boolean> | undefined
@@ -81,9 +90,7 @@ export class RosterKeeper {
     const done = hasMailbox
       ? changeSettings({ ...context, roster: added.roster }, { collectsMail: { [toHex(identity.ed)]: true } })
       : added
-    if ('error' in done) return undefined
-    await this.store(done.roster, besides(name, ed))
-    return name
+    return 'error' in done ? undefined : { roster: done.roster, name, former: ed }
   }
 
   /** Whether one more device could be enrolled. */
@@ -151,23 +158,29 @@ export class RosterKeeper {
       // Where nobody has enrolled this device yet nothing opens for it, nor would the store at its next start: it stays
       // on the branch that it can read until who has enrolled it there has written that again.
       if (verdict !== 'theirs' || !this.isNamedIn(theirs.roster)) return false
-      const loser = this.state
-      await this.store(theirs.roster)
-      // What its enrolment was written on is gone.
-      await this.enrolNow()
-      const context = this.context()
-      if (context) {
-        const again = reissue(context, loser.roster, loser.opened)
-        if (again.entries.length > 0) await this.store(again.roster)
-      }
+      await this.store(this.withMine(theirs.roster, this.state))
       return true
     })
   }
 
-  /** By its own key or a former one, be it as a device that was removed. */
+  /**
+   * The branch that stands, and on it what was written here on the one that has lost: by this device under all its keys.
+   * It is stored as one, for nothing shows afterwards what of it is missing.
+   */
+  private withMine(winner: Roster, loser: RosterState): Roster {
+    // What its enrolment was written on is gone.
+    const enrolled = this.enrolledIn(this.stateOf(winner))
+    const state = enrolled ? this.stateOf(enrolled.roster) : this.stateOf(winner)
+    const context = this.contextOf(state)
+    if (!context) return state.roster
+    const own = [this.identity, ...this.identity.former].map(({ ed }) => ed)
+    return reissue(context, loser.roster, loser.opened, own).roster
+  }
+
+  /** By its own key, be it as a device that was removed, or by a former one that still belongs. */
   private isNamedIn(roster: Roster): boolean {
-    const { identity } = this
-    return [identity, ...identity.former].some(({ ed }) => memberByEd(roster, ed) !== undefined)
+    const { ed, former } = this.identity
+    return memberByEd(roster, ed) !== undefined || former.some((key) => isMember(roster, key.ed))
   }
 
   /** A stranger's chain that has lost against mine. */
@@ -192,11 +205,14 @@ export class RosterKeeper {
 
   /** What writing an entry takes; undefined without a practice or without its newest key. */
   context(): WriteContext | undefined {
-    const state = this.state
-    const epochKey = state?.opened.epochKeys.get(state.roster.epoch)
-    if (!state || !epochKey) return undefined
+    return this.state && this.contextOf(this.state)
+  }
+
+  private contextOf({ roster, opened }: RosterState): WriteContext | undefined {
+    const epochKey = opened.epochKeys.get(roster.epoch)
+    if (!epochKey) return undefined
     const { natives, random } = this
-    return { natives, random, roster: state.roster, author: this.actor(state.roster), epochKey }
+    return { natives, random, roster, author: this.actor(roster), epochKey }
   }
 
   private async store(roster: Roster, besides: Write[] = []): Promise<void> {
@@ -214,11 +230,15 @@ export class RosterKeeper {
   }
 
   private adopt(roster: Roster): void {
-    const { ed, xSecret } = this.actor(roster)
-    this.state = { roster, opened: openRoster(this.natives, roster, { ed, xSecret }) }
+    this.state = this.stateOf(roster)
     this.othersNow = currentMembers(roster)
       .map((member) => member.ed)
       .filter((other) => !equalBytes(other, this.identity.ed))
+  }
+
+  private stateOf(roster: Roster): RosterState {
+    const { ed, xSecret } = this.actor(roster)
+    return { roster, opened: openRoster(this.natives, roster, { ed, xSecret }) }
   }
 
   private exclusive<T>(work: () => Promise<T>): Promise<T> {
