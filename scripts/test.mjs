@@ -20,7 +20,7 @@ const RUN_LIMIT_MS = 50 * 60 * 1000
 /** How long the tests may take to end when told to. */
 const KILL_AFTER_MS = 5000
 /** Whole worlds with abstract content, the same in every run. */
-const SEEDS = { count: 8_500, from: 50_000 }
+const SEEDS = { count: 10_000, from: 50_000 }
 /** Gets what no other process wants. */
 const LOWEST_PRIORITY = 19
 const SIGNALS = /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])

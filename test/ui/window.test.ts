@@ -208,12 +208,17 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
       await expect.poll(born).toBe('1982')
     })
 
-    test('another value is one click away', async () => {
+    test('another value is one click away, and can be read in full', async () => {
       const { page, device } = await start({ cases: 1 })
       const found = device.byId.get('case-000000')!
-      found.conflicts = [{ field: 'patient.phone', value: found.patient.phone!, others: ['+48 1'] }]
+      const others = ['+48 1', '+48 111 222 333, his mother, after six']
+      found.conflicts = [{ field: 'patient.phone', value: found.patient.phone!, others }]
       await openCase(page, '')
       await expectAccessible(page)
+      const { width, scroll } = await button(page, `Use “${others[1]}”`)
+        .locator('.mantine-Button-label')
+        .evaluate((label) => ({ width: label.clientWidth, scroll: label.scrollWidth }))
+      expect(scroll).toBeLessThanOrEqual(width)
       await button(page, 'Use “+48 1”').click()
       await expect.poll(() => field(page, 'Phone').inputValue()).toBe('+48 1')
       await expect.poll(() => page.getByText('other value').count()).toBe(0)

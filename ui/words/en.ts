@@ -260,7 +260,7 @@ export const en = {
   daysAgo: { one: '{n} day ago', other: '{n} days ago' },
   justNow: 'just now',
   deviceCount: { one: '{n} device', other: '{n} devices' },
-  conflictCount: { one: '{n} field has an other value', other: '{n} fields have an other value' },
+  conflictCount: { one: '{n} field has another value', other: '{n} fields have another value' },
 
   // How merging works
   mergeIntro:
