@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import type { Device } from '../../src/node/api.js'
+import { RosterKeeper } from '../../src/node/device/roster-keeper.js'
 import { createDevice } from '../../src/node/device.js'
 
 const PIN = '482913'
@@ -40,6 +41,7 @@ async function add(from: string, name: string): Promise<Device> {
 }
 const namesOf = async (device: Device) => (await device.device.list()).map(({ name }) => name).sort()
 const casesOf = async (device: Device) => (await device.cases.list({ deleted: false })).map(({ id }) => id)
+const problemsOf = async (device: Device) => (await device.status()).problems.map(({ code }) => code)
 const meet = (device: Device, other: Device) =>
   device.device.address({ id: other.id, addresses: other.addresses() })
 const SOON = { timeout: 20_000, interval: 100 }
@@ -59,9 +61,14 @@ test('the device of the branch that lost starts again, and is let in when its ad
 
   // Of the two that were added last the laptop's addition loses: who has made it came later than the office.
   const lost = await start('Laptop')
+  const looks = vi.spyOn(RosterKeeper.prototype, 'apply')
   await meet(lost, again)
-  await new Promise((resolve) => setTimeout(resolve, 1_500))
+  await vi.waitFor(async () => expect(await problemsOf(lost)).toContain('left-out'), SOON)
+  await new Promise((resolve) => setTimeout(resolve, 3_000))
   expect(await namesOf(lost)).toEqual(['Home', 'Laptop', 'Office'])
+  // They part each time, and both look at both lists before that: later each time.
+  expect(looks.mock.calls.length).toBeLessThan(8)
+  looks.mockRestore()
   await stop('Laptop')
   const restarted = await start('Laptop')
   expect(await casesOf(restarted)).toEqual(['typed'])
@@ -72,6 +79,7 @@ test('the device of the branch that lost starts again, and is let in when its ad
   await vi.waitFor(async () => expect(await namesOf(again)).toEqual(all), SOON)
   await meet(restarted, again)
   await vi.waitFor(async () => expect(await namesOf(restarted)).toEqual(all), SOON)
+  expect(await problemsOf(restarted)).not.toContain('left-out')
   await vi.waitFor(async () => expect(await casesOf(again)).toEqual(['typed']), SOON)
   await vi.waitFor(async () => expect(await casesOf(adder)).toEqual(['typed']), SOON)
 })

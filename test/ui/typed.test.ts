@@ -124,6 +124,30 @@ test('what the disk refused stays in the window where it was typed, and in no ot
   expect(here.state().unsaved).toBe(true)
 })
 
+test('what is typed on top of what the disk refused to another window is stored with it', async () => {
+  const [here, there] = [await openCase(), await openCase()]
+  const theirs = () => there.caseDoc.doc.getText('t')
+  there.caseDoc.doc.once('update', () => queueMicrotask(() => theirs().insert(7, ' and more')))
+  const { db } = device
+  const { batch } = db
+  const full = async () => {
+    throw new Error('ENOSPC: No space left on device')
+  }
+  Object.assign(db, { batch: full })
+  here.caseDoc.doc.getText('t').insert(0, 'refused')
+  await vi.waitFor(() => expect(here.state().problem?.code).toBe('disk-full'))
+  await vi.waitFor(() => expect(there.state().problem?.code).toBe('disk-full'))
+  here.caseDoc.destroy()
+  Object.assign(db, { batch })
+  await device.reopen(false)
+  const api = casesApi({ replica: () => device.replica, newId: () => 'new', heldBy: () => [] })
+  client = createLocalClient({ device: api as never, host: {} as never, log: () => {} })
+  link.status.set({ kind: 'waiting', attempts: 1, stopping: false })
+  link.status.set({ kind: 'open' })
+  await vi.waitFor(() => expect(there.state().unsaved).toBe(false), { timeout: 8_000 })
+  expect((await openCase()).text()).toBe('refused and more')
+})
+
 test('what fails without a reason is not sent again and again', async () => {
   const window = await openCase()
   const update = vi.fn(async () => {

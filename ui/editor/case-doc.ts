@@ -79,9 +79,14 @@ export class CaseDoc {
         if (listening.signal.aborted) break
         const bytes = fromBase64(update)
         if (isFirst && this.#isAheadOf(bytes)) {
-          this.doc.destroy()
-          this.doc = this.#begin()
-          this.state.update((state) => ({ ...state, loaded: false }))
+          if (this.#sending || this.#queue.length > 0) {
+            // What was typed here builds on it: it goes along, or that would fit nowhere.
+            this.#queue = [Y.encodeStateAsUpdate(this.doc, Y.encodeStateVectorFromUpdate(bytes))]
+          } else {
+            this.doc.destroy()
+            this.doc = this.#begin()
+            this.state.update((state) => ({ ...state, loaded: false }))
+          }
         }
         isFirst = false
         Y.applyUpdate(this.doc, bytes, fromDevice)
@@ -99,7 +104,7 @@ export class CaseDoc {
 
   /** Something stands here that was typed elsewhere, and that the device doesn't have. What was typed here stays in sight. */
   #isAheadOf(whole: Uint8Array): boolean {
-    if (!this.state.get().loaded || this.#sending || this.#queue.length > 0) return false
+    if (!this.state.get().loaded) return false
     const theirs = Y.decodeStateVector(Y.encodeStateVectorFromUpdate(whole))
     const mine = Y.decodeStateVector(Y.encodeStateVector(this.doc))
     return [...mine].some(

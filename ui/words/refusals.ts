@@ -71,6 +71,8 @@ const polish: Readonly<Record<string, string>> = {
   'fork-healed': 'To urządzenie uruchomiono ze starszej kopii. Zmiany uporządkowano; nic nie przepadło.',
   removed: 'To urządzenie odłączono. Sprawy można na nim tylko czytać.',
   contested: 'Dwa urządzenia nie zgadzają się, kto należy do kartoteki. Zdecyduj na każdym z nich.',
+  'left-out':
+    'Liczy się teraz inna lista urządzeń, a tego jeszcze na niej nie ma. Połącz je z urządzeniem, które je dodało.',
   'pin-guesses': 'Ktoś próbował odgadnąć PIN chmury. Jeśli to nie Ty, zmień PIN.',
   'safety-copy-stale':
     'Kopia ratunkowa nie jest aktualna. Zaktualizuje się po połączeniu ze skrzynką w chmurze.',

@@ -13,6 +13,7 @@ import type { DialError } from '../host-dial.js'
 import type { RemotePeer } from '../host-remote.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { Improvements, qualityOf } from './path-quality.js'
+import { PeerRests } from './peer-rests.js'
 
 export const SYNC_PROTOCOL = '/kartoteka/sync/1'
 
@@ -75,6 +76,7 @@ const INTRODUCE_AFTER_MS = 200
 export class Peers {
   private readonly attached = new Map<string, Attached>()
   private readonly dialling = new Map<string, Dialling>()
+  private readonly rests = new PeerRests()
   private readonly improvements: Improvements
   private readonly subscriptions: (() => void)[] = []
   private timer: NodeJS.Timeout | undefined
@@ -130,10 +132,17 @@ export class Peers {
 
   /** Dials everybody who isn't connected now, and looks for better paths to those who are. */
   dialAll(): void {
+    this.rests.forget()
     for (const key of this.options.others()) if (!this.attached.has(toHex(key))) this.due(toHex(key), 0)
     this.improvements.forget()
     this.options.host.retryRelays()
     this.tick()
+  }
+
+  /** Who was refused before may belong now. */
+  rosterChanged(): void {
+    this.rests.forget()
+    this.wake()
   }
 
   /** Failed dials in a row since the last `forgive`. */
@@ -205,7 +214,7 @@ export class Peers {
 
   private due(peer: string, inMs: number): void {
     const state = this.dialling.get(peer)
-    const nextAt = this.options.now() + inMs
+    const nextAt = this.options.now() + Math.max(inMs, this.rests.restMs(peer))
     if (state) state.nextAt = Math.min(state.nextAt, nextAt)
     else this.dialling.set(peer, { nextAt, waitMs: FIRST_RETRY_MS, failures: 0, busy: false })
     this.wake()
@@ -334,6 +343,7 @@ export class Peers {
       close: (code) => {
         // A dial would meet the dead connection again, and wait for it.
         if (code === 'silent') host.abandon(remote)
+        if (code === 'refused') this.rests.refused(peer)
         void channel.close()
       },
     }
@@ -372,6 +382,7 @@ export class Peers {
     }
     driver.disconnect(session, 'lost')
     this.improvements.ended(peer, quality, now() - since)
+    this.rests.stood(peer, now() - since)
     if (this.attached.get(peer)?.session !== session) return
     this.attached.delete(peer)
     const key = session.link.publicKey

@@ -296,9 +296,12 @@ export class Practice {
 
   /** Another device's roster, or a relay's. */
   async applyRoster(entries: Uint8Array[]): Promise<boolean> {
-    const changed = await this.options.keeper.apply(entries)
+    const { keeper, emit } = this.options
+    const before = keeper.isLeftOut
+    const changed = await keeper.apply(entries)
+    if (keeper.isLeftOut !== before) emit({ type: 'status' })
     if (!changed) return false
-    this.peers?.wake()
+    this.peers?.rosterChanged()
     this.mail?.rosterChanged()
     this.mailboxes?.apply()
     this.options.emit({ type: 'status' })
@@ -330,7 +333,7 @@ export class Practice {
 
   /** A change of the roster that was made here: sessions and the window learn of it. */
   rosterChanged(): void {
-    this.peers?.wake()
+    this.peers?.rosterChanged()
     this.driver?.rosterChanged()
     this.mail?.rosterChanged()
     this.mailboxes?.apply()

@@ -34,6 +34,8 @@ export class RosterKeeper {
   private othersNow: readonly Uint8Array[] = []
   /** Two branches that only a person or the recovery key can settle. */
   contested = false
+  /** Another branch stands, and this device is not named in it: it has what others have only when it is added there. */
+  isLeftOut = false
   private queue: Promise<unknown> = Promise.resolve()
 
   constructor(
@@ -157,7 +159,11 @@ export class RosterKeeper {
       }
       // Where nobody has enrolled this device yet nothing opens for it, nor would the store at its next start: it stays
       // on the branch that it can read until who has enrolled it there has written that again.
-      if (verdict !== 'theirs' || !this.isNamedIn(theirs.roster)) return false
+      if (verdict !== 'theirs') return false
+      if (!this.isNamedIn(theirs.roster)) {
+        this.isLeftOut = true
+        return false
+      }
       await this.store(this.withMine(theirs.roster, this.state))
       return true
     })
@@ -230,6 +236,7 @@ export class RosterKeeper {
   }
 
   private adopt(roster: Roster): void {
+    this.isLeftOut = false
     this.state = this.stateOf(roster)
     this.othersNow = currentMembers(roster)
       .map((member) => member.ed)

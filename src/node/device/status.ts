@@ -183,6 +183,13 @@ function problems(practice: Practice): Status['problems'] {
       sentence: 'Two devices disagree about who belongs to this practice. Decide on each device.',
     })
   }
+  if (keeper.isLeftOut) {
+    list.push({
+      code: 'left-out',
+      sentence:
+        'Another list of devices counts now, and this device isn’t in it yet. Connect it to the device that added it.',
+    })
+  }
   list.push(...relayProblems(practice))
   for (const [peer, code] of practice.peerProblems) {
     const name = keeper.nameOf(Uint8Array.from(Buffer.from(peer, 'hex')))
