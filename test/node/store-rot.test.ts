@@ -2,6 +2,7 @@
  * Bits rot in the files of a device that doesn't run: nothing of it passes silently. A device that starts on such a
  * folder says so, or has everything; it never shows less, or something else, without a word.
  */
+import { randomBytes } from 'node:crypto'
 import {
   cpSync,
   existsSync,
@@ -9,12 +10,14 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Level } from 'level'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Device } from '../../src/node/api.js'
@@ -206,7 +209,7 @@ describe('a file that is gone', () => {
 
 describe('putting a store in order', () => {
   it('goes on where it was broken off: before, between and after the change of places', async () => {
-    for (const left of ['store.copy', 'store.old and store.copy', 'store.old and store']) {
+    for (const left of ['store.copy', 'store.old and store.copy', 'store.old and store', 'store.old']) {
       const path = copyOf()
       const at = (name: string) => join(path, name)
       writeFileSync(at('store-in-doubt'), 'files\n')
@@ -217,6 +220,7 @@ describe('putting a store in order', () => {
         rmSync(at('store'), { recursive: true })
       }
       if (left === 'store.old and store') cpSync(at('store'), at('store.old'), { recursive: true })
+      if (left === 'store.old') renameSync(at('store'), at('store.old'))
       const device = await start(path)
       expect(await contents(device), left).toBe(before)
       await device.close()
@@ -225,6 +229,44 @@ describe('putting a store in order', () => {
         left,
       ).toEqual(['store'])
     }
+  })
+
+  it('leaves it to the first start: those that come meanwhile are refused, and take nothing away', async () => {
+    const path = copyOf()
+    writeFileSync(join(path, 'store-in-doubt'), 'files\n')
+    // Longer than a start takes, and far longer than a look at the files.
+    const store = new Level<Uint8Array, Uint8Array>(join(path, 'store'), {
+      keyEncoding: 'view',
+      valueEncoding: 'view',
+    })
+    for (let at = 0; at < 200; at++) await store.put(Uint8Array.of(0x79, at), randomBytes(50_000))
+    await store.close()
+    let first: Awaited<ReturnType<typeof openFolder>> | undefined
+    const starting = openFolder(path).then((opened) => {
+      first = opened
+    })
+    while (!existsSync(join(path, 'store.copy'))) await sleep(1)
+    const refused: string[] = []
+    while (!first) {
+      await openFolder(path).catch(({ code }: Refused) => refused.push(code))
+      await Promise.race([starting, sleep(1)])
+    }
+    expect(new Set(refused)).toEqual(new Set(['in-use']))
+    expect((await first.db.keys({ gte: Uint8Array.of(0x79) }).all()).length).toBe(200)
+    await first.close()
+    const device = await start(path)
+    expect(await contents(device)).toBe(before)
+    await device.close()
+  })
+
+  it('begins where what keeps others away has rotted itself', async () => {
+    const path = copyOf()
+    writeFileSync(join(path, 'store-in-doubt'), 'files\n')
+    mkdirSync(join(path, 'repair-guard'))
+    writeFileSync(join(path, 'repair-guard', 'CURRENT'), 'rot')
+    const device = await start(path)
+    expect(await contents(device)).toBe(before)
+    await device.close()
   })
 
   it('leaves everything as it is where nothing opens with the keys', async () => {

@@ -9,6 +9,7 @@ import { Refused } from '../api.js'
 import { FileNotepad } from './notepad.js'
 import { droppedAtStart, hasHole, hasStoreFiles, readLogs } from './store-files.js'
 import {
+  alone,
   copyReadable,
   type Doubt,
   endDoubt,
@@ -114,8 +115,10 @@ async function openOrRepair(
       await markDoubt(folder, 'files')
     }
   }
-  await copyReadable(folder)
-  return { db: await openStore(store), isRepaired: true }
+  return alone(folder, async () => {
+    await copyReadable(folder)
+    return { db: await openStore(store), isRepaired: true }
+  })
 }
 
 async function opened(

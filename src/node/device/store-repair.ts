@@ -13,6 +13,8 @@ const STORE = 'store'
 const COPY = 'store.copy'
 /** The damaged one, from when the copy is whole until it stands in its place. */
 const OLD = 'store.old'
+/** Holds nothing: whoever has it open is the only one that puts stores in order here. It goes with its process. */
+const GUARD = 'repair-guard'
 const DOUBT_FILE = 'store-in-doubt'
 const BYTES_AT_ONCE = 1024 * 1024
 const RAW = { keyEncoding: 'view', valueEncoding: 'view' } as const
@@ -22,6 +24,7 @@ const LAST_KEY = Uint8Array.of(0x7a)
 /** What `level` is on Node, and its types don't tell. */
 interface LevelDb {
   repair(location: string): Promise<void>
+  destroy(location: string): Promise<void>
 }
 
 /** `files`: they are to be copied first; `rows`: that is done, or wasn't needed. */
@@ -76,17 +79,42 @@ const isThere = (path: string) =>
     () => false,
   )
 
+/**
+ * Alone with the folder's stores. While somebody else is, it throws what a locked store throws: a second start would
+ * remove the copy that the first one is making, and the first one the store that it is a copy of.
+ */
+export async function alone<T>(folder: string, work: () => Promise<T>): Promise<T> {
+  const path = join(folder, GUARD)
+  const guard = new Level(path)
+  try {
+    await guard.open()
+  } catch (error) {
+    if (isLocked(error)) throw error
+    // It may have rotted as well.
+    await (Level as unknown as LevelDb).destroy(path)
+    await guard.open()
+  }
+  try {
+    return await work()
+  } finally {
+    await guard.close()
+  }
+}
+
 /** Ends a change of places that was interrupted. */
 export async function settlePlaces(folder: string): Promise<void> {
+  if (await isThere(join(folder, OLD))) await alone(folder, () => endChange(folder))
+}
+
+async function endChange(folder: string): Promise<void> {
   const [store, copy, old] = [STORE, COPY, OLD].map((name) => join(folder, name)) as [string, string, string]
-  if (!(await isThere(old))) return
-  if (!(await isThere(store)) && (await isThere(copy))) await rename(copy, store)
-  if (!(await isThere(store))) return
+  // Without a copy the damaged one is all there is.
+  if (!(await isThere(store))) await rename((await isThere(copy)) ? copy : old, store)
   await syncFolder(folder)
   await rm(old, { recursive: true, force: true })
 }
 
-/** Copies what can be read into a fresh store, in the place of the old one. Throws what opening throws. */
+/** Copies what can be read into a fresh store, in the place of the old one; only `alone`. Throws what opening throws. */
 export async function copyReadable(folder: string): Promise<void> {
   const store = join(folder, STORE)
   const copy = join(folder, COPY)
@@ -102,8 +130,10 @@ export async function copyReadable(folder: string): Promise<void> {
   }
   await rename(store, join(folder, OLD))
   await rename(copy, store)
-  await settlePlaces(folder)
+  await endChange(folder)
 }
+
+const isLocked = (error: unknown) => (error as { cause?: { code?: string } }).cause?.code === 'LEVEL_LOCKED'
 
 /** LevelDB's own repair makes a new table of contents from what tables and logs it can read. */
 async function openAnyhow(store: string): Promise<Database> {
@@ -114,7 +144,7 @@ async function openAnyhow(store: string): Promise<Database> {
     await first.open()
     return first as unknown as Database
   } catch (error) {
-    if ((error as { cause?: { code?: string } }).cause?.code === 'LEVEL_LOCKED') throw error
+    if (isLocked(error)) throw error
   }
   await (Level as unknown as LevelDb).repair(store)
   const second = db()
