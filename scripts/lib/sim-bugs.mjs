@@ -360,7 +360,7 @@ const WORLDS = {
   'the claims of the end are adopted, not those of the beginning': { strain: 'handovers' },
   'a target is adopted where its beginning is not held': { strain: 'putBack' },
   'a target is adopted on another branch': { strain: 'putBack' },
-  'what cases hold of another branch counts as claimed': { strain: 'forks', from: 21000 },
+  'what cases hold of another branch counts as claimed': { strain: 'apart', from: 300 },
   'presence-only statements: who names a log holds all of it': { strain: 'none' },
   'mail is released on the relay’s word': { strain: 'forksByMail' },
   'a relay that has gone back is taken for the one it was': { strain: 'forksByMail' },
