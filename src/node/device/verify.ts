@@ -7,6 +7,8 @@ import type { Practice } from './practice-state.js'
 
 /** A device that doesn't answer within this counts as not reached. */
 const ANSWER_MS = 120_000
+/** The fingerprint of a case that can't be read: nothing proves it identical to another such. */
+const UNREADABLE = '00'.repeat(FINGERPRINT_BYTES)
 /** A device that is being dialled gets this long. */
 const REACH_MS = 5_000
 
@@ -19,6 +21,9 @@ export async function verifyDevices(practice: Practice): Promise<VerifyReport> {
   for await (const { key, caseId, fingerprint } of fingerprints(replica)) {
     own.set(toHex(key), { caseId, fingerprint: toHex(fingerprint) })
   }
+  // One whose row can't be read stands nowhere else, and may be unreadable on the other device, too.
+  for (const hex of replica.damaged.keys())
+    if (!own.has(hex)) own.set(hex, { caseId: hex, fingerprint: UNREADABLE })
   const devices = await Promise.all(
     keeper.others().map(async (device) => {
       const id = publicKeyToPeerId(device)
@@ -55,7 +60,7 @@ function compare(
       const fingerprint = toHex(pairs.subarray(at + PAIR_BYTES - FINGERPRINT_BYTES, at + PAIR_BYTES))
       seen.add(key)
       const mine = own.get(key)
-      if (mine?.fingerprint !== fingerprint) differs.push(mine?.caseId ?? key)
+      if (mine?.fingerprint !== fingerprint || fingerprint === UNREADABLE) differs.push(mine?.caseId ?? key)
     }
   }
   for (const [key, { caseId }] of own) if (!seen.has(key)) differs.push(caseId)
