@@ -1,4 +1,5 @@
 /** My own changes: coded once, chained to my log, signed once for each run. */
+import { INSPECTION_LIMITS, inspectUpdate } from '../cases/inspect.js'
 import { equalBytes, fromHex } from '../protocol/bytes.js'
 import type { ChangeRun } from '../protocol/door.js'
 import {
@@ -25,6 +26,9 @@ import type { StoredLog } from './logs.js'
 import type { Replica } from './replica.js'
 import type { AppendOutcome, LocalChange } from './replica-types.js'
 
+/** A deletion takes two bytes: no smaller update reaches a bound of what is taken in. */
+const INSPECT_FROM_BYTES = 2 * INSPECTION_LIMITS.deletions
+
 interface CodedChange {
   change: LocalChange
   payload: Uint8Array
@@ -39,7 +43,8 @@ export async function appendChanges(
   const coded: CodedChange[] = []
   for (const change of changes) {
     const limit = change.kind === KIND_STATE ? MAX_STATE_BYTES : MAX_CHANGE_BYTES
-    if (change.update.length > limit) return { ok: false, code: 'too-large', caseId: change.caseId }
+    if (change.update.length > limit || isVoid(change))
+      return { ok: false, code: 'too-large', caseId: change.caseId }
     const payload = change.payload ?? encodePayload(replica.natives, change.update)
     if (payload.length > MAX_PAYLOAD_BYTES) return { ok: false, code: 'too-large', caseId: change.caseId }
     if (await isFull(replica, change, payload)) return { ok: false, code: 'case-full', caseId: change.caseId }
@@ -54,6 +59,12 @@ export async function appendChanges(
     at = end
   }
   return { ok: true }
+}
+
+/** It would be void here and everywhere. What is confirmed already goes its way. [D1] */
+function isVoid({ kind, isConfirmed, update }: LocalChange): boolean {
+  if (kind !== KIND_UPDATE || isConfirmed || update.length < INSPECT_FROM_BYTES) return false
+  return 'error' in inspectUpdate(update)
 }
 
 async function isFull(

@@ -255,11 +255,13 @@ function parseValue(text: string): Json {
 
 function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' }): void {
   if (outcome.ok) return
-  const sentence =
-    outcome.code === 'too-large'
-      ? 'A single change may hold up to 16 MB. Nothing was changed.'
-      : 'This case is full: a case may hold up to 20 MB. Nothing was changed.'
-  throw new Refused(outcome.code, sentence)
+  throw new Refused(outcome.code, sentenceOf(outcome.code))
+}
+
+function sentenceOf(code: Exclude<AppendOutcome, { ok: true }>['code'] | 'unfit'): string {
+  return code === 'too-large'
+    ? 'A single change may hold up to 16 MB and 50,000 deletions. Nothing was changed.'
+    : 'This case is full: a case may hold up to 20 MB. Nothing was changed.'
 }
 
 /** Undefined where a case can't be read: that holds up no other one. */
@@ -342,7 +344,7 @@ async function importLines(
     const { outcome, changed } = await guarded(() =>
       replica.docs.edit(id, (doc) => mergeCase(doc, parsed.value, replica.natives.sha256)),
     )
-    if (!outcome.ok) report.errors.push({ line, reason: 'The case would become larger than 16 MB.' })
+    if (!outcome.ok) report.errors.push({ line, reason: sentenceOf(outcome.code) })
     else report[changed ? 'merged' : 'unchanged']++
   }
   for (const { line, text } of lines) {
