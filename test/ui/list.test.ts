@@ -146,15 +146,31 @@ test('a case is read with hostile keys, and a typed field shows before the devic
 })
 
 test('import lines keep their numbers, whatever the pieces of the file', async () => {
-  async function* pieces(list: string[]) {
+  async function* pieces(list: Uint8Array[]) {
     yield* list
   }
-  const lines = []
-  for await (const batch of batches(pieces(['\ufeff{"a', '":1}\n\n{"b":2', '}\u2028\r\n', '{"c":3}'])))
-    lines.push(...batch)
-  expect(lines).toEqual([
-    { line: 1, text: '{"a":1}' },
-    { line: 3, text: '{"b":2}\u2028\r' },
-    { line: 4, text: '{"c":3}' },
-  ])
+  const file = new TextEncoder().encode('\ufeff{"a":1}\n\n{"b":2}\u2028\r\n{"ż":3}')
+  const single = [...file].map((byte) => Uint8Array.of(byte))
+  for (const parts of [[file], [file.subarray(0, 6), file.subarray(6)], single]) {
+    const lines = []
+    for await (const batch of batches(pieces(parts))) lines.push(...batch.lines)
+    expect(lines).toEqual([
+      { line: 1, text: '{"a":1}' },
+      { line: 3, text: '{"b":2}\u2028\r' },
+      { line: 4, text: '{"ż":3}' },
+    ])
+  }
+})
+
+test('an import takes no line of another encoding in with wrong letters', async () => {
+  // As Windows writes Łukasz.
+  const file = Buffer.from('{"id":"a"}\n{"id":"\xa3ukasz"}\n{"id":"b\xa3"}', 'latin1')
+  const found = []
+  for await (const batch of batches(
+    (async function* () {
+      yield file
+    })(),
+  ))
+    found.push(batch)
+  expect(found).toEqual([{ lines: [{ line: 1, text: '{"id":"a"}' }], notText: [2, 3] }])
 })

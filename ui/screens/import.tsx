@@ -32,11 +32,13 @@ export function ImportPanel() {
       setRun({ progress: file.size ? (read / file.size) * 100 : 100, report, finished, problem })
     show(false, null)
     try {
-      const text = pieces(file, (bytes) => {
-        read += bytes
+      const bytes = pieces(file, (count) => {
+        read += count
       })
-      for await (const lines of batches(text)) {
-        report = sum(report, await connected(data.link).cases.import({ lines }))
+      for await (const { lines, notText } of batches(bytes)) {
+        const errors = notText.map((line) => ({ line, reason: t('importNotText') }))
+        report = sum(report, { ...nothingYet, errors })
+        if (lines.length > 0) report = sum(report, await connected(data.link).cases.import({ lines }))
         show(false, null)
       }
       show(true, null)
@@ -99,16 +101,14 @@ function Report({ run }: { run: Run }) {
   )
 }
 
-async function* pieces(file: File, took: (bytes: number) => void): AsyncGenerator<string> {
-  const decoder = new TextDecoder()
+async function* pieces(file: File, took: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   const reader = file.stream().getReader()
   for (;;) {
     const { done, value } = await reader.read()
     if (done) break
     took(value.byteLength)
-    yield decoder.decode(value, { stream: true })
+    yield value
   }
-  yield decoder.decode()
 }
 
 function sum(a: ImportReport, b: ImportReport): ImportReport {

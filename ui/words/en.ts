@@ -231,6 +231,7 @@ export const en = {
   importUnchanged: { one: '{n} case unchanged', other: '{n} cases unchanged' },
   importSkipped: { one: '{n} line skipped', other: '{n} lines skipped' },
   importLine: 'Line {line}',
+  importNotText: 'It is not UTF-8 text. Save the file as UTF-8, then import it again.',
   importReason: 'Reason',
   importStopped:
     'The import stopped here. What was imported so far stays; import the same file again to finish.',

@@ -249,6 +249,7 @@ export const pl: WordsLike<PolishForms> = {
     other: 'pominięto {n} wiersza',
   },
   importLine: 'Wiersz {line}',
+  importNotText: 'To nie jest tekst UTF-8. Zapisz plik jako UTF-8 i zaimportuj go ponownie.',
   importReason: 'Powód',
   importStopped:
     'Import zatrzymał się w tym miejscu. To, co zaimportowano, pozostaje; aby dokończyć, zaimportuj ten sam plik ponownie.',
