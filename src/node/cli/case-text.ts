@@ -12,7 +12,10 @@ export function caseText(json: string): string {
     .join(' ')
   return [
     name || '(no name)',
-    ...fields(shown, ['id', 'drawer', 'followUp', 'archived', 'deleted']),
+    ...fields(shown, ['id', 'drawer', 'followUp', 'archived', 'deleted', 'lateEdits']),
+    ...asList(shown.conflicts).map(
+      ({ field, others }) => `! ${inline(field)}, other value: ${values(others)}`,
+    ),
     ...fields(patient, ['birthDate', 'sex', 'phone', 'email', 'address']),
     ...fields(shown, ['tags']),
     ...description(asThing(shown.description).text),
@@ -62,6 +65,11 @@ function inline(value: unknown): string {
 
 function isText(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
+}
+
+function values(list: unknown): string {
+  if (!Array.isArray(list)) return ''
+  return list.map((one) => (isText(one) ? printable(one) : JSON.stringify(one))).join(', ')
 }
 
 function asThing(value: unknown): Thing {

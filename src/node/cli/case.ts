@@ -7,7 +7,7 @@ import { importCases } from './case-import.js'
 import { caseText } from './case-text.js'
 import { withDevice } from './connect.js'
 import { parseField, readText, wholeNumber } from './input.js'
-import { table } from './text.js'
+import { count, table } from './text.js'
 
 type ListOptions = { drawer?: string; match?: string; deleted?: boolean }
 type TypeOptions = { in: string; at: number; erase: number; text: string }
@@ -95,7 +95,13 @@ async function list(call: Call, options: ListOptions): Promise<void> {
     row.name,
     row.birthYear === null ? '' : String(row.birthYear),
     row.drawer ?? '',
-    [row.archived && 'archived', row.deleted && 'deleted'].filter(Boolean).join(', '),
+    [
+      row.archived && 'archived',
+      row.deleted && (row.lateEdits ? 'deleted, edited later' : 'deleted'),
+      row.conflicts > 0 && count(row.conflicts, 'other value'),
+    ]
+      .filter(Boolean)
+      .join(', '),
     row.id,
   ])
   await call.print(rows, table(lines))
