@@ -10,6 +10,7 @@ import {
   type JsonObject,
   own,
   put,
+  roundsNumber,
 } from './json.js'
 import {
   BLOCK_KINDS,
@@ -26,6 +27,9 @@ export { canonicalJson }
 /** Longest id of a case, a record or a symptom, in UTF-16 units. */
 export const MAX_ID_LENGTH = 200
 
+/** A number of more digits than are kept would come out of an export as another one. */
+export const ROUNDED_NUMBER = 'A number has more digits than can be kept exactly; put it in quotes.'
+
 export type Checked<T> = { ok: true; value: T } | { ok: false; reason: string }
 
 /** Thrown inside this module only; its message is the sentence of the refusal. */
@@ -39,6 +43,7 @@ export function parseCase(line: string): Checked<CaseJson> {
   } catch {
     return { ok: false, reason: 'This is not valid JSON.' }
   }
+  if (roundsNumber(line)) return { ok: false, reason: ROUNDED_NUMBER }
   return checkCase(value)
 }
 

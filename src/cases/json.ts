@@ -70,4 +70,32 @@ export function flawOf(value: Json, depth = 0): string | null {
   return null
 }
 
+/** Does JSON text hold a whole number that a double can't keep, as the ids of other programs are? */
+export function roundsNumber(text: string): boolean {
+  if (!/\d{16}/.test(text)) return false
+  for (let at = 0; ; ) {
+    const quote = text.indexOf('"', at)
+    const outside = text.slice(at, quote < 0 ? text.length : quote)
+    for (const [token] of outside.matchAll(/[-+.\dEe]+/g)) if (isRounded(token)) return true
+    if (quote < 0) return false
+    at = endOfString(text, quote + 1)
+  }
+}
+
+function isRounded(token: string): boolean {
+  if (!/^-?\d{16,}$/.test(token)) return false
+  const kept = Number(token)
+  return Number.isFinite(kept) && String(kept) !== token && BigInt(kept) !== BigInt(token)
+}
+
+/** The offset behind the quote that ends a string. */
+function endOfString(text: string, from: number): number {
+  for (let quote = text.indexOf('"', from); quote >= 0; quote = text.indexOf('"', quote + 1)) {
+    let first = quote
+    while (first > from && text[first - 1] === '\\') first--
+    if ((quote - first) % 2 === 0) return quote + 1
+  }
+  return text.length
+}
+
 export const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text)

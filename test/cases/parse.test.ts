@@ -4,6 +4,15 @@ import { canonicalJson, parseCase } from '../../src/cases/interchange.js'
 const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`
 
 describe('parsing a line', () => {
+  it.each(['9007199254740992', '123456789012345680000', '0.12345678901234567', '"12345678901234567890\\\\"'])(
+    'takes %s, which comes out of an export as it is',
+    (value) => {
+      const line = `{"a":${value},"id":"x"}`
+      const result = parseCase(line)
+      expect(result.ok && JSON.parse(canonicalJson(result.value))).toEqual(JSON.parse(line))
+    },
+  )
+
   const broken: [string, string][] = [
     ['not JSON', '{"id":'],
     ['empty', ''],
@@ -16,6 +25,7 @@ describe('parsing a line', () => {
     ['half a surrogate pair', '{"id":"x","a":"\\ud800"}'],
     ['half a surrogate pair in a key', '{"id":"x","\\udc00":1}'],
     ['an infinite number', '{"id":"x","a":1e999}'],
+    ['a number that would be rounded', '{"id":"x","a":"\\\\","account":12345678901234567890}'],
     ['deep nesting', `{"id":"x","a":${nested(65)}}`],
     ['very deep nesting', `{"id":"x","a":${nested(200_000)}}`],
     ['patient', '{"id":"x","patient":[]}'],

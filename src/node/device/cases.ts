@@ -13,8 +13,8 @@ import {
   typeText,
 } from '../../cases/edit.js'
 import { matches } from '../../cases/fold.js'
-import { checkCase, parseCase } from '../../cases/interchange.js'
-import { type CaseJson, canonicalJson, type Json, put } from '../../cases/json.js'
+import { checkCase, parseCase, ROUNDED_NUMBER } from '../../cases/interchange.js'
+import { type CaseJson, canonicalJson, isObject, type Json, put, roundsNumber } from '../../cases/json.js'
 import { mergeCase } from '../../cases/merge.js'
 import { conflictsOf, exportCase, exportLine } from '../../cases/project.js'
 import { KIND_UPDATE } from '../../protocol/log.js'
@@ -236,16 +236,13 @@ export function casesApi(context: CasesContext): CasesApi {
 const collator = new Intl.Collator('pl', { sensitivity: 'base', numeric: true })
 
 function parseJson(text: string): CaseJson {
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as CaseJson
-  } catch {
-    // Falls through to the same sentence.
-  }
+  const value = parseValue(text)
+  if (isObject(value)) return value
   throw new Refused('not-accepted', 'That is not a JSON object.')
 }
 
 function parseValue(text: string): Json {
+  if (roundsNumber(text)) throw new Refused('not-accepted', ROUNDED_NUMBER)
   try {
     return JSON.parse(text) as Json
   } catch {
