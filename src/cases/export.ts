@@ -1,6 +1,6 @@
 /** From a document to the interchange form, and the conflicts met on the way. */
 import { compareText, type Json, type JsonObject, own, put } from './json.js'
-import { CONTAINERS, DATED_LISTS, GIVEN, RECORD_LISTS } from './schema.js'
+import { CONTAINERS, DATED_LISTS, GIVEN, pathOf, RECORD_LISTS } from './schema.js'
 import type { CaseView, Member } from './view.js'
 import { readRich } from './ytext.js'
 
@@ -39,10 +39,10 @@ class Reader {
     const content: JsonObject = {}
     for (const name of CONTAINERS) {
       const container = this.container(name)
-      if (container) content[name] = container
+      if (container && !this.isReplaced(name, Object.keys(container).length)) content[name] = container
     }
     for (const name of RECORD_LISTS) {
-      if (!view.hasList(name)) continue
+      if (!view.hasList(name) || this.isReplaced(name, view.list(name).length)) continue
       const records = view.list(name).map((member) => this.record(name, member, `${name}.${member.id}`))
       content[name] = DATED_LISTS.includes(name) ? records.sort(byDate) : records
     }
@@ -51,6 +51,11 @@ class Reader {
       if (!Object.hasOwn(content, name)) this.field(content, name, path, name)
     }
     return content
+  }
+
+  /** Nothing stands inside it any more, and a value of another kind was given in its place. */
+  private isReplaced(name: string, size: number): boolean {
+    return size === 0 && this.view.fields.has(pathOf(name))
   }
 
   private field(into: JsonObject, name: string, path: string, dotted: string): void {

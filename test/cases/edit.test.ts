@@ -209,6 +209,14 @@ describe('typing', () => {
 })
 
 describe('merging an import', () => {
+  it('shows what is given in the place of an empty list or object, of whatever kind it is', () => {
+    const doc = docOf(checked({ id: 'x', attachments: [], consent: {} }))
+    mergeCase(doc, checked({ id: 'x', attachments: ['scan.pdf'], consent: 'on paper' }), sha256)
+    expect(exportCase(doc, 'x')).toEqual({ id: 'x', attachments: ['scan.pdf'], consent: 'on paper' })
+    expect(setFields(doc, [['attachments', '']])).toEqual({ ok: true })
+    expect(exportCase(doc, 'x')).toEqual({ id: 'x', attachments: [], consent: 'on paper' })
+  })
+
   it('changes what it gives, unites lists, and never removes', () => {
     const doc = docOf(plainCase())
     const json = checked({
