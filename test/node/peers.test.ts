@@ -24,6 +24,8 @@ interface Side {
   /** How often it was asked who the others are: at least once at each look at what is due. */
   looks: number
   others: Uint8Array[]
+  /** How far its clock was set, in milliseconds. */
+  clockSet: number
   send(): void
 }
 
@@ -40,6 +42,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
     received: 0,
     changes: 0,
     looks: 0,
+    clockSet: 0,
     others: [other.publicKey],
     paths: [],
     told: [],
@@ -55,7 +58,7 @@ async function side(host: Host, other: Host, addresses: string[] = []): Promise<
         return current.others
       },
       known,
-      now: () => performance.now(),
+      now: () => performance.now() + current.clockSet,
       changed: () => {
         current.changes += 1
       },
@@ -118,6 +121,17 @@ test('where a device can be reached it tells once a session has stood for a mome
       expect(afterMs).toBeGreaterThan(100)
     }
   }
+  stop(one, other)
+})
+
+test('whom it could not reach it dials again soon, also where its clock was set back meanwhile', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const [one, other] = [await side(a, b, b.addresses()), await side(b, a)]
+  await one.peers.start()
+  await until(() => one.peers.failures(one.peer) > 0)
+  one.clockSet = -3_600_000
+  await other.peers.start()
+  await until(() => one.sessions.size === 1, 8_000)
   stop(one, other)
 })
 

@@ -95,3 +95,18 @@ export class Improvements {
     return state
   }
 }
+
+/**
+ * A clock in milliseconds that goes on through sleep as `now` does, and never back: where a clock is set back, what is
+ * due would wait for as long.
+ */
+export function onward(now: () => number): () => number {
+  let last = Number.NEGATIVE_INFINITY
+  let lead = 0
+  return () => {
+    const at = now()
+    lead = Math.max(lead, last - at)
+    last = at + lead
+    return last
+  }
+}

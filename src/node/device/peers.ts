@@ -12,7 +12,7 @@ import { isPlainText, type Path } from '../host-address.js'
 import type { DialError } from '../host-dial.js'
 import type { RemotePeer } from '../host-remote.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
-import { Improvements, qualityOf } from './path-quality.js'
+import { Improvements, onward, qualityOf } from './path-quality.js'
 import { PeerRests } from './peer-rests.js'
 
 export const SYNC_PROTOCOL = '/kartoteka/sync/1'
@@ -78,13 +78,15 @@ export class Peers {
   private readonly dialling = new Map<string, Dialling>()
   private readonly rests = new PeerRests()
   private readonly improvements: Improvements
+  private readonly clock: () => number
   private readonly subscriptions: (() => void)[] = []
   private timer: NodeJS.Timeout | undefined
   private started = false
   private stopped = false
 
   constructor(private readonly options: PeersOptions) {
-    this.improvements = new Improvements(options.now)
+    this.clock = onward(options.now)
+    this.improvements = new Improvements(this.clock)
   }
 
   async start(): Promise<void> {
@@ -214,7 +216,7 @@ export class Peers {
 
   private due(peer: string, inMs: number): void {
     const state = this.dialling.get(peer)
-    const nextAt = this.options.now() + Math.max(inMs, this.rests.restMs(peer))
+    const nextAt = this.clock() + Math.max(inMs, this.rests.restMs(peer))
     if (state) state.nextAt = Math.min(state.nextAt, nextAt)
     else this.dialling.set(peer, { nextAt, waitMs: FIRST_RETRY_MS, failures: 0, busy: false })
     this.wake()
@@ -223,7 +225,7 @@ export class Peers {
   /** Does what is due, then rests until something is: an idle device sleeps. */
   private tick(): void {
     if (this.stopped) return
-    const now = this.options.now()
+    const now = this.clock()
     let next = now + REST_MS
     for (const key of this.options.others()) {
       const peer = toHex(key)
@@ -265,7 +267,7 @@ export class Peers {
     state.busy = true
     // Who asks for a dial from here on, as with a new address, is not answered by this one.
     state.nextAt = Number.POSITIVE_INFINITY
-    const { host, now } = this.options
+    const { host } = this.options
     const id = publicKeyToPeerId(key)
     const addresses = this.addressesOf(peer, key)
     const options = { timeoutMs: DIAL_MS }
@@ -282,7 +284,7 @@ export class Peers {
     }
     // Jitter, so that a clinic's devices don't all ask at the same moment.
     const waitMs = isThrough ? FIRST_RETRY_MS : state.waitMs * (0.75 + Math.random() / 2)
-    state.nextAt = Math.min(state.nextAt, now() + waitMs)
+    state.nextAt = Math.min(state.nextAt, this.clock() + waitMs)
     this.wake()
   }
 
@@ -326,7 +328,7 @@ export class Peers {
       void channel.close()
       return
     }
-    const { driver, host, now } = this.options
+    const { driver, host } = this.options
     const peer = toHex(remote.publicKey)
     const dialledByLower = dialled === this.isLower(remote.publicKey)
     const quality = qualityOf(remote)
@@ -350,7 +352,7 @@ export class Peers {
     // This ends the session that stood, if one did: nothing is lost, the new one goes on from what is durable.
     const session = driver.connect(link)
     const { path } = remote
-    const attached: Attached = { session, channel, path, quality, dialledByLower, since: now() }
+    const attached: Attached = { session, channel, path, quality, dialledByLower, since: this.clock() }
     this.attached.set(peer, attached)
     this.dialling.delete(peer)
     if (this.isOther(remote.publicKey))
@@ -369,7 +371,7 @@ export class Peers {
 
   /** A worse path is taken all the same when the better one is not just new: the other side may have lost it. */
   private isPreferred(old: Attached, quality: number, dialledByLower: boolean): boolean {
-    if (this.options.now() - old.since >= MEETING_MS) return false
+    if (this.clock() - old.since >= MEETING_MS) return false
     if (quality !== old.quality) return quality < old.quality
     return old.dialledByLower && !dialledByLower
   }
@@ -381,8 +383,8 @@ export class Peers {
       await driver.receive(session, bytes)
     }
     driver.disconnect(session, 'lost')
-    this.improvements.ended(peer, quality, now() - since)
-    this.rests.stood(peer, now() - since)
+    this.improvements.ended(peer, quality, this.clock() - since)
+    this.rests.stood(peer, this.clock() - since)
     if (this.attached.get(peer)?.session !== session) return
     this.attached.delete(peer)
     const key = session.link.publicKey
