@@ -52,6 +52,8 @@ export interface DriverEvents {
   status?: () => void
   closed?: (peer: string, code: CloseCode | 'lost' | 'stopped') => void
   failed?: (error: unknown) => void
+  /** A peer's word and mine were compared: we understand each other. */
+  compared?: (peer: string) => void
   /** Something is held that was not before, here or by another device, as far as its word tells. */
   changed?: () => void
   /** What is held here was stated anew. */

@@ -330,6 +330,7 @@ export class Driver {
       case 'round':
         this.questions.onRound(session, effect)
         this.announcements.touched()
+        this.options.events?.compared?.(session.peer)
         return this.transfers.compared(session)
       case 'addresses':
         return this.options.events?.addresses?.(session.peer, effect.addresses)

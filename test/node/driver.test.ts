@@ -8,7 +8,7 @@ import { nodeNatives } from '../../src/node/natives.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { edPublicKey } from '../../src/protocol/ed25519.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
-import { decodeFrame } from '../../src/protocol/wire.js'
+import { decodeFrame, encodeFrame } from '../../src/protocol/wire.js'
 import { learnCuts } from '../../src/store/healing.js'
 import { keys } from '../../src/store/keyspace.js'
 import { CHANGES_AT_ONCE, prune } from '../../src/store/pruning.js'
@@ -57,6 +57,42 @@ it('brings a first device’s cases to an empty one as whole states, and both kn
   const round = a.driver.round(sessionA)
   await world.quiesce()
   expect(await round).toMatchObject({ equal: true, complete: true })
+})
+
+class ToldDevice extends SimDevice {
+  readonly told: string[] = []
+  protected override driverExtras() {
+    const events = {
+      closed: (_peer: string, code: string) => this.told.push(code),
+      compared: (peer: string) => this.told.push(peer),
+    }
+    return { ...super.driverExtras(), events }
+  }
+}
+
+class ToldWorld extends World {
+  override async add(name: string): Promise<ToldDevice> {
+    const secret = this.random.bytes(32)
+    return this.enrol(new ToldDevice(this, name, secret, edPublicKey(secret)))
+  }
+}
+
+it('tells of a peer that it was understood, once its word was compared and not where it is too old', async () => {
+  const told = new ToldWorld(31)
+  world = told
+  const [a, b] = [await told.add('a'), await told.add('b')]
+  world.onItsWay = (from, bytes) => {
+    const frame = from === b ? decodeFrame(bytes) : undefined
+    if (frame?.$case !== 'hello') return bytes
+    return encodeFrame({ ...frame, value: { ...frame.value, newest: 0 } })
+  }
+  world.connect(a, b)
+  await world.quiesce()
+  expect(a.told).toEqual(['peer-too-old'])
+  world.onItsWay = (_from, bytes) => bytes
+  world.connect(a, b)
+  await world.quiesce()
+  expect(new Set(a.told.slice(1))).toEqual(new Set([toHex(b.ed)]))
 })
 
 it('reads no further whole states while what was read has not left', async () => {

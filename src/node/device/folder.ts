@@ -92,8 +92,10 @@ async function lookBefore(
 ): Promise<{ isNew: boolean; doubt: Doubt | undefined }> {
   const store = join(folder, STORE)
   await settlePlaces(folder)
+  // In this order: another start may be making the store at this moment, and its CURRENT is the last of its files.
+  const hasFiles = await hasStoreFiles(store)
   const hasCurrent = await exists(join(store, 'CURRENT'))
-  const isNew = !hasCurrent && !(await hasStoreFiles(store))
+  const isNew = !hasCurrent && !hasFiles
   const doubt = await readDoubt(folder)
   if (doubt || isNew) return { isNew, doubt }
   // It would make an empty store in the place of one that has lost its first file.

@@ -197,6 +197,10 @@ export class Practice {
           if (code === 'peer-too-old' || code === 'peer-too-new') this.peerProblems.set(peer, code)
         },
         failed: (error) => this.failed('sync', error),
+        // It was updated, or this device was.
+        compared: (peer) => {
+          if (this.peerProblems.delete(peer)) emit({ type: 'status' })
+        },
         changed: () => this.mail?.changed(),
         stated: () => this.mail?.stated(),
         twin: () => this.twins?.seen(),

@@ -2,7 +2,7 @@
 import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { equalBytes, toHex } from '../../protocol/bytes.js'
+import { equalBytes, fromHex, toHex } from '../../protocol/bytes.js'
 import type { DeviceApi } from '../api.js'
 import type { DeviceStatus, Status } from '../contract.js'
 import type { RelaySession } from '../mail-driver-session.js'
@@ -192,7 +192,9 @@ function problems(practice: Practice): Status['problems'] {
   }
   list.push(...relayProblems(practice))
   for (const [peer, code] of practice.peerProblems) {
-    const name = keeper.nameOf(Uint8Array.from(Buffer.from(peer, 'hex')))
+    const key = fromHex(peer)
+    if (!keeper.isMember(key)) continue
+    const name = keeper.nameOf(key)
     const sentence =
       code === 'peer-too-old'
         ? `"${name}" has an older version of Kartoteka. Update it there.`
