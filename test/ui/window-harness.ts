@@ -89,6 +89,8 @@ export const button = (page: Page, name: string) => page.getByRole('button', { n
 export const field = (page: Page, name: string) => page.getByLabel(name, { exact: true })
 
 export async function openCase(page: Page, query: string) {
+  // Before the list is there, Enter opens nothing.
+  await cases(page).getByRole('option').first().waitFor()
   await page.getByRole('searchbox', { name: 'Search cases' }).fill(query)
   await page.keyboard.press('Enter')
   await field(page, 'First name').waitFor()
