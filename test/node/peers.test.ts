@@ -1,6 +1,7 @@
 /** Who is dialled by which path, with real hosts over loopback and a driver that only counts. */
 import { type AddressInfo, createServer } from 'node:net'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { PeerRests } from '../../src/node/device/peer-rests.js'
 import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
 import type { Link, PeerSession } from '../../src/node/driver-session.js'
 import type { Host } from '../../src/node/host.js'
@@ -294,6 +295,7 @@ test('names that a device tells of itself are passed over', async () => {
 test('of strangers nothing is kept', async () => {
   const [a, b] = [await startHost(), await startHost()]
   const one = await side(a, b)
+  const refused = vi.spyOn(PeerRests.prototype, 'refused')
   await one.peers.start()
   for (let at = 0; at < 3; at++) {
     const stranger = await startHost({ listen: [] })
@@ -301,9 +303,12 @@ test('of strangers nothing is kept', async () => {
     if ('code' in opened) throw new Error(opened.sentence)
     opened.channel.send('live', text('x'))
     await until(() => one.received === at + 1)
+    for (const { link } of one.sessions) link.close('refused')
     await opened.channel.close()
   }
   await until(() => one.sessions.size === 0)
   expect(one.changes).toBe(0)
+  expect(refused).not.toHaveBeenCalled()
+  refused.mockRestore()
   stop(one)
 })

@@ -345,7 +345,7 @@ export class Peers {
       close: (code) => {
         // A dial would meet the dead connection again, and wait for it.
         if (code === 'silent') host.abandon(remote)
-        if (code === 'refused') this.rests.refused(peer)
+        if (code === 'refused' && this.isOther(remote.publicKey)) this.rests.refused(peer)
         void channel.close()
       },
     }
