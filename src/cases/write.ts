@@ -13,11 +13,11 @@ import {
 import { type Block, type Mark, normaliseBlocks, normaliseMarks, type RichText } from './richtext.js'
 import { below, CONTAINERS, GIVEN, isRecordList, pathOf } from './schema.js'
 import type { CaseView } from './view.js'
-import { fillText, isPristine, setRich } from './ytext.js'
+import { fillText, historyOf, isPristine, says, setRich } from './ytext.js'
 
 /**
- * Part of every derived client id. Change it whenever the same line no longer gives the same bytes: else two
- * versions would write different things under one client id, and diverge for ever.
+ * Part of every derived client id. Change it whenever the same line no longer gives the same bytes, in a new case or in
+ * a text that changes: else two versions would write different things under one client id, and diverge for ever.
  */
 export const FORMAT = 'kartoteka case 1'
 
@@ -116,8 +116,8 @@ export class CaseWriter {
   }
 
   /**
-   * A text that is new to the document is written under a client id derived from it. So when two devices import it
-   * at the same time, be it within lines that differ elsewhere, it merges into one and not into a doubled text.
+   * A text is written under a client id derived from it, and from what it becomes of. So when two devices import it at
+   * the same time, be it within lines that differ elsewhere, it merges into one and not into a doubled text.
    */
   #rich(path: string, letters: string, from: JsonObject, names: readonly string[]): void {
     const parts: RichParts = {}
@@ -138,17 +138,19 @@ export class CaseWriter {
     )
     if (names.length === 0) return
     const ytext = this.view.text(path)
-    if (!isPristine(ytext)) setRich(ytext, parts)
-    else {
-      const rich = { text, marks: parts.marks ?? [], blocks: parts.blocks ?? [] }
-      if (text !== '' || rich.blocks.length > 0) this.#asDerived(path, rich, () => fillText(ytext, rich))
+    if (isPristine(ytext)) {
+      const rich: RichText = { text, marks: parts.marks ?? [], blocks: parts.blocks ?? [] }
+      if (text !== '' || rich.blocks.length > 0) this.#asDerived([path, rich], () => fillText(ytext, rich))
+    } else if (!says(ytext, parts)) {
+      this.#asDerived([path, parts, historyOf(ytext)], () => setRich(ytext, parts))
     }
   }
 
-  #asDerived(path: string, rich: RichText, write: () => void): void {
+  /** Whoever writes under the same parts writes the same operations, to the byte. */
+  #asDerived(from: unknown[], write: () => void): void {
     const { doc } = this.view
     const mine = doc.clientID
-    const client = this.sha256 ? derivedClient(this.sha256, path, rich as unknown as Json) : mine
+    const client = this.sha256 ? derivedClient(this.sha256, ...(from as Json[])) : mine
     if (getState(doc.store, client) === 0) doc.clientID = client
     write()
     doc.clientID = mine

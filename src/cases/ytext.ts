@@ -27,6 +27,24 @@ export const readRich = (ytext: Y.Text): RichText =>
 /** True when nothing was ever written into this text. */
 export const isPristine = (ytext: Y.Text): boolean => ytext._start === null && ytext._map.size === 0
 
+/**
+ * All that was ever written into this text, and what of it was erased: [client, clock, length, erased] in its order.
+ * Where two devices have the same, the same edit makes the same operations.
+ */
+export function historyOf(ytext: Y.Text): number[][] {
+  const runs: number[][] = []
+  const take = ({ id, length, deleted }: Y.Item) => {
+    const last = runs.at(-1)
+    const erased = Number(deleted)
+    if (last && last[0] === id.client && last[1]! + last[2]! === id.clock && last[3] === erased)
+      last[2]! += length
+    else runs.push([id.client, id.clock, length, erased])
+  }
+  for (let item = ytext._start; item; item = item.right) take(item)
+  for (const item of ytext._map.values()) take(item)
+  return runs
+}
+
 /** Fills a pristine text. */
 export function fillText(ytext: Y.Text, rich: RichText): void {
   const { ops, lastBlock } = richToDelta(rich)
@@ -95,11 +113,19 @@ function styleAt(text: string, marks: readonly Mark[], at: number, end: number):
   return style
 }
 
+/** A text, or the parts of it that are meant. */
+export type RichParts = { text?: string; marks?: readonly Mark[]; blocks?: readonly Block[] }
+
+/** Does the text say this already? `target` is canonical. */
+export function says(ytext: Y.Text, target: RichParts): boolean {
+  const { text, marks, blocks } = readRich(ytext)
+  const sameText = target.text === undefined || target.text === text
+  const sameKinds = !target.blocks || JSON.stringify(target.blocks) === JSON.stringify(blocks)
+  return sameText && sameKinds && (!target.marks || sameMarks(target.marks, marks))
+}
+
 /** Turns the text into `target` by the smallest single replacement; parts not given stay as they are. */
-export function setRich(
-  ytext: Y.Text,
-  target: { text?: string; marks?: readonly Mark[]; blocks?: readonly Block[] },
-): void {
+export function setRich(ytext: Y.Text, target: RichParts): void {
   const { text, marks, blocks } = target
   if (text !== undefined) {
     const now = readRich(ytext).text
