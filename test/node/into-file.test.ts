@@ -1,5 +1,14 @@
 /** A file that a command writes: whole or not at all, also where two write it, or one is interrupted. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  lstatSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
@@ -71,4 +80,13 @@ test('nothing that somebody has put beside it is written into', async () => {
   await intoFile(onSignal, file, (write) => write('a patient\n'))
   expect(readFileSync(elsewhere, 'utf8')).toBe('')
   expect(statSync(file).mode & 0o777).toBe(0o600)
+})
+
+test('a file that is a link to another place is written there, and the link stays', async () => {
+  const stick = join(folder, 'stick.jsonl')
+  writeFileSync(stick, 'older\n')
+  symlinkSync(stick, file)
+  await intoFile(onSignal, file, (write) => write('newer\n'))
+  expect(readFileSync(stick, 'utf8')).toBe('newer\n')
+  expect(lstatSync(file).isSymbolicLink()).toBe(true)
 })

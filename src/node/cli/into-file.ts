@@ -1,6 +1,6 @@
 /** Files that a command writes: whole or not at all, readable by this user only. */
 import { randomBytes } from 'node:crypto'
-import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, open, realpath, rename, rm, stat } from 'node:fs/promises'
 import type { Surroundings } from './call.js'
 import { interrupted } from './connect.js'
 import { fileRefusal } from './input.js'
@@ -20,7 +20,9 @@ export async function intoFile<T>(
     (found) => !found.isFile(),
     () => false,
   )
-  const target = special ? file : `${file}.${randomBytes(6).toString('hex')}.part`
+  // A link stays one: what it leads to, on a stick maybe, is what is meant.
+  const place = await realpath(file).catch(() => file)
+  const target = special ? file : `${place}.${randomBytes(6).toString('hex')}.part`
   let off = () => {}
   const stopped = new Promise<never>((_, reject) => {
     off = onSignal(() => reject(interrupted()))
@@ -32,7 +34,7 @@ export async function intoFile<T>(
     const result = await Promise.race([fill(buffered(handle)), stopped])
     if (!special) await handle.sync()
     await handle.close()
-    if (!special) await rename(target, file)
+    if (!special) await rename(target, place)
     return result
   } catch (error) {
     await handle?.close().catch(() => {})
