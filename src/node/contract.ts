@@ -202,8 +202,11 @@ export const contract = {
       .output(z.object({ ok: z.boolean(), sentence: z.string() })),
   },
   carry: {
-    /** The bytes of a file with everything that other devices are not known to hold, piece by piece. */
-    out: oc.output(eventIterator(z.object({ data: piece }))),
+    /**
+     * The bytes of a file with everything that other devices are not known to hold, piece by piece. `lacks`, with the
+     * last: ids of cases that are damaged here, and not in it.
+     */
+    out: oc.output(eventIterator(z.object({ data: piece, lacks: z.array(z.string()).optional() }))),
     /** The bytes of such a file, in order; `file` is any name that tells two files apart. Answered after the last. */
     in: oc.input(z.object({ file: z.string().max(100), data: piece, last: z.boolean() })).output(carryReport),
   },

@@ -178,6 +178,17 @@ describe('the cloud mailbox', () => {
     const missing = await json('carry', 'in', join(folder, 'nothing'))
     expect(missing.value.error.sentence).toMatch(/no such file/)
   })
+  it('is carried without a damaged case, which is named, and not in the place of a file that may have it', async () => {
+    await json('case', 'import', file('in.jsonl', '{"id":"damaged-1"}\n'))
+    const path = join(folder, 'stick')
+    const { code, value } = await json('carry', 'out', path)
+    expect([code, value.error.code]).toEqual([1, 'store-damaged'])
+    expect(value.error.sentence).toContain('damaged-1')
+    expect(readFileSync(path, 'utf8')).toBe('carried')
+    writeFileSync(path, 'earlier')
+    expect((await json('carry', 'out', path)).code).toBe(1)
+    expect(readFileSync(path, 'utf8')).toBe('earlier')
+  })
 })
 
 describe('one-shot commands', () => {

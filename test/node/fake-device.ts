@@ -177,7 +177,8 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
     },
     carry: {
       async *out() {
-        yield { data: Buffer.from('carried').toString('base64') }
+        const lacks = [...cases.keys()].filter((id) => id.startsWith('damaged'))
+        yield { data: Buffer.from('carried').toString('base64'), ...(lacks.length > 0 && { lacks }) }
       },
       async in({ data, last }) {
         calls.push(`carry in ${Buffer.from(data, 'base64')} ${last}`)

@@ -18,6 +18,7 @@ export class FakeMailbox {
   held: MailboxReport = { relays: [], pendingTotal: 0 }
   /** What `carry.out` hands over, and what `carry.in` answers for such a file. */
   carried = [fileMark, 'twelve changes']
+  lacks: string[] = []
   carryReport: CarryReport = { envelopes: 3, taken: 2, received: 12 }
   /** Thrown by the next switching on. */
   refuseOn: Refused | null = null
@@ -72,6 +73,7 @@ export class FakeMailbox {
   readonly carry: DeviceApi['carry'] = {
     out: async function* (this: FakeMailbox) {
       for (const part of this.carried) yield { data: Buffer.from(part).toString('base64') }
+      yield { data: '', lacks: this.lacks }
     }.bind(this),
     in: async ({ file, data, last }) => {
       const parts = [...(this.#incoming.get(file) ?? []), Buffer.from(data, 'base64')]

@@ -432,6 +432,9 @@ describe.skipIf(!isBrowserHere)('the window and the cloud mailbox', { timeout: 6
     await choose(Buffer.concat([bytes, Buffer.from('cut off')]))
     await page.getByText('The file is cut off. What could be read is taken in.', { exact: true }).waitFor()
     await expectAccessible(page)
+    served.mail.lacks = ['a damaged one']
+    await button(page, 'Save the file').click()
+    await page.getByText('Missing in the file', { exact: false }).getByText('a damaged one').waitFor()
     served.mail.carried = []
     await button(page, 'Save the file').click()
     await page.getByText('There is nothing to carry').waitFor()

@@ -8,20 +8,22 @@ import { safeName } from './download.js'
 /** Well below the bound of the link, and small enough that progress moves. */
 export const pieceBytes = 1024 * 1024
 
-/** The pieces as one file; `progress` hears the bytes so far. */
+/** The pieces as one file, and the ids of cases that it lacks; `progress` hears the bytes so far. */
 export async function collect(
-  pieces: AsyncIterable<{ data: string }>,
+  pieces: AsyncIterable<{ data: string; lacks?: string[] | undefined }>,
   progress: (bytes: number) => void,
-): Promise<Blob> {
+): Promise<{ blob: Blob; lacking: string[] }> {
+  const lacking: string[] = []
   const parts: Uint8Array<ArrayBuffer>[] = []
   let bytes = 0
-  for await (const { data } of pieces) {
+  for await (const { data, lacks = [] } of pieces) {
+    lacking.push(...lacks)
     const part = fromBase64(data)
     parts.push(part)
     bytes += part.length
     progress(bytes)
   }
-  return new Blob(parts, { type: 'application/octet-stream' })
+  return { blob: new Blob(parts, { type: 'application/octet-stream' }), lacking }
 }
 
 /** Sends a file to the device; `progress` hears 0 to 1. The device answers for the whole with the last piece. */

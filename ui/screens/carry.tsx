@@ -40,15 +40,15 @@ function useRun() {
   const stop = useRef<AbortController>(null)
   useEffect(() => () => stop.current?.abort(), [])
   const run = async (
-    task: (signal: AbortSignal, show: (part: Partial<Running>) => void) => Promise<string>,
+    task: (signal: AbortSignal, show: (part: Partial<Running>) => void) => Promise<Partial<Running>>,
   ) => {
     const controller = new AbortController()
     stop.current = controller
     setState({ ...idle, busy: true })
     const show = (part: Partial<Running>) => setState((before) => ({ ...before, ...part }))
     try {
-      const outcome = await task(controller.signal, show)
-      setState({ ...idle, outcome })
+      const end = await task(controller.signal, show)
+      setState({ ...idle, ...end })
     } catch (error) {
       // What was taken in before it went wrong stays: the device says so.
       const problem = refusalSentence(t, refusalOf(error))
@@ -65,11 +65,13 @@ function CarryOut() {
   const start = () =>
     run(async (signal, show) => {
       const pieces = await connected(data.link).carry.out(undefined, { signal })
-      const blob = await collect(pieces, (bytes) => show({ bytes }))
-      if (blob.size === 0) return t('carryOutEmpty')
+      const { blob, lacking } = await collect(pieces, (bytes) => show({ bytes }))
+      if (blob.size === 0) return { outcome: t('carryOutEmpty') }
       const name = fileName(practice, new Date())
       download(blob, name)
-      return t('carryOutDone', { name, size: readableSize(blob.size, t) })
+      const names = lacking.map((id) => data.rows.get()?.find((row) => row.id === id)?.name || id).join(', ')
+      const outcome = t('carryOutDone', { name, size: readableSize(blob.size, t) })
+      return { outcome, problem: names ? t('exportLacks', { names }) : null }
     })
   return (
     <Half title={t('carryOutTitle')} text={t('carryOutText')} state={state}>
@@ -92,7 +94,8 @@ function CarryIn() {
     if (!file) return
     void run(async (signal, show) => {
       try {
-        return takenSentence(t, await sendFile(connected(data.link), file, signal, (part) => show({ part })))
+        const report = await sendFile(connected(data.link), file, signal, (part) => show({ part }))
+        return { outcome: takenSentence(t, report) }
       } finally {
         data.refreshList()
         data.refreshStatus()

@@ -58,7 +58,7 @@ const polish: Readonly<Record<string, string>> = {
   'carry-other-practice': 'Ten plik pochodzi z innej kartoteki.',
   'carry-version': 'Ten plik zapisano w nowszej wersji programu. Zaktualizuj program na tym urządzeniu.',
   'carry-incomplete':
-    'Spraw nie można zapisać w pliku, dopóki jedna z nich jest tu uszkodzona. Połącz to urządzenie z drugim, które może ją przywrócić.',
+    'Spraw nie udało się zapisać w pliku: to, co w tym czasie nadeszło, budzi wątpliwości. Spróbuj ponownie.',
   'carry-gap':
     'Część tego pliku opiera się na zmianach, których to urządzenie nie ma; reszta została przyjęta. Przenieś plik z tego urządzenia na drugie, a potem z powrotem.',
   'carry-too-large': 'Ten plik jest zbyt duży.',

@@ -2,6 +2,7 @@
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Act, Call } from './call.js'
+import { isFile, keepWhole, refuseIfShort } from './case-export.js'
 import { withDevice } from './connect.js'
 import { fileRefusal } from './input.js'
 import { intoFile } from './into-file.js'
@@ -16,17 +17,22 @@ export function addCarryCommands(program: Command, act: Act): void {
 }
 
 async function out(call: Call, _options: object, file: string): Promise<void> {
+  const isThere = await isFile(file)
+  const missing: string[] = []
   const written = await withDevice(call, { reads: true }, ({ client }) =>
     intoFile(call.around.onSignal, file, async (write) => {
       let total = 0
-      for await (const { data } of await client.carry.out()) {
+      for await (const { data, lacks = [] } of await client.carry.out()) {
         const piece = Buffer.from(data, 'base64')
         total += piece.length
         await write(piece)
+        missing.push(...lacks)
       }
+      if (isThere) keepWhole(missing, file)
       return total
     }),
   )
+  refuseIfShort(missing, file)
   await call.print(
     { bytes: written },
     `${bytes(written)} written to ${file}. Only your own devices can read it.`,

@@ -16,10 +16,7 @@ export async function exportCases(call: Call, options: { only?: string[] }, file
     refuseIfShort(unreadable, 'What was written')
     return
   }
-  const isThere = await stat(file).then(
-    (found) => found.isFile(),
-    () => false,
-  )
+  const isThere = await isFile(file)
   const { cases, unreadable } = await withDevice(call, { reads: true }, ({ client }) =>
     intoFile(call.around.onSignal, file, async (write) => {
       const written = await writeCases(client, options.only, write)
@@ -31,10 +28,17 @@ export async function exportCases(call: Call, options: { only?: string[] }, file
   await call.print({ cases }, `${count(cases, 'case')} written to ${file}.`)
 }
 
+/** What is written there may hold what can't be read any more. */
+export const isFile = (file: string): Promise<boolean> =>
+  stat(file).then(
+    (found) => found.isFile(),
+    () => false,
+  )
+
 const named = (ids: string[]) => ids.map((id) => printable(id)).join(', ')
 
 /** The others are written all the same: who keeps them must know what is missing. */
-function refuseIfShort(unreadable: string[], what: string): void {
+export function refuseIfShort(unreadable: string[], what: string): void {
   if (unreadable.length > 0)
     throw new Refused(
       'store-damaged',
@@ -42,12 +46,12 @@ function refuseIfShort(unreadable: string[], what: string): void {
     )
 }
 
-/** An earlier export may hold what can't be read any more. */
-function keepWhole(unreadable: string[], file: string): void {
+/** An earlier file may hold what can't be read any more. */
+export function keepWhole(unreadable: string[], file: string): void {
   if (unreadable.length > 0)
     throw new Refused(
       'store-damaged',
-      `Damaged here, and can't be read: ${named(unreadable)}. ${file} stays as it is; export the others to another file.`,
+      `Damaged here, and can't be read: ${named(unreadable)}. ${file} stays as it is; write the others to another file.`,
     )
 }
 

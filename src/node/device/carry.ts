@@ -5,9 +5,10 @@
  *   record  = type u8 ‖ u32 length ‖ bytes        1: one roster entry, in order; 2: an envelope
  *   end     = 0 ‖ u32 number of records
  */
-import { concat, equalBytes, readU32, u8, u32, utf8 } from '../../protocol/bytes.js'
+import { concat, equalBytes, readU32, toHex, u8, u32, utf8 } from '../../protocol/bytes.js'
 import { MAX_ENVELOPE_BYTES } from '../../protocol/mailbox-limits.js'
 import { StatesWriter } from '../../store/mail-out.js'
+import type { Replica } from '../../store/replica.js'
 import { type DeviceApi, Refused } from '../api.js'
 import type { CarryReport } from '../contract.js'
 import type { Practice } from './practice-state.js'
@@ -55,10 +56,11 @@ export function carryApi(practice: Practice): DeviceApi['carry'] {
 }
 
 /** The file with everything that some other device is not known to hold. */
-async function* pieces(practice: Practice): AsyncGenerator<{ data: string }> {
+async function* pieces(practice: Practice): AsyncGenerator<{ data: string; lacks?: string[] }> {
   let waiting: Uint8Array[] = []
   let bytes = 0
-  for await (const part of parts(practice)) {
+  const lacks: string[] = []
+  for await (const part of parts(practice, lacks)) {
     waiting.push(part)
     bytes += part.length
     if (bytes < PIECE_BYTES) continue
@@ -66,10 +68,11 @@ async function* pieces(practice: Practice): AsyncGenerator<{ data: string }> {
     waiting = []
     bytes = 0
   }
-  yield { data: toBase64(concat(waiting)) }
+  yield { data: toBase64(concat(waiting)), ...(lacks.length > 0 && { lacks }) }
 }
 
-async function* parts(practice: Practice): AsyncGenerator<Uint8Array> {
+/** `lacks` takes the ids of the cases that can't be read. */
+async function* parts(practice: Practice, lacks: string[]): AsyncGenerator<Uint8Array> {
   const { roster } = practice.state()
   const replica = practice.replica()
   const { mail } = practice
@@ -89,7 +92,7 @@ async function* parts(practice: Practice): AsyncGenerator<Uint8Array> {
     if (!written) throw new Refused('keys-damaged', 'This device lacks the key of its practice.')
     if (written.ranges.length === 0 && written.pruned.length === 0) break
     if (written.pruned.length > 0) {
-      yield* states(practice, lacking(practice), record)
+      yield* states(practice, lacks, record)
       break
     }
     yield record(ENVELOPE, written.envelope)
@@ -103,11 +106,13 @@ async function* parts(practice: Practice): AsyncGenerator<Uint8Array> {
 
 async function* states(
   practice: Practice,
-  base: Map<string, number>,
+  lacks: string[],
   record: (type: number, bytes: Uint8Array) => Uint8Array,
 ): AsyncGenerator<Uint8Array> {
   const { random } = practice.options
-  const writer = await StatesWriter.open(practice.replica(), random(16), base)
+  const replica = practice.replica()
+  // The person is there, and is told what is missing: one damaged case holds up no other one.
+  const writer = await StatesWriter.open(replica, random(16), lacking(practice), true)
   for (let index = 0, last = false; !last; index++) {
     const part = await writer?.next(index)
     const written = part && practice.mail?.office.writePart(part)
@@ -115,11 +120,18 @@ async function* states(
     if (!part || !written)
       throw new Refused(
         'carry-incomplete',
-        'The cases can’t be written into a file while one of them is damaged here. Connect this device to another one, which can bring it back.',
+        'The cases could not be written into a file: what came in meanwhile is in doubt. Try again.',
       )
+    for (const key of part.missing) lacks.push(await nameOf(replica, key))
     yield record(ENVELOPE, written.envelope)
     last = part.last
   }
+}
+
+/** The id of a damaged case, or how its key begins. */
+async function nameOf(replica: Replica, key: Uint8Array): Promise<string> {
+  const state = await replica.caseState(key).catch(() => undefined)
+  return state?.caseId || `? ${toHex(key).slice(0, 8)}`
 }
 
 /** From where each log must be given, so that whoever lacks most gets all of it. */
