@@ -14,9 +14,9 @@ import {
 import { setArchived } from './lifecycle.js'
 import type { IsSeen } from './registers.js'
 import { type Place, resolve } from './resolve.js'
-import { below, GIVEN, isRecordList, pathOf, TEXT_PREFIX } from './schema.js'
+import { below, CONTAINERS, GIVEN, isRecordList, pathOf, TEXT_PREFIX } from './schema.js'
 import { CaseView } from './view.js'
-import { CaseWriter } from './write.js'
+import { CaseWriter, isParted } from './write.js'
 import { setRich, spliceText } from './ytext.js'
 
 export { restore, setArchived, setDeleted } from './lifecycle.js'
@@ -233,6 +233,14 @@ export function chooseValue(doc: Y.Doc, path: string, value: Json): EditResult {
     return done
   }
   if (place.kind !== 'field') return refuse(`"${path}" can't be in conflict.`)
-  doc.transact(() => view.fields.set(place.path, value))
+  doc.transact(() => {
+    if (isParted(path, value)) {
+      new CaseWriter(view, null).case({ [path]: value })
+      view.fields.clear(place.path)
+    } else {
+      view.fields.set(place.path, value)
+      if (CONTAINERS.includes(path) || isRecordList(path)) view.emptyInside(place.path)
+    }
+  })
   return done
 }

@@ -39,12 +39,15 @@ class Reader {
     const content: JsonObject = {}
     for (const name of CONTAINERS) {
       const container = this.container(name)
-      if (container && !this.isReplaced(name, Object.keys(container).length)) content[name] = container
+      if (!container || this.isReplaced(name, Object.keys(container).length)) continue
+      content[name] = container
+      this.beside(name, container)
     }
     for (const name of RECORD_LISTS) {
       if (!view.hasList(name) || this.isReplaced(name, view.list(name).length)) continue
       const records = view.list(name).map((member) => this.record(name, member, `${name}.${member.id}`))
       content[name] = DATED_LISTS.includes(name) ? records.sort(byDate) : records
+      this.beside(name, content[name])
     }
     if (view.hasList('tags')) content.tags = view.list('tags').map((tag) => tag.id)
     for (const [name, path] of view.children('')) {
@@ -56,6 +59,12 @@ class Reader {
   /** Nothing stands inside it any more, and a value of another kind was given in its place. */
   private isReplaced(name: string, size: number): boolean {
     return size === 0 && this.view.fields.has(pathOf(name))
+  }
+
+  /** What another device gave as a whole while this one was given in parts: it would be seen nowhere. */
+  private beside(name: string, value: Json): void {
+    const others = this.view.fields.values(pathOf(name))
+    if (others.length > 0) this.conflicts.push({ field: name, value, others })
   }
 
   private field(into: JsonObject, name: string, path: string, dotted: string): void {

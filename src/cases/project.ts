@@ -3,6 +3,7 @@ import type * as Y from 'yjs'
 import { type Conflict, readContent } from './export.js'
 import { type CaseJson, canonicalJson, compareText, type Json, put, type Sha256 } from './json.js'
 import { hasLateEdits, readLifecycle } from './lifecycle.js'
+import { CONTAINERS, RECORD_LISTS } from './schema.js'
 import { CaseView } from './view.js'
 
 export type { Conflict } from './export.js'
@@ -82,7 +83,8 @@ export const conflictsOf = (doc: Y.Doc): Conflict[] => conflictsIn(new CaseView(
 function conflictsIn(view: CaseView): Conflict[] {
   const { conflict } = readLifecycle(view)
   const ofLifecycle = conflict ? [conflict] : []
-  if (view.fields.crowded().length === 0) return ofLifecycle
+  const inTwoForms = [...CONTAINERS, ...RECORD_LISTS].some((name) => view.fields.has(name))
+  if (!inTwoForms && view.fields.crowded().length === 0) return ofLifecycle
   return [...ofLifecycle, ...readContent(view).conflicts]
 }
 

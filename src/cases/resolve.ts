@@ -34,7 +34,7 @@ export function resolve(view: CaseView, dotted: string): Resolved {
   if (isRecordList(head)) {
     if (rest !== null) return inRecord(view, head, head, rest)
     // A list that isn't one of records is kept, and merges, as a whole.
-    if (view.list(head).length === 0 && view.fields.has(pathOf(head))) return field(pathOf(head), false)
+    if (view.fields.has(pathOf(head))) return field(pathOf(head), false)
     return refuse(`"${head}" is a list; name one of its fields, as in ${head}.ID.date.`)
   }
   if (CONTAINERS.includes(head) && rest !== null) {

@@ -48,8 +48,7 @@ export class CaseView {
   /** Takes the removal of a record back, and what is left of its former content away. */
   revive(path: string): void {
     const inside = (place: string): boolean => place.startsWith(`${path}/`)
-    for (const place of [...this.fields.paths()]) if (inside(place)) this.fields.clear(place)
-    for (const key of [...this.members.paths()]) if (inside(key.slice(1))) this.members.clear(key)
+    this.emptyInside(path)
     for (const key of [...this.#given.keys()]) {
       const place = key.slice(0, Math.max(0, key.lastIndexOf('#')))
       if (place !== path && !inside(place)) continue
@@ -64,6 +63,21 @@ export class CaseView {
       text.removeAttribute('block')
     }
     this.members.clear(`-${path}`)
+  }
+
+  /** Takes fields and records below a place away. */
+  emptyInside(path: string): void {
+    const inside = (place: string): boolean => place.startsWith(`${path}/`)
+    for (const place of [...this.fields.paths()]) if (inside(place)) this.fields.clear(place)
+    for (const key of [...this.members.paths()]) if (inside(key.slice(1))) this.members.clear(key)
+  }
+
+  /** Neither a field nor a record stands below a place. */
+  isEmptyInside(path: string): boolean {
+    for (const place of this.fields.paths()) if (place.startsWith(`${path}/`)) return false
+    for (const key of this.members.paths())
+      if (key.startsWith(`+${path}/`) && this.isLive(key.slice(1))) return false
+    return true
   }
 
   /** A record stands when it was added and not removed; removal wins over everything concurrent. */

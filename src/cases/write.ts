@@ -36,6 +36,10 @@ function isKeyedList(value: Json): value is (JsonObject & { id: string })[] {
   return ids.every((id) => typeof id === 'string' && id !== '') && new Set(ids).size === ids.length
 }
 
+/** Does this value of a field at the top of a case merge in parts, and not as a whole? */
+export const isParted = (name: string, value: Json): boolean =>
+  (CONTAINERS.includes(name) && isObject(value)) || (isRecordList(name) && isKeyedList(value))
+
 type Keyed = JsonObject & { id: string }
 type RichParts = { text?: string; marks?: Mark[]; blocks?: Block[] }
 const RICH = ['text', 'marks', 'blocks']
@@ -58,10 +62,21 @@ export class CaseWriter {
       if (name === 'id') continue
       if (name === 'archived') this.#archived(value)
       else if (name === 'tags' && Array.isArray(value)) this.#tags(value)
-      else if (CONTAINERS.includes(name) && isObject(value)) this.#container(name, value)
-      else if (isRecordList(name) && isKeyedList(value)) this.records(name, name, value)
-      else this.view.fields.merge(pathOf(name), value)
+      else if (isParted(name, value)) this.#parts(name, value)
+      else {
+        this.view.fields.merge(pathOf(name), value)
+        // Consent in one text, say, takes the place of one in fields.
+        if (CONTAINERS.includes(name) || isRecordList(name)) this.view.emptyInside(pathOf(name))
+      }
     }
+  }
+
+  /** What takes the place of a value that was one whole; beside one, as two devices gave both, it leaves that alone. */
+  #parts(name: string, value: Json): void {
+    const takesPlace = this.view.fields.has(pathOf(name)) && this.view.isEmptyInside(name)
+    if (isObject(value)) this.#container(name, value)
+    else this.records(name, name, value as Keyed[])
+    if (takesPlace && !this.view.isEmptyInside(name)) this.view.fields.clear(pathOf(name))
   }
 
   /** Adds a member to a list unless it is there; returns its path. */
