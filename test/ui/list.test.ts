@@ -36,6 +36,8 @@ describe('the filter', () => {
 
   test('letters are compared without diacritics, ł included', () => {
     expect(fold('ŁÓDŹ zażółć Straße Øre')).toBe('lodz zazolc strasse ore')
+    // Pasted along with a name, and in nobody's sight.
+    expect(fold('ŁAŹ\u200bNI\u00adCKA')).toBe('laznicka')
   })
 
   test.each([
@@ -120,6 +122,7 @@ test('dates: as stored, or as Europeans type them; impossible ones are refused',
     '1980-05',
     '',
   ])
+  expect(['24-05-1980', '24. 5. 1980', '24.05.1980 r.'].map(parseDate)).toEqual(Array(3).fill('1980-05-24'))
   const isWhole = (typed: string) => isWholeDate(typed, parseDate(typed)!)
   expect(['1980-05-24', '24.5.1980', '4/5/1980', ''].map(isWhole)).toEqual([true, true, true, true])
   expect(['1980', '1980-05', '1980-05-2', '1980-5-2'].map(isWhole)).toEqual([false, false, false, false])

@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { pairingErrorFromWire, pairingSentence } from '../../src/protocol/pairing-errors.js'
 import { PIN_FAULT_SENTENCES } from '../../src/protocol/pin.js'
 import { shortAddress } from '../../ui/lib/addresses.js'
-import { age, moment, readableDate, remaining, timeAgo } from '../../ui/lib/dates.js'
+import { age, ageInYears, moment, readableDate, remaining, timeAgo } from '../../ui/lib/dates.js'
 import { readableSize } from '../../ui/lib/sizes.js'
 import { happeningSentence } from '../../ui/words/happenings.js'
 import { pinFaultSentence, refusalSentence, relaySentence, testSentence } from '../../ui/words/refusals.js'
@@ -65,6 +66,8 @@ test('dates and times read well in both languages', () => {
   expect(readableDate('1980-05-24', 'en')).toBe('24 May 1980')
   expect(readableDate('1980-05-24', 'pl')).toBe('24 maj 1980')
   expect(readableDate('1980', 'pl')).toBe('1980')
+  expect(readableDate('1980-02-31', 'en')).toBe('1980-02-31')
+  expect(ageInYears('1980-02-31', new Date(2026, 0, 1))).toBe(null)
   expect(timeAgo(0, 5 * 60_000, en)).toBe('5 minutes ago')
   expect(timeAgo(0, 22 * 3_600_000, pl)).toBe('22 godziny temu')
   expect(remaining(90_000, pl)).toBe('2 minuty')
@@ -108,7 +111,7 @@ test('what waits at the relay is counted in Polish as it is said', () => {
 test('every problem that the status can name has a Polish sentence', () => {
   const pl = createWords('pl')
   const codes =
-    'disk-full store-damaged fork-healed removed contested relay-unreachable relay-changed relay-withholding mailbox-full pin-guesses safety-copy-stale peer-too-old peer-too-new'
+    'disk-full store-damaged store-rotten store-repaired newer-store left-out fork-healed removed contested relay-unreachable relay-changed relay-withholding mailbox-full pin-guesses safety-copy-stale peer-too-old peer-too-new'
   for (const code of codes.split(' ')) {
     const sentence = 'English about "Laptop".'
     expect(refusalSentence(pl, { code, sentence }), code).not.toContain('English')
@@ -121,6 +124,19 @@ test('every problem that the status can name has a Polish sentence', () => {
   expect(refusalSentence(pl, { code: 'peer-too-new', sentence: 'It has a newer version.' })).toBe(
     'It has a newer version.',
   )
+})
+
+test('every way in which joining can end has a Polish sentence, and so has every refusal of an edit', () => {
+  const pl = createWords('pl')
+  const isPolish = (code: string, sentence: string) =>
+    expect(refusalSentence(pl, { code, sentence }), code).not.toBe(sentence)
+  for (let wire = 1; wire <= 14; wire++) {
+    const code = pairingErrorFromWire(wire)
+    isPolish(code, pairingSentence(code))
+  }
+  for (const code of ['not-accepted', 'too-large', 'case-full', 'no-case', 'nobody-asks', 'no-device'])
+    isPolish(code, 'English.')
+  isPolish('too-many-relays', 'A practice has at most 8 relay addresses.')
 })
 
 test('what happened and what a relay answers is said in the language of the window', () => {

@@ -7,7 +7,7 @@ export function parseDate(typed: string): string | null {
   if (text === '') return ''
   const iso = /^(\d{4})(?:-(\d{1,2})(?:-(\d{1,2}))?)?$/.exec(text)
   if (iso) return compose(iso[1], iso[2], iso[3])
-  const european = /^(\d{1,2})[./ ](\d{1,2})[./ ](\d{4})$/.exec(text)
+  const european = /^(\d{1,2})(?:\. ?|[/ -])(\d{1,2})(?:\. ?|[/ -])(\d{4})(?: ?r\.?)?$/.exec(text)
   if (european) return compose(european[3], european[2], european[1])
   return null
 }
@@ -33,6 +33,12 @@ function compose(
   return `${stored}-${String(d).padStart(2, '0')}`
 }
 
+/** Year, month and day; null for what isn't a whole date, or none that there is, as an imported 31 February. */
+function wholeDate(stored: string): RegExpExecArray | null {
+  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(stored)
+  return parts && compose(parts[1], parts[2], parts[3]) === stored ? parts : null
+}
+
 export function today(now = new Date()): string {
   return `${now.getFullYear()}-${String(now.getMonth() + 1).padStart(2, '0')}-${String(now.getDate()).padStart(2, '0')}`
 }
@@ -50,16 +56,15 @@ function format(language: string, options: Intl.DateTimeFormatOptions): Intl.Dat
 
 /** "24 May 1980"; whatever isn't a full date is shown as it is stored. */
 export function readableDate(stored: string, language: string): string {
-  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(stored)
+  const parts = wholeDate(stored)
   if (!parts) return stored
   const date = new Date(Date.UTC(Number(parts[1]), Number(parts[2]) - 1, Number(parts[3])))
-  if (Number.isNaN(date.getTime())) return stored
   return format(language, { day: 'numeric', month: 'short', year: 'numeric', timeZone: 'UTC' }).format(date)
 }
 
 /** Full years from a birth date to now; null if the date is not a full one. */
 export function ageInYears(birthDate: string, now: Date): number | null {
-  const parts = /^(\d{4})-(\d{2})-(\d{2})$/.exec(birthDate)
+  const parts = wholeDate(birthDate)
   if (!parts) return null
   const years = now.getFullYear() - Number(parts[1])
   const before =

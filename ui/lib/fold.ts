@@ -1,4 +1,4 @@
-/** Names compared as a person types them: no case, no diacritics ("lukasz" finds Łukasz). */
+/** Names compared as a person types them: no case, no diacritics, nothing invisible ("lukasz" finds Łukasz). */
 
 /** Letters that Unicode doesn't decompose into a base letter and a mark. */
 const undecomposed: Readonly<Record<string, string>> = {
@@ -19,7 +19,7 @@ export function fold(text: string): string {
   return text
     .toLowerCase()
     .normalize('NFD')
-    .replace(/\p{Mn}+/gu, '')
+    .replace(/[\p{Mn}\p{Cf}]+/gu, '')
     .replace(/[łđøħŧıßæœþð]/g, (letter) => undecomposed[letter] ?? letter)
 }
 
