@@ -28,6 +28,13 @@ addEventListener('beforeunload', (event) => {
   if (data.saver.unsaved() || docs.unsaved()) event.preventDefault()
 })
 
+// The browser would save the page, with what stands in it, as a file that anyone can read.
+addEventListener('keydown', (event) => {
+  if (!(event.ctrlKey || event.metaKey) || event.altKey || event.key.toLowerCase() !== 's') return
+  event.preventDefault()
+  data.saver.flushAll()
+})
+
 // A fresh address put into this very tab changes only its fragment: begin anew with it.
 addEventListener('hashchange', () => {
   if (location.hash.length > 1) location.reload()

@@ -37,13 +37,19 @@ export class NotesBinding {
   }
 
   destroy(): void {
+    if (this.#composing) this.compositionEnd()
     this.#text.unobserve(this.#changed)
     this.#undo.destroy()
   }
 
-  /** The field's text was changed by the person. */
-  input(): void {
-    if (!this.#composing) this.#commit()
+  /**
+   * The field's text was changed by the person. `composes`: an input method still has the word in hand. One that is cut
+   * off, as by a field that becomes read-only, never says that it is done.
+   */
+  input(composes = this.#composing): void {
+    if (composes && this.#composing) return
+    this.#composing = false
+    this.#commit()
   }
 
   compositionStart(): void {

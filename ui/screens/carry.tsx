@@ -90,7 +90,10 @@ function CarryOut() {
 function CarryIn() {
   const { t, data } = useSurroundings()
   const { state, run } = useRun()
+  const forget = useRef<() => void>(null)
   const start = (file: File | null) => {
+    // The same file can be chosen again.
+    forget.current?.()
     if (!file) return
     void run(async (signal, show) => {
       try {
@@ -104,7 +107,7 @@ function CarryIn() {
   }
   return (
     <Half title={t('carryInTitle')} text={t('carryInText')} state={state}>
-      <FileButton onChange={start} inputProps={{ 'aria-label': t('carryInTitle') }}>
+      <FileButton resetRef={forget} onChange={start} inputProps={{ 'aria-label': t('carryInTitle') }}>
         {(props) => (
           <BusyButton {...props} className="fit" variant="default" busy={state.busy}>
             {t('chooseFile')}

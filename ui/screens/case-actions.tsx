@@ -64,7 +64,11 @@ export function CaseActions({ view }: { view: CaseView }) {
         variant="subtle"
         color="gray"
         leftSection={<TrashIcon />}
-        onClick={() => void run(remove, 'deletedNote', restore)}
+        onClick={() => {
+          // The button goes with the deletion, and the focus would go with it.
+          document.getElementById('case-title')?.focus()
+          void run(remove, 'deletedNote', restore)
+        }}
       >
         {t('delete')}
       </Button>

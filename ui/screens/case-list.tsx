@@ -21,6 +21,7 @@ import { readableDate } from '../lib/dates.js'
 import { TypeAhead, type View } from '../lib/list.js'
 import type { Words } from '../words/words.js'
 import { useWords } from './context.js'
+import { firstClick } from './first-click.js'
 import { PlusIcon, SearchIcon } from './icons.js'
 
 const rowHeight = 58
@@ -73,11 +74,11 @@ export function CaseList(props: CaseListProps) {
   useEffect(() => {
     if (scroller.current) scroller.current.scrollTop = 0
   }, [props.view, query])
-  // biome-ignore lint/correctness/useExhaustiveDependencies: scroll when another case opens or its row appears
+  const openIndex = rows.findIndex((row) => row.id === openId)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: when another case opens or its row appears, not when others come
   useEffect(() => {
-    const index = rows.findIndex((row) => row.id === openId)
-    if (index >= 0) virtual.scrollToIndex(index, { align: 'auto' })
-  }, [openId, rows.length])
+    if (openIndex >= 0) virtual.scrollToIndex(openIndex, { align: 'auto' })
+  }, [openId, openIndex >= 0, props.view, query])
 
   const moveTo = (index: number) => {
     const row = rows[Math.max(0, Math.min(rows.length - 1, index))]
@@ -136,7 +137,7 @@ export function CaseList(props: CaseListProps) {
       <div className="list-top">
         <div className="list-tools">
           {props.top}
-          <Button className="new-case" leftSection={<PlusIcon />} onClick={props.newCase}>
+          <Button className="new-case" leftSection={<PlusIcon />} onClick={firstClick(props.newCase)}>
             {t('newCase')}
           </Button>
         </div>

@@ -97,6 +97,7 @@ function Banners({ view }: { view: CaseView }) {
         <Button
           leftSection={<RestoreIcon />}
           onClick={async () => {
+            document.getElementById('case-title')?.focus()
             try {
               await connected(data.link).cases.restore({ ids: [view.id] })
               data.refreshCase()

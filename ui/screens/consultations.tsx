@@ -15,8 +15,10 @@ export function Consultations({ caseDoc }: { caseDoc: CaseDoc | null }) {
   const list = newestFirst(view.consultations)
   const [chosen, setChosen] = useState<string | null | undefined>(undefined)
   const [added, setAdded] = useState<string | null>(null)
-  // Without a choice the newest stands open, as a card lies with its last entry on top.
+  // Without a choice the newest stands open, as a card lies with its last entry on top; that is then the
+  // choice, so that one which comes from elsewhere doesn't take its place under the hand of who writes.
   const openId = chosen === undefined ? (list[0]?.id ?? null) : chosen
+  if (chosen === undefined && openId !== null) setChosen(openId)
   const add = useAddRecord('consultation', (id) => {
     setChosen(id)
     setAdded(id)

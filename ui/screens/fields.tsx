@@ -27,7 +27,8 @@ export interface FieldProps {
   label: string
   stored: string
   ref?: Ref<HTMLInputElement>
-  type?: 'text' | 'tel' | 'email'
+  /** The keys that a touch screen offers. The field stays a plain one: of type `email` it would change what is typed. */
+  keys?: 'tel' | 'email'
   className?: string
 }
 
@@ -48,15 +49,16 @@ function useField(field: string, stored: string) {
   }
 }
 
-export function TextField({ field, label, stored, ref, type = 'text', className }: FieldProps) {
+export function TextField({ field, label, stored, ref, keys, className }: FieldProps) {
   const { value, readOnly, error, ...edit } = useField(field, stored)
   return (
     <div className={className}>
       <TextInput
         ref={ref}
         label={label}
-        type={type}
-        value={value}
+        inputMode={keys ?? 'text'}
+        // A field of one line would leave out line breaks, as of an imported address, and join two words.
+        value={value.replace(/\r\n?|\n/g, ' ')}
         readOnly={readOnly}
         error={error}
         onChange={(event) => edit.type(event.currentTarget.value)}

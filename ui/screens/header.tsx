@@ -22,6 +22,11 @@ export function Header(props: { openPanel: (panel: Panel) => void; newCase: () =
   const { t, data } = useSurroundings()
   const practice = useStore(data.status, (status) => status?.practice?.name ?? '')
   const sync = useSync()
+  const openPanel = (panel: Panel) => {
+    // The menu closes with its item; the panel gives the focus back to the button that stays.
+    document.querySelector<HTMLElement>('.menu-button[aria-expanded="true"]')?.focus()
+    props.openPanel(panel)
+  }
   return (
     <header className="header">
       <span className="brand">
@@ -32,20 +37,20 @@ export function Header(props: { openPanel: (panel: Panel) => void; newCase: () =
       </span>
       <nav className="menus" aria-label={t('appName')}>
         <HeaderMenu name={t('menuGeneral')}>
-          <Menu.Item onClick={() => props.openPanel('preferences')}>{t('preferences')}</Menu.Item>
+          <Menu.Item onClick={() => openPanel('preferences')}>{t('preferences')}</Menu.Item>
         </HeaderMenu>
         <HeaderMenu name={t('menuCase')}>
           <Menu.Item onClick={props.newCase}>{t('newCase')}</Menu.Item>
           <Menu.Divider />
-          <Menu.Item onClick={() => props.openPanel('import')}>{t('importItem')}</Menu.Item>
-          <Menu.Item onClick={() => props.openPanel('export')}>{t('exportItem')}</Menu.Item>
+          <Menu.Item onClick={() => openPanel('import')}>{t('importItem')}</Menu.Item>
+          <Menu.Item onClick={() => openPanel('export')}>{t('exportItem')}</Menu.Item>
           <Menu.Divider />
-          <CaseDatabase openPanel={props.openPanel} />
+          <CaseDatabase openPanel={openPanel} />
           <Menu.Divider />
           <Menu.Item onClick={sync.run}>{t('syncNow')}</Menu.Item>
         </HeaderMenu>
         <HeaderMenu name={t('menuHelp')}>
-          <Menu.Item onClick={() => props.openPanel('merging')}>{t('howMerging')}</Menu.Item>
+          <Menu.Item onClick={() => openPanel('merging')}>{t('howMerging')}</Menu.Item>
         </HeaderMenu>
       </nav>
       <span className="header-gap" />

@@ -1,6 +1,6 @@
 /** Import: a file, its progress, and what was skipped and why. */
 import { FileButton, Progress } from '@mantine/core'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
 import type { ImportReport } from '../../src/node/contract.js'
 import { batches } from '../lib/lines.js'
 import { connected, refusalOf } from '../state/client.js'
@@ -24,6 +24,7 @@ const nothingYet: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: []
 export function ImportPanel() {
   const { t, data } = useSurroundings()
   const [run, setRun] = useState<Run | null>(null)
+  const forget = useRef<() => void>(null)
   const start = async (file: File | null) => {
     if (!file) return
     let report = nothingYet
@@ -51,7 +52,15 @@ export function ImportPanel() {
   return (
     <div className="stack">
       <p className="dim">{t('importText')}</p>
-      <FileButton onChange={(file) => void start(file)} accept=".jsonl,.json,.ndjson,.txt">
+      <FileButton
+        resetRef={forget}
+        onChange={(file) => {
+          // The same file can be chosen again, once it has been put right.
+          forget.current?.()
+          void start(file)
+        }}
+        accept=".jsonl,.json,.ndjson,.txt"
+      >
         {(props) => (
           <BusyButton {...props} busy={busy} className="fit">
             {t('chooseFile')}

@@ -56,9 +56,14 @@ function bind(element: HTMLTextAreaElement, doc: Doc, consultation: string): () 
   const binding = new NotesBinding(consultationText(doc, consultation), fieldOf(element))
   const listeners = new AbortController()
   const on = { signal: listeners.signal }
-  element.addEventListener('input', () => binding.input(), on)
+  element.addEventListener(
+    'input',
+    (event) => binding.input(event instanceof InputEvent && event.isComposing),
+    on,
+  )
   element.addEventListener('compositionstart', () => binding.compositionStart(), on)
-  element.addEventListener('compositionend', () => binding.compositionEnd(), on)
+  for (const end of ['compositionend', 'blur'])
+    element.addEventListener(end, () => binding.compositionEnd(), on)
   element.addEventListener('pointerdown', () => binding.endUndoStep(), on)
   // The browser's own undo would take back another device's letters.
   element.addEventListener(

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react'
 import { useSurroundings } from './context.js'
 import { ChoiceField, DateField, TextField, useEditedCase } from './fields.js'
 import { drawerName } from './sidebar.js'
+import { useFocusAlong } from './use-focus-along.js'
 
 const newDrawer = '\u0000new'
 
@@ -31,8 +32,8 @@ export function PatientFields({ fresh, drawers }: { fresh: boolean; drawers: rea
             { value: 'X', label: t('sexX') },
           ]}
         />
-        <TextField className="field-long" label={t('phone')} type="tel" {...field('phone')} />
-        <TextField className="field-long" label={t('email')} type="email" {...field('email')} />
+        <TextField className="field-long" label={t('phone')} keys="tel" {...field('phone')} />
+        <TextField className="field-long" label={t('email')} keys="email" {...field('email')} />
         <TextField className="field-wide" label={t('address')} {...field('address')} />
         <DrawerField drawers={drawers} />
       </div>
@@ -45,6 +46,7 @@ function DrawerField({ drawers }: { drawers: readonly string[] }) {
   const view = useEditedCase()
   const [naming, setNaming] = useState(false)
   const [name, setName] = useState('')
+  const place = useFocusAlong<HTMLDivElement>(naming)
   const put = () => {
     const chosen = name.trim()
     setNaming(false)
@@ -53,33 +55,30 @@ function DrawerField({ drawers }: { drawers: readonly string[] }) {
     data.saver.type(view.id, 'drawer', chosen, view.drawer)
     void data.saver.flush(view.id)
   }
-  if (naming)
-    return (
-      <form
-        className="field-wide new-drawer"
-        onSubmit={(event) => {
-          event.preventDefault()
-          put()
+  const form = (
+    <form
+      className="new-drawer"
+      onSubmit={(event) => {
+        event.preventDefault()
+        put()
+      }}
+    >
+      <TextInput
+        className="grow"
+        label={t('newDrawerName')}
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        onKeyDown={(event) => {
+          if (event.key === 'Escape') setNaming(false)
         }}
-      >
-        <TextInput
-          className="grow"
-          label={t('newDrawerName')}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          onKeyDown={(event) => {
-            if (event.key === 'Escape') setNaming(false)
-          }}
-          ref={(input) => input?.focus()}
-        />
-        <Button type="submit" variant="default">
-          {t('add')}
-        </Button>
-      </form>
-    )
-  return (
+      />
+      <Button type="submit" variant="default">
+        {t('add')}
+      </Button>
+    </form>
+  )
+  const choice = (
     <ChoiceField
-      className="field-wide"
       label={t('drawer')}
       field="drawer"
       stored={view.drawer}
@@ -94,5 +93,10 @@ function DrawerField({ drawers }: { drawers: readonly string[] }) {
         return true
       }}
     />
+  )
+  return (
+    <div className="field-wide" ref={place}>
+      {naming ? form : choice}
+    </div>
   )
 }

@@ -5,8 +5,10 @@ import { connected } from '../state/client.js'
 import type { PlainKey } from '../words/words.js'
 import { useSurroundings } from './context.js'
 import { useEditedCase } from './fields.js'
+import { firstClick } from './first-click.js'
 import { ChevronIcon, PlusIcon, TrashIcon } from './icons.js'
 import { sayRefusal } from './notes.js'
+import { useFocusAlong } from './use-focus-along.js'
 
 interface RecordItemProps {
   open: boolean
@@ -39,7 +41,7 @@ export function RecordsTop(props: { list: List; addName: PlainKey; add: () => vo
   const view = useEditedCase()
   return (
     <div className="section-top">
-      <h3 id={`${props.list}-title`} className="section-title">
+      <h3 id={`${props.list}-title`} className="section-title" tabIndex={-1}>
         {t(props.list)}
       </h3>
       <Button
@@ -47,7 +49,7 @@ export function RecordsTop(props: { list: List; addName: PlainKey; add: () => vo
         variant="light"
         leftSection={<PlusIcon />}
         disabled={view.deleted}
-        onClick={props.add}
+        onClick={firstClick(props.add)}
       >
         {t(props.addName)}
       </Button>
@@ -74,36 +76,46 @@ export function RemoveRecord(props: { list: List; record: string; name: PlainKey
   const { t, data } = useSurroundings()
   const view = useEditedCase()
   const [asking, setAsking] = useState(false)
+  const place = useFocusAlong<HTMLSpanElement>(asking)
   const remove = async () => {
     try {
       await connected(data.link).cases.remove({ id: view.id, list: props.list, record: props.record })
+      document.getElementById(`${props.list}-title`)?.focus()
       data.refreshCase()
     } catch (error) {
       sayRefusal(t, error)
     }
   }
   if (view.deleted) return null
-  if (asking)
-    return (
-      <span className="ask">
-        {t(props.ask)}
-        <Button size="compact-sm" variant="light" onClick={() => void remove()}>
-          {t('removeYes')}
-        </Button>
-        <Button size="compact-sm" variant="subtle" color="gray" onClick={() => setAsking(false)}>
-          {t('cancel')}
-        </Button>
-      </span>
-    )
   return (
-    <button
-      type="button"
-      className="icon-button"
-      aria-label={t(props.name)}
-      title={t(props.name)}
-      onClick={() => setAsking(true)}
-    >
-      <TrashIcon />
-    </button>
+    <span className="ask" ref={place} {...(asking && { role: 'group', 'aria-label': t(props.ask) })}>
+      {asking ? (
+        <>
+          {t(props.ask)}
+          <Button size="compact-sm" variant="light" onClick={() => void remove()}>
+            {t('removeYes')}
+          </Button>
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            color="gray"
+            data-autofocus
+            onClick={() => setAsking(false)}
+          >
+            {t('cancel')}
+          </Button>
+        </>
+      ) : (
+        <button
+          type="button"
+          className="icon-button"
+          aria-label={t(props.name)}
+          title={t(props.name)}
+          onClick={() => setAsking(true)}
+        >
+          <TrashIcon />
+        </button>
+      )}
+    </span>
   )
 }

@@ -33,6 +33,8 @@ export function CasesWindow() {
   const drawers = useMemo(() => drawersOf(rows ?? []), [rows])
 
   const open = (id: string, move: boolean) => {
+    // Only when it is begun does a case take the focus: later, letters meant for the list would go into it.
+    setFreshCase(null)
     data.show(id)
     if (!move) return
     setPane('case')

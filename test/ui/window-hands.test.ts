@@ -1,0 +1,221 @@
+/** The window in the hands of somebody in a hurry, while other devices write, too. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Page } from '@playwright/test'
+import { describe, expect, test } from 'vitest'
+import { Refused } from '../../src/node/api.js'
+import { button, cases, field, isBrowserHere, openCase, poll, windowInBrowser } from './window-harness.js'
+
+const id = 'case-000000'
+const notes = (page: Page) => page.getByRole('textbox', { name: 'Consultation notes', exact: true })
+/** Where the keyboard is: the name or the text of what has the focus. */
+const focused = (page: Page) =>
+  page.evaluate(
+    '[document.activeElement.getAttribute("aria-label") ?? "", document.activeElement.textContent ?? ""].find(Boolean) ?? ""',
+  ) as Promise<string>
+
+describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, () => {
+  const { start } = windowInBrowser()
+
+  /** The one case is open and the caret stands before its notes. */
+  async function writing() {
+    const started = await start({ cases: 1 })
+    await openCase(started.page, '')
+    await poll(() => notes(started.page).inputValue()).toContain('Headache')
+    await notes(started.page).click()
+    await started.page.keyboard.press('Control+Home')
+    return started
+  }
+
+  test('a newer consultation from elsewhere takes nothing from under the hand', async () => {
+    const { page, device } = await writing()
+    await page.keyboard.type('One')
+    device.byId.get(id)?.consultations.push({ id: 'newer', date: '2031-01-01', kind: 'follow-up' })
+    device.changed([id])
+    await page.getByText('1 Jan 2031', { exact: true }).waitFor()
+    await page.keyboard.type(' sentence. ')
+    await poll(() => device.notesOf(id, 'c0')).toContain('One sentence. Headache')
+  })
+
+  test('a drawer that is being named keeps the focus only while it has it', async () => {
+    const { page, device } = await writing()
+    await page.getByLabel('Drawer', { exact: true }).selectOption({ label: 'New drawer…' })
+    const name = field(page, 'Name of the new drawer')
+    await poll(() => name.evaluate((element) => element.matches(':focus'))).toBe(true)
+    await notes(page).click()
+    await page.keyboard.press('Control+Home')
+    await page.keyboard.type('These ')
+    // Each confirmed letter draws the case anew.
+    await poll(() => device.notesOf(id, 'c0')).toContain('These ')
+    await page.getByText('Saved on this device').waitFor()
+    await page.keyboard.type('are notes. ')
+    await poll(() => device.notesOf(id, 'c0')).toContain('These are notes. Headache')
+    expect(await name.inputValue()).toBe('')
+    await name.fill('Oncology')
+    await page.keyboard.press('Enter')
+    await poll(() => device.byId.get(id)?.drawer).toBe('Oncology')
+    await poll(() => field(page, 'Drawer').evaluate((element) => element.matches(':focus'))).toBe(true)
+  })
+
+  test('letters typed in the list never go into the case that was just begun', async () => {
+    const { page, device } = await start({ cases: 10 })
+    await button(page, 'New case').click()
+    await field(page, 'First name').waitFor()
+    await page.keyboard.type('Ewa')
+    await cases(page).getByText('Ewa').waitFor()
+    await cases(page).focus()
+    await page.keyboard.press('End')
+    await poll(() => field(page, 'First name').inputValue()).not.toBe('Ewa')
+    await page.keyboard.press('Home')
+    await poll(() => field(page, 'First name').inputValue()).toBe('Ewa')
+    expect(await focused(page)).toBe('Cases')
+    expect(device.byId.get('new-0')?.patient).toEqual({ firstName: 'Ewa' })
+  })
+
+  test('a case from elsewhere does not move the list', async () => {
+    const { page, device } = await start({ cases: 500 })
+    await cases(page).getByRole('option').first().click()
+    await field(page, 'First name').waitFor()
+    const scroller = page.locator('.list-scroller')
+    const top = () => scroller.evaluate((element) => element.scrollTop)
+    await scroller.evaluate((element) => {
+      element.scrollTop = 9000
+    })
+    const shown = page.getByText(/^\d+ cases$/)
+    const before = await shown.textContent()
+    await device.api.cases.create({ json: '{}' })
+    await poll(() => shown.textContent()).not.toBe(before)
+    await page.waitForTimeout(200)
+    expect(await top()).toBe(9000)
+  })
+
+  test('a word that another device’s deletion cut off in the midst is kept, and so is all that follows', async () => {
+    const { page, device } = await writing()
+    const keys = await page.context().newCDPSession(page)
+    await keys.send('Input.imeSetComposition', { text: 'zaż', selectionStart: 3, selectionEnd: 3 })
+    await device.api.cases.delete({ ids: [id] })
+    await button(page, 'Restore').waitFor()
+    await device.api.cases.restore({ ids: [id] })
+    await button(page, 'Restore').waitFor({ state: 'detached' })
+    await page.keyboard.type('later ')
+    await poll(() => device.notesOf(id, 'c0')).toContain('zażlater Headache')
+  })
+
+  test('a word in the midst of which its consultation is closed is kept', async () => {
+    const { page, device } = await writing()
+    const keys = await page.context().newCDPSession(page)
+    await keys.send('Input.imeSetComposition', { text: 'zażółć', selectionStart: 6, selectionEnd: 6 })
+    // Without a click, which would end the word.
+    await page.locator('.record-head').first().dispatchEvent('click')
+    await notes(page).waitFor({ state: 'detached' })
+    await poll(() => device.notesOf(id, 'c0')).toContain('zażółćHeadache')
+  })
+
+  test('it is not said that notes are being saved while the device refuses them', async () => {
+    const { page, device } = await writing()
+    const take = device.api.doc.update
+    device.api.doc.update = async () => {
+      throw new Refused('disk-full', 'The disk is full. Everything so far is safe; editing is paused.')
+    }
+    await page.keyboard.type('x')
+    await button(page, 'Not saved yet').waitFor()
+    device.api.doc.update = take
+    await button(page, 'Saved on this device').waitFor()
+  })
+
+  test('fields keep what is typed as it is typed, and show a stored line break as a gap', async () => {
+    const { page, device } = await start({ cases: 1 }, undefined, ({ byId }) => {
+      byId.get(id)!.patient.address = 'ul. Lipowa 1\n90-001 Łódź'
+    })
+    await openCase(page, '')
+    expect(await field(page, 'Address').inputValue()).toBe('ul. Lipowa 1 90-001 Łódź')
+    await field(page, 'E-mail').fill('')
+    await field(page, 'E-mail').pressSequentially('jan@żółw.pl')
+    await poll(() => device.byId.get(id)?.patient.email).toBe('jan@żółw.pl')
+    expect(await field(page, 'E-mail').inputValue()).toBe('jan@żółw.pl')
+  })
+
+  test('a double click begins one case, one consultation, one prescription', async () => {
+    const { page, device } = await start({ cases: 1 })
+    await cases(page).getByRole('option').first().waitFor()
+    await button(page, 'New case').dblclick()
+    await field(page, 'First name').waitFor()
+    await button(page, 'Add consultation').dblclick()
+    await button(page, 'Add prescription').dblclick()
+    await field(page, 'Remedy').waitFor()
+    await page.waitForTimeout(300)
+    expect(device.byId.size).toBe(2)
+    expect(device.byId.get('new-0')?.consultations).toHaveLength(1)
+    expect(device.byId.get('new-0')?.prescriptions).toHaveLength(1)
+  })
+
+  test('the keyboard stays where something closes, goes or takes the place of another', async () => {
+    const { page } = await start({ cases: 3 })
+    await openCase(page, '')
+    const press = async (name: string) => {
+      await button(page, name).focus()
+      await page.keyboard.press('Enter')
+    }
+    await press('Remove this consultation')
+    await page.getByRole('group', { name: 'Remove this consultation and its notes?' }).waitFor()
+    await poll(() => focused(page)).toBe('Cancel')
+    await page.keyboard.press('Enter')
+    await poll(() => focused(page)).toBe('Remove this consultation')
+    await page.keyboard.press('Enter')
+    await press('Remove')
+    await poll(() => focused(page)).toBe('Consultations')
+    const title = (await page.locator('#case-title').textContent()) ?? ''
+    await press('Delete')
+    await button(page, 'Restore').waitFor()
+    expect(await focused(page)).toBe(title)
+    await press('Restore')
+    await button(page, 'Delete').waitFor()
+    expect(await focused(page)).toBe(title)
+    await press('Case')
+    await page.getByRole('menuitem', { name: 'Export…' }).click()
+    await page.getByRole('dialog', { name: 'Export cases' }).waitFor()
+    await poll(() => focused(page)).toBe('Close')
+    await page.keyboard.press('Escape')
+    await poll(() => focused(page)).toBe('Case')
+  })
+
+  test('Ctrl+S is not the browser’s, which would save the cases in a readable file', async () => {
+    const { page } = await writing()
+    await page.evaluate(
+      'addEventListener("keydown", (event) => { if (event.key === "s") globalThis.taken = event.defaultPrevented })',
+    )
+    await page.keyboard.press('Control+s')
+    expect(await page.evaluate('globalThis.taken')).toBe(true)
+  })
+
+  test('a file that was put right is read when it is chosen again', async () => {
+    const { page, device } = await start({ cases: 1 })
+    const folder = await mkdtemp(join(tmpdir(), 'kartoteka-file-'))
+    const file = join(folder, 'cases.jsonl')
+    await button(page, 'Case').click()
+    await page.getByRole('menuitem', { name: 'Import…' }).click()
+    // As a browser does it: a file that is chosen already is no change.
+    const browser = await page.context().newCDPSession(page)
+    await browser.send('Page.enable')
+    await browser.send('DOM.enable')
+    await browser.send('Page.setInterceptFileChooserDialog', { enabled: true })
+    const choose = async (text: string) => {
+      await writeFile(file, text)
+      const asked = new Promise<number>((resolve) =>
+        browser.once('Page.fileChooserOpened', ({ backendNodeId }) => resolve(backendNodeId!)),
+      )
+      await button(page, 'Choose a file').click()
+      await browser.send('DOM.setFileInputFiles', { files: [file], backendNodeId: await asked })
+    }
+    try {
+      await choose('nonsense\n')
+      await page.getByText('0 cases added · 1 line skipped').waitFor()
+      await choose('{"id":"a","patient":{}}\n')
+      await page.getByText('1 case added').waitFor()
+      expect(device.byId.has('a')).toBe(true)
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
