@@ -8,6 +8,7 @@
  * reads on and buffers.) What is unfinished when a channel ends is lost without a sign to the sender:
  * only acknowledgements of the protocol above say what arrived.
  */
+import { setImmediate } from 'node:timers/promises'
 import type { Stream, StreamCloseEvent } from '@libp2p/interface'
 import { pipe } from 'it-pipe'
 import { concat } from '../protocol/bytes.js'
@@ -30,6 +31,12 @@ const WRITE_BYTES = BULK_FRAGMENT_BYTES
 
 /** Below this much queued bulk its producer is asked for more: a few fragments ahead of the wire. */
 export const BULK_LOW_WATER_BYTES = 128 * 1024
+
+/**
+ * So many messages are given out within one turn of the event loop. A read brings tens of thousands of tiny ones: without
+ * a pause whoever goes on sending them would have this process to itself.
+ */
+export const MESSAGES_AT_ONCE = 256
 
 /** A peer that takes nothing for this long is treated as gone. */
 export const WRITE_TIMEOUT_MS = 30_000
@@ -274,6 +281,7 @@ export class Channel {
   }
 
   async *#decode(chunks: AsyncIterable<Uint8Array>, decoder: FrameDecoder): AsyncGenerator<Message> {
+    let left = MESSAGES_AT_ONCE
     try {
       for await (const chunk of chunks) {
         const result = decoder.push(chunk)
@@ -281,7 +289,13 @@ export class Channel {
           this.#abort('unreadable', result.error.sentence)
           return
         }
-        yield* result.messages
+        for (const message of result.messages) {
+          if (left-- === 0) {
+            await setImmediate()
+            left = MESSAGES_AT_ONCE - 1
+          }
+          yield message
+        }
       }
     } finally {
       void this.close()

@@ -50,6 +50,9 @@ const LIMITS = { maxMessageBytes: 8 }
 
 const QUESTION = Uint8Array.of(1)
 
+/** Answers that may wait to be taken: one question is asked at a time. */
+const MAX_WAITING_BYTES = 64
+
 /** Streams of libp2p's own housekeeping don't count as use. */
 const HOUSEKEEPING = '/ipfs/'
 
@@ -76,6 +79,11 @@ export async function answerAlive(stream: Stream, greeting: Greeting, asked = ()
   const channel = new Channel(stream, LIMITS)
   channel.send('live', Uint8Array.of(greeting.stunPort >> 8, greeting.stunPort & 255))
   for await (const { bytes } of channel.messages) {
+    // Who takes no answers doesn't ask whether we live: they would gather without end.
+    if (bytes.length === 0 || channel.queuedLiveBytes > MAX_WAITING_BYTES) {
+      channel.abort(new Error('the answers are not taken'))
+      return
+    }
     asked()
     channel.send('live', bytes)
   }

@@ -88,3 +88,19 @@ test('one on which nothing comes through is dead', async () => {
   relays!.pause()
   await until(() => seen.isDead)
 })
+
+test('who asks without end and takes no answers is cut off', async () => {
+  const [device, relay] = [await startNode([]), await startNode([TCP])]
+  let asked = 0
+  await relay.handle(ALIVE_PROTOCOL, (stream) => answerAlive(stream, { stunPort: 0 }, () => asked++))
+  const stream = await device.dialProtocol(
+    relay.getMultiaddrs().map((address) => multiaddr(address.toString())),
+    ALIVE_PROTOCOL,
+  )
+  stream.pause()
+  const questions = new Uint8Array(30_000)
+  for (let at = 0; at < questions.length; at += 3) questions.set([2, 0, 1], at)
+  stream.send(questions)
+  await until(() => stream.status === 'reset')
+  expect(asked).toBeLessThan(1_000)
+})

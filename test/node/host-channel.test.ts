@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { MESSAGES_AT_ONCE } from '../../src/node/frames.js'
 import { connect, rawStream, sleep, startHost, TCP, take, text, until, WS } from './host-helpers.js'
 
 const MB = 1_000_000
@@ -128,6 +129,23 @@ describe('a channel', () => {
     for (const chunk of chunks) raw.send(chunk)
     expect(await take(to, 1)).toEqual([])
     expect(await to.closed).toMatchObject({ code: 'unreadable' })
+  })
+
+  test('leaves room for everything else in a flood of tiny messages', async () => {
+    const [raw, to] = await rawStream(await startHost())
+    const count = 30_000
+    raw.send(new Uint8Array(2 * count).map((_, at) => (at + 1) % 2))
+    let received = 0
+    const reading = (async () => {
+      for await (const _ of to.messages) if (++received === count) return
+    })()
+    let most = 0
+    for (let before = 0; received < count; before = received) {
+      await new Promise((resolve) => setImmediate(resolve))
+      most = Math.max(most, received - before)
+    }
+    await reading
+    expect(most).toBeLessThanOrEqual(2 * MESSAGES_AT_ONCE)
   })
 
   test('understands frames that come one byte at a time', async () => {
