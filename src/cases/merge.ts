@@ -3,16 +3,18 @@ import type * as Y from 'yjs'
 import { type CaseJson, isObject, type Json, type JsonObject, own, type Sha256 } from './json.js'
 import { CONTAINERS, RECORD_LISTS } from './schema.js'
 import { CaseView } from './view.js'
-import { CaseWriter } from './write.js'
+import { CaseWriter, type Replaced } from './write.js'
 import { setRich } from './ytext.js'
 
 /**
  * Makes the document say what `json` (checked interchange) says, and leaves alone what `json` doesn't mention.
  * Lists are united by id; texts change by the smallest replacement. What already stands is not written again, so
- * importing twice gives no second update, and importing one's own export gives none at all.
+ * importing twice gives no second update, and importing one's own export gives none at all. Returns what is replaced.
  */
-export function mergeCase(doc: Y.Doc, json: CaseJson, sha256: Sha256): void {
-  doc.transact(() => new CaseWriter(new CaseView(doc), sha256).case(json))
+export function mergeCase(doc: Y.Doc, json: CaseJson, sha256: Sha256): Replaced[] {
+  const writer = new CaseWriter(new CaseView(doc), sha256)
+  doc.transact(() => writer.case(json))
+  return writer.replaced
 }
 
 /**

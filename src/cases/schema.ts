@@ -59,3 +59,6 @@ export function splitPath(path: string): { parent: string; name: string } {
     name: unescapeSegment(path.slice(slash + 1)),
   }
 }
+
+/** A path as people and scripts write it. */
+export const dottedOf = (path: string): string => path.split('/').map(unescapeSegment).join('.')

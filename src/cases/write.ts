@@ -11,7 +11,7 @@ import {
   utf8,
 } from './json.js'
 import { type Block, type Mark, normaliseBlocks, normaliseMarks, type RichText } from './richtext.js'
-import { below, CONTAINERS, GIVEN, isRecordList, pathOf } from './schema.js'
+import { below, CONTAINERS, dottedOf, GIVEN, isRecordList, pathOf } from './schema.js'
 import type { CaseView } from './view.js'
 import { fillText, historyOf, isPristine, says, setRich } from './ytext.js'
 
@@ -40,6 +40,12 @@ function isKeyedList(value: Json): value is (JsonObject & { id: string })[] {
 export const isParted = (name: string, value: Json): boolean =>
   (CONTAINERS.includes(name) && isObject(value)) || (isRecordList(name) && isKeyedList(value))
 
+/** What a person may have written, and stands no more; `field` is its dotted place. Of a text, only what was erased. */
+export type Replaced = { field: string; was: Json }
+
+/** Times of the file, not of a person. */
+const UNWRITTEN = ['createdAt', 'updatedAt']
+
 type Keyed = JsonObject & { id: string }
 type RichParts = { text?: string; marks?: Mark[]; blocks?: Block[] }
 const RICH = ['text', 'marks', 'blocks']
@@ -49,6 +55,7 @@ const RICH = ['text', 'marks', 'blocks']
  * as the document's own client: right for what a person adds here, wrong for what several devices may import.
  */
 export class CaseWriter {
+  readonly replaced: Replaced[] = []
   readonly #nextPosition = new Map<string, number>()
 
   constructor(
@@ -64,9 +71,9 @@ export class CaseWriter {
       else if (name === 'tags' && Array.isArray(value)) this.#tags(value)
       else if (isParted(name, value)) this.#parts(name, value)
       else {
-        this.view.fields.merge(pathOf(name), value)
+        this.#field(pathOf(name), value)
         // Consent in one text, say, takes the place of one in fields.
-        if (CONTAINERS.includes(name) || isRecordList(name)) this.view.emptyInside(pathOf(name))
+        if (CONTAINERS.includes(name) || isRecordList(name)) this.#emptyInside(name)
       }
     }
   }
@@ -76,7 +83,30 @@ export class CaseWriter {
     const takesPlace = this.view.fields.has(pathOf(name)) && this.view.isEmptyInside(name)
     if (isObject(value)) this.#container(name, value)
     else this.records(name, name, value as Keyed[])
-    if (takesPlace && !this.view.isEmptyInside(name)) this.view.fields.clear(pathOf(name))
+    if (!takesPlace || this.view.isEmptyInside(name)) return
+    this.#note(pathOf(name), this.view.fields.values(pathOf(name)))
+    this.view.fields.clear(pathOf(name))
+  }
+
+  #field(path: string, value: Json): void {
+    const { fields } = this.view
+    const before = fields.has(path) ? fields.values(path) : []
+    fields.merge(path, value)
+    if (before.length > 0) this.#note(path, before, fields.values(path))
+  }
+
+  #emptyInside(name: string): void {
+    const inside = [...this.view.fields.paths()].filter((path) => path.startsWith(`${name}/`))
+    for (const path of inside) this.#note(path, this.view.fields.values(path))
+    this.view.emptyInside(name)
+  }
+
+  #note(path: string, before: Json[], after: Json[] = []): void {
+    if (before.every((was) => after.includes(was))) return
+    const kept = [...after, '', null].map(canonicalJson)
+    const field = dottedOf(path)
+    for (const was of before)
+      if (!UNWRITTEN.includes(field) && !kept.includes(canonicalJson(was))) this.replaced.push({ field, was })
   }
 
   /** Adds a member to a list unless it is there; returns its path. */
@@ -101,7 +131,7 @@ export class CaseWriter {
       const place = below(path, name)
       if (kind === 'analyses' && name === 'symptoms' && isKeyedList(value)) {
         this.records(place, 'symptoms', value)
-      } else this.view.fields.merge(place, value)
+      } else this.#field(place, value)
     }
   }
 
@@ -120,7 +150,7 @@ export class CaseWriter {
     const rich = name === 'description' ? RICH : []
     this.#rich(name, GIVEN.self, value, rich)
     for (const [key, inner] of sortedEntries(value)) {
-      if (!rich.includes(key)) this.view.fields.merge(below(name, key), inner)
+      if (!rich.includes(key)) this.#field(below(name, key), inner)
     }
   }
 
@@ -157,7 +187,10 @@ export class CaseWriter {
       const rich: RichText = { text, marks: parts.marks ?? [], blocks: parts.blocks ?? [] }
       if (text !== '' || rich.blocks.length > 0) this.#asDerived([path, rich], () => fillText(ytext, rich))
     } else if (!says(ytext, parts)) {
-      this.#asDerived([path, parts, historyOf(ytext)], () => setRich(ytext, parts))
+      this.#asDerived([path, parts, historyOf(ytext)], () => {
+        const was = setRich(ytext, parts)
+        if (was !== '') this.replaced.push({ field: `${dottedOf(path)}.text`, was })
+      })
     }
   }
 

@@ -124,18 +124,20 @@ export function says(ytext: Y.Text, target: RichParts): boolean {
   return sameText && sameKinds && (!target.marks || sameMarks(target.marks, marks))
 }
 
-/** Turns the text into `target` by the smallest single replacement; parts not given stay as they are. */
-export function setRich(ytext: Y.Text, target: RichParts): void {
+/**
+ * Turns the text into `target` by the smallest single replacement; parts not given stay as they are. Returns what was
+ * erased.
+ */
+export function setRich(ytext: Y.Text, target: RichParts): string {
   const { text, marks, blocks } = target
-  if (text !== undefined) {
-    const now = readRich(ytext).text
-    if (now !== text) replaceText(ytext, now, text)
-  }
+  const now = readRich(ytext).text
+  const erased = text === undefined || text === now ? '' : replaceText(ytext, now, text)
   if (marks) setMarks(ytext, marks)
   if (blocks) setBlocks(ytext, blocks)
+  return erased
 }
 
-function replaceText(ytext: Y.Text, old: string, text: string): void {
+function replaceText(ytext: Y.Text, old: string, text: string): string {
   const shorter = Math.min(old.length, text.length)
   let prefix = 0
   while (prefix < shorter && old[prefix] === text[prefix]) prefix++
@@ -145,6 +147,7 @@ function replaceText(ytext: Y.Text, old: string, text: string): void {
     suffix++
   if (splitsPair(old, old.length - suffix) || splitsPair(text, text.length - suffix)) suffix--
   spliceText(ytext, prefix, old.length - prefix - suffix, text.slice(prefix, text.length - suffix))
+  return old.slice(prefix, old.length - suffix)
 }
 
 function setMarks(ytext: Y.Text, marks: readonly Mark[]): void {

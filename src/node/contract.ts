@@ -96,8 +96,10 @@ const importReport = z.object({
   merged: z.number(),
   unchanged: z.number(),
   errors: z.array(z.object({ line: z.number(), reason: z.string() })),
+  /** What stood in a case, and gives way to what the file says; left out where there is nothing. */
+  replaced: z.array(z.object({ line: z.number(), id, field: z.string(), was: z.string() })).optional(),
 })
-/** What an import did; `line` numbers start at 1. */
+/** What an import did or would do; `line` numbers start at 1. `was` is an excerpt of what was there. */
 export type ImportReport = z.infer<typeof importReport>
 
 const verifyReport = z.object({

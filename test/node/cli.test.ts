@@ -444,6 +444,15 @@ describe('import and export', () => {
     expect(value.added).toBe(1)
     expect((await json('case', 'list')).value).toEqual([])
   })
+  it('say what they replace, or would', async () => {
+    const newer = '{"id":"a","note":"newer"}'
+    await json('case', 'import', file('in.jsonl', newer))
+    const older = file('older.jsonl', '\n{"id":"a"}\n')
+    const previewed = await kartoteka(['case', 'import', '--preview', older])
+    expect(previewed.out).toContain(`Line 2: all of a would no longer say: ${newer}\n`)
+    const told = await json('case', 'import', older)
+    expect(told).toMatchObject({ code: 0, value: { replaced: [{ line: 2, id: 'a', was: newer }] } })
+  })
   it('read standard input', async () => {
     expect((await kartoteka(['case', 'import', '-'], '{"id":"a"}\n')).out).toBe(
       '1 case added, 0 merged, 0 unchanged.\n',

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Device, type DeviceOptions, Refused } from '../../src/node/api.js'
-import type { DeviceEvent, InviteState, Status } from '../../src/node/contract.js'
+import type { DeviceEvent, ImportReport, InviteState, Status } from '../../src/node/contract.js'
 
 interface Saved {
   id: string
@@ -274,12 +274,14 @@ export async function createFakeDevice(options: DeviceOptions): Promise<FakeDevi
       restore: mark('deleted', false),
       async import({ lines, preview }) {
         calls.push(`import ${lines.length}`)
-        const report = { added: 0, merged: 0, unchanged: 0, errors: [] as { line: number; reason: string }[] }
+        const report: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: [] }
         for (const { line, text } of lines) {
           try {
             const { id } = JSON.parse(text)
             if (typeof id !== 'string') throw new Error('no id')
             report[cases.has(id) ? 'unchanged' : 'added']++
+            if (cases.has(id) && find(id).json !== text)
+              report.replaced = [...(report.replaced ?? []), { line, id, field: 'all', was: find(id).json }]
             if (!preview) put(id, text)
           } catch {
             report.errors.push({ line, reason: 'It is not a case.' })

@@ -7,7 +7,7 @@ import type { Call } from './call.js'
 import { withDevice } from './connect.js'
 import { fileRefusal, MAX_TEXT_BYTES, openInput } from './input.js'
 import { readLines } from './lines.js'
-import { count } from './text.js'
+import { count, printable } from './text.js'
 
 /** Large enough that a call costs little, small enough that the device's other work goes on. */
 export const BATCH_BYTES = 2 * 1024 * 1024
@@ -27,6 +27,7 @@ export async function importCases(call: Call, options: { preview?: boolean }, fi
       sum.merged += part.merged
       sum.unchanged += part.unchanged
       for (const error of part.errors) sum.errors.push(error)
+      if (part.replaced) sum.replaced = [...(sum.replaced ?? []), ...part.replaced]
       if (performance.now() - told > PROGRESS_MS) {
         told = performance.now()
         call.note(`${batch.at(-1)?.line} lines read …`)
@@ -36,6 +37,9 @@ export async function importCases(call: Call, options: { preview?: boolean }, fi
     return sum
   })
   const lines = report.errors.map(({ line, reason }) => `Line ${line}: ${reason}`)
+  const says = preview ? 'would no longer say' : 'no longer says'
+  for (const { line, id, field, was } of report.replaced ?? [])
+    lines.push(`Line ${line}: ${printable(`${field} of ${id} ${says}: ${was}`)}`)
   const did = preview ? 'would be added' : 'added'
   const sum = `${count(report.added, 'case')} ${did}, ${report.merged} merged, ${report.unchanged} unchanged.`
   await call.print(report, [...lines, sum].join('\n'))

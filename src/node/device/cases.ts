@@ -13,9 +13,8 @@ import {
   typeText,
 } from '../../cases/edit.js'
 import { matches } from '../../cases/fold.js'
-import { checkCase, parseCase, ROUNDED_NUMBER } from '../../cases/interchange.js'
+import { checkCase, ROUNDED_NUMBER } from '../../cases/interchange.js'
 import { type CaseJson, canonicalJson, isObject, type Json, put, roundsNumber } from '../../cases/json.js'
-import { mergeCase } from '../../cases/merge.js'
 import { conflictsOf, exportCase, exportLine } from '../../cases/project.js'
 import { KIND_UPDATE } from '../../protocol/log.js'
 import { docOf } from '../../store/case-content.js'
@@ -23,16 +22,16 @@ import { parseRow } from '../../store/case-row.js'
 import type { CaseState } from '../../store/case-state.js'
 import { readUpdates } from '../../store/documents.js'
 import { casesFrom } from '../../store/reading.js'
-import type { AppendOutcome, LocalChange, Replica } from '../../store/replica.js'
+import type { AppendOutcome, Replica } from '../../store/replica.js'
 import { type DeviceApi, Refused } from '../api.js'
-import type { CaseListRow, ImportReport } from '../contract.js'
-import { DAMAGED_CASE, guarded } from './store-refusals.js'
+import type { CaseListRow } from '../contract.js'
+import { importLines } from './case-import.js'
+import { guarded, sentenceOf, unlessDamaged } from './store-refusals.js'
 import { turns } from './turns.js'
 
 const done = { ok: true } as const
 /** A page of an export: small enough for one message of the link. */
 const EXPORT_PAGE_CHARACTERS = 1_000_000
-const IMPORT_BATCH = 64
 /** Exports whose lists of ids are kept between pages; one that was forgotten makes its list again. */
 const MAX_EXPORTS = 8
 
@@ -255,22 +254,6 @@ function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' })
   throw new Refused(outcome.code, sentenceOf(outcome.code))
 }
 
-function sentenceOf(code: Exclude<AppendOutcome, { ok: true }>['code'] | 'unfit'): string {
-  return code === 'too-large'
-    ? 'A single change may hold up to 16 MB and 50,000 deletions. Nothing was changed.'
-    : 'This case is full: a case may hold up to 20 MB. Nothing was changed.'
-}
-
-/** Undefined where a case can't be read: that holds up no other one. */
-async function unlessDamaged<T>(work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await guarded(work)
-  } catch (error) {
-    if (error instanceof Refused && error.code === DAMAGED_CASE) return undefined
-    throw error
-  }
-}
-
 /** Cases of which not even the id can be read, by the beginnings of their keys. */
 async function nameless(replica: Replica): Promise<string[]> {
   const found: string[] = []
@@ -278,80 +261,6 @@ async function nameless(replica: Replica): Promise<string[]> {
     if ((await unlessDamaged(async () => (await replica.caseState(key)) ?? null)) === undefined)
       found.push(`? ${hex.slice(0, 8)}`)
   return found
-}
-
-/** Imports lines: new cases as they are, known ones merged field by field, deleted ones left deleted. */
-async function importLines(
-  replica: Replica,
-  lines: { line: number; text: string }[],
-  preview: boolean,
-): Promise<ImportReport> {
-  await replica.docs.settle()
-  const report: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: [] }
-  let batch: { line: number; change: LocalChange }[] = []
-  const flush = async () => {
-    const changes = batch
-    batch = []
-    if (changes.length === 0) return
-    const outcome = await guarded(() => replica.append(changes.map(({ change }) => change)))
-    if (outcome.ok) {
-      report.added += changes.length
-      return
-    }
-    // One of them is too large: find it, keep the others.
-    for (const { line, change } of changes) {
-      const single = await guarded(() => replica.append([change]))
-      if (single.ok) report.added++
-      else report.errors.push({ line, reason: 'The case is larger than 16 MB.' })
-    }
-  }
-  const take = async (line: number, text: string): Promise<void> => {
-    const parsed = parseCase(text)
-    if (!parsed.ok) {
-      report.errors.push({ line, reason: parsed.reason })
-      return
-    }
-    const id = parsed.value.id as string
-    if (batch.some(({ change }) => change.caseId === id)) await flush()
-    const state = await guarded(() => replica.caseState(replica.keyOf(id)))
-    if (!state || state.parts.length === 0) {
-      if (preview) report.added++
-      else {
-        const update = createUpdate(parsed.value, replica.natives.sha256)
-        batch.push({ line, change: { caseId: id, kind: KIND_UPDATE, update } })
-        if (batch.length >= IMPORT_BATCH) await flush()
-      }
-      return
-    }
-    if (parseRow(state.row)?.deleted) {
-      report.unchanged++
-      return
-    }
-    if (preview) {
-      const doc = docOf(await readUpdates(replica, id))
-      let changed = false
-      doc.on('update', () => {
-        changed = true
-      })
-      mergeCase(doc, parsed.value, replica.natives.sha256)
-      doc.destroy()
-      report[changed ? 'merged' : 'unchanged']++
-      return
-    }
-    const { outcome, changed } = await guarded(() =>
-      replica.docs.edit(id, (doc) => mergeCase(doc, parsed.value, replica.natives.sha256)),
-    )
-    if (!outcome.ok) report.errors.push({ line, reason: sentenceOf(outcome.code) })
-    else report[changed ? 'merged' : 'unchanged']++
-  }
-  for (const { line, text } of lines) {
-    if (text.trim() === '') continue
-    const taken = await unlessDamaged(async () => (await take(line, text)) ?? true)
-    if (!taken) report.errors.push({ line, reason: 'The stored data of this case is damaged.' })
-  }
-  await flush()
-  report.errors.sort((a, b) => a.line - b.line)
-  return report
 }
 
 /** First the whole state, then every update but the window's own, until it lets go. */
