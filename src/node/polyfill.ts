@@ -1,6 +1,8 @@
 /**
  * What Node 20 lacks and libp2p takes for granted. Imported before libp2p: without these every
- * inbound connection and every dial over WebSocket fails there. Node 22 needs neither.
+ * inbound connection and every dial over WebSocket fails there. Newer ones have both; the WebSocket is replaced there as
+ * well: Node's own shows no socket that the system could watch, waits for a handshake as long as it likes, and brings
+ * its whole HTTP client along.
  */
 import { type ClientOptions, WebSocket } from 'ws'
 
@@ -20,11 +22,6 @@ function withResolvers<T>(): Deferred<T> {
   return { promise, resolve, reject }
 }
 
-function define(target: object, name: string, value: unknown): void {
-  if (name in target) return
-  Object.defineProperty(target, name, { value, writable: true, configurable: true })
-}
-
 /** A dial that was given up is left to itself by libp2p; so it ends in the end. */
 const GIVEN_UP_MS = 30_000
 
@@ -39,5 +36,5 @@ class BrowserLikeWebSocket extends WebSocket {
   }
 }
 
-define(Promise, 'withResolvers', withResolvers)
-define(globalThis, 'WebSocket', BrowserLikeWebSocket)
+if (!('withResolvers' in Promise)) Object.assign(Promise, { withResolvers })
+Object.assign(globalThis, { WebSocket: BrowserLikeWebSocket })

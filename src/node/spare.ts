@@ -3,9 +3,6 @@
  * Node would load its HTTP client, a sixteenth of a start, to know what that is. No form ever comes.
  */
 export function spareForms(): void {
-  Object.defineProperty(globalThis, 'FormData', {
-    value: class FormData {},
-    configurable: true,
-    writable: true,
-  })
+  // Assigned, not defined: to define it Node 22 and newer would first load what stands there.
+  Object.assign(globalThis, { FormData: class FormData {} })
 }

@@ -17,7 +17,7 @@ const { createORPCClient } = await import('@orpc/client')
 const ends = [new EventTarget(), new EventTarget()]
 ends.forEach((end, at) => {
   end.readyState = 1
-  end.send = (data) => queueMicrotask(() => ends[1 - at].dispatchEvent(new MessageEvent('message', { data })))
+  end.send = (data) => queueMicrotask(() => ends[1 - at].dispatchEvent(Object.assign(new Event('message'), { data })))
 })
 new RPCHandler({ echo: os.handler(({ input }) => input) }).upgrade(ends[0])
 const answer = await createORPCClient(new RPCLink({ websocket: ends[1] })).echo({ id: 'one' })
