@@ -33,8 +33,8 @@ const WRITE_BYTES = BULK_FRAGMENT_BYTES
 export const BULK_LOW_WATER_BYTES = 128 * 1024
 
 /**
- * So many messages are given out within one turn of the event loop. A read brings tens of thousands of tiny ones: without
- * a pause whoever goes on sending them would have this process to itself.
+ * So many messages, and pieces of them, are read within one turn of the event loop. Tens of thousands of tiny ones come at
+ * a time: without a pause whoever goes on sending them would have this process to itself.
  */
 export const MESSAGES_AT_ONCE = 256
 
@@ -284,16 +284,14 @@ export class Channel {
     let left = MESSAGES_AT_ONCE
     try {
       for await (const chunk of chunks) {
+        if (left-- === 0) left = await nextTurn()
         const result = decoder.push(chunk)
         if ('error' in result) {
           this.#abort('unreadable', result.error.sentence)
           return
         }
         for (const message of result.messages) {
-          if (left-- === 0) {
-            await setImmediate()
-            left = MESSAGES_AT_ONCE - 1
-          }
+          if (left-- === 0) left = await nextTurn()
           yield message
         }
       }
@@ -301,4 +299,10 @@ export class Channel {
       void this.close()
     }
   }
+}
+
+/** Everything else has its turn first. Gives how many more are read in this one. */
+async function nextTurn(): Promise<number> {
+  await setImmediate()
+  return MESSAGES_AT_ONCE - 1
 }

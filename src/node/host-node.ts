@@ -71,16 +71,19 @@ export async function createNode(options: NodeOptions, transports: Transports): 
     transports: [transports.tcp, transports.webSockets],
     connectionEncrypters: [thriftyNoise()],
     streamMuxers: [
-      thriftyYamux({
-        maxInboundStreams: maxStreams,
-        maxOutboundStreams: maxStreams,
-        // Its pings find out nothing that our own questions don't, and a relay would spend as much on them.
-        enableKeepAlive: false,
-        streamOptions: {
-          maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES,
-          maxReadBufferLength: MAX_READ_BUFFER_BYTES,
+      thriftyYamux(
+        {
+          maxInboundStreams: maxStreams,
+          maxOutboundStreams: maxStreams,
+          // Its pings find out nothing that our own questions don't, and a relay would spend as much on them.
+          enableKeepAlive: false,
+          streamOptions: {
+            maxStreamWindowSize: MAX_STREAM_WINDOW_BYTES,
+            maxReadBufferLength: MAX_READ_BUFFER_BYTES,
+          },
         },
-      }),
+        MAX_STREAM_WINDOW_BYTES,
+      ),
     ],
     services: {
       identify: isCurious ? identifyLater() : identify(UNASKED),

@@ -7,11 +7,15 @@ import type { Stream, StreamMessageEvent } from '@libp2p/interface'
 /** Unread bytes at which the stream is paused, and at which it goes on. */
 export const READ_HIGH_WATER_BYTES = 256 * 1024
 const READ_LOW_WATER_BYTES = 64 * 1024
+/** Chunks that were given out are dropped in steps of so many, not one by one. */
+const COMPACT_AFTER = 1024
 
 /** The incoming bytes of a stream as an iterable that pauses the stream while nobody takes them. */
 export class StreamSource {
   readonly #stream: Stream
-  readonly #chunks: Uint8Array[] = []
+  #chunks: Uint8Array[] = []
+  /** The first that was not given out. To move the others forward each time would take the longer the more there are. */
+  #head = 0
   #bytes = 0
   #paused = false
   #resuming = false
@@ -26,7 +30,7 @@ export class StreamSource {
 
   async *chunks(): AsyncGenerator<Uint8Array> {
     for (;;) {
-      const chunk = this.#chunks.shift()
+      const chunk = this.#next()
       if (chunk !== undefined) {
         this.#bytes -= chunk.byteLength
         if (this.#paused && this.#bytes <= READ_LOW_WATER_BYTES) this.#resume()
@@ -45,18 +49,30 @@ export class StreamSource {
   end(keep: boolean): void {
     if (keep && this.#stream.readBufferLength > 0) this.#resume()
     if (!keep) {
-      this.#chunks.length = 0
+      this.#chunks = []
+      this.#head = 0
       this.#bytes = 0
     }
     this.#stream.removeEventListener('message', this.#received)
     this.#finished()
   }
 
+  #next(): Uint8Array | undefined {
+    const chunk = this.#chunks[this.#head]
+    if (chunk === undefined) return undefined
+    this.#head += 1
+    if (this.#head === this.#chunks.length || this.#head === COMPACT_AFTER) {
+      this.#chunks = this.#chunks.slice(this.#head)
+      this.#head = 0
+    }
+    return chunk
+  }
+
   readonly #received = (event: StreamMessageEvent): void => {
     const { data } = event
     // A list is taken piece by piece: joining it would copy everything once more.
     if (data instanceof Uint8Array) this.#chunks.push(data)
-    else this.#chunks.push(...data)
+    else for (const piece of data) this.#chunks.push(piece)
     this.#bytes += data.byteLength
     if (this.#bytes >= READ_HIGH_WATER_BYTES) this.#pause()
     this.#wake?.()

@@ -15,6 +15,7 @@ import type {
 } from '@libp2p/interface'
 import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
 import type { Libp2p } from 'libp2p'
+import { boundMuxer } from './host-bounds.js'
 
 /**
  * A receiver grants more once it has taken so much: a quarter of the smallest window, about one bulk fragment. A
@@ -44,8 +45,11 @@ interface InnerMuxer {
 /** States of a stream that has said everything that a window update would say besides the window. */
 const [OPENED, ESTABLISHED] = [1, 3]
 
-/** Yamux that opens a stream's window again when a part of it is used up, not after each frame. */
-export function thriftyYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
+/**
+ * Yamux that opens a stream's window again when a part of it is used up, not after each frame, and that holds no more
+ * than it must.
+ */
+export function thriftyYamux(init: YamuxMuxerInit, maxWindowBytes: number): () => StreamMuxerFactory {
   const make = yamux(init)
   return () => {
     const factory = make()
@@ -55,6 +59,7 @@ export function thriftyYamux(init: YamuxMuxerInit): () => StreamMuxerFactory {
       const inner = muxer as unknown as InnerMuxer
       const newStream = inner._newStream.bind(muxer)
       inner._newStream = (...values) => grantLater(newStream(...values))
+      boundMuxer(muxer, connection, maxWindowBytes)
       return muxer
     }
     return factory

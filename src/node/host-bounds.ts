@@ -1,0 +1,47 @@
+/**
+ * Bounds of what a peer makes the multiplexer hold. The library's takes a frame of whatever length is announced, keeps
+ * the pieces of it as they come, and answers pings and streams too many whether or not the answers are taken.
+ */
+import type { MessageStream, Stream } from '@libp2p/interface'
+
+type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
+
+/** What the library has inside; instances are adapted, never its classes. */
+interface InnerMuxer {
+  decoder: { buffer: Pieces }
+  onData(data: Uint8Array | Pieces): void
+}
+
+const HEADER_BYTES = 12
+/** An unfinished frame in more pieces is made one: each piece costs far more than what is in it. */
+const MAX_FRAME_PIECES = 256
+/** Of what waits for room on the connection: tens of MB. What is ours waits in streams, a few pieces of each. */
+const MAX_WAITING_PIECES = 64 * 1024
+
+/** @param maxFrameBytes the largest window of a stream: nobody may send a longer frame than that. */
+export function boundMuxer(muxer: object, connection: MessageStream, maxFrameBytes: number): void {
+  const inner = muxer as InnerMuxer
+  const { decoder } = inner
+  const take = inner.onData.bind(muxer)
+  let pieces = 0
+  // What is thrown here ends the connection, as what the library throws itself.
+  inner.onData = (data) => {
+    take(data)
+    const { byteLength } = decoder.buffer
+    if (byteLength > HEADER_BYTES + maxFrameBytes) throw new Error('a frame is longer than any window')
+    pieces = byteLength === 0 ? 0 : pieces + 1
+    if (pieces >= MAX_FRAME_PIECES) {
+      const whole = decoder.buffer.subarray()
+      decoder.buffer.consume(byteLength)
+      decoder.buffer.append(whole)
+      pieces = 1
+    }
+    if (connection.writableNeedsDrain && waitingPieces(connection) > MAX_WAITING_PIECES)
+      throw new Error('the answers are not taken')
+  }
+}
+
+function waitingPieces(connection: MessageStream): number {
+  const { bufs } = Reflect.get(connection, 'writeBuffer') as { bufs: unknown[] }
+  return bufs.length
+}
