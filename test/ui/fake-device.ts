@@ -2,7 +2,14 @@
 import * as Y from 'yjs'
 import type { DeviceApi } from '../../src/node/api.js'
 import { Refused } from '../../src/node/api.js'
-import type { CaseListRow, DeviceEvent, InviteState, Refusal, Status } from '../../src/node/contract.js'
+import type {
+  CaseListRow,
+  DeviceEvent,
+  ImportReport,
+  InviteState,
+  Refusal,
+  Status,
+} from '../../src/node/contract.js'
 import { FakeMailbox } from './fake-mailbox.js'
 
 type Fields = Record<string, string>
@@ -265,16 +272,17 @@ export class FakeDevice {
       unarchive: async ({ ids }) => this.#mark(ids, { archived: false }),
       delete: async ({ ids }) => this.#mark(ids, { deleted: true }),
       restore: async ({ ids }) => this.#mark(ids, { deleted: false, lateEdits: false }),
-      import: async ({ lines }) => {
-        const report = { added: 0, merged: 0, unchanged: 0, errors: [] as { line: number; reason: string }[] }
+      import: async ({ lines, preview }) => {
+        const report: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: [] }
         for (const { line, text } of lines) {
           try {
             const { id, patient } = JSON.parse(text) as { id: string; patient: Fields }
-            if (this.byId.has(id)) report.unchanged++
-            else {
-              this.#put(id, patient, '')
-              report.added++
-            }
+            const was = this.byId.get(id)?.patient.phone
+            if (was && patient.phone && was !== patient.phone) {
+              report.replaced = [...(report.replaced ?? []), { line, id, field: 'patient.phone', was }]
+              report.merged++
+            } else report[this.byId.has(id) ? 'unchanged' : 'added']++
+            if (!preview && (report.replaced || !this.byId.has(id))) this.#put(id, patient, '')
           } catch {
             report.errors.push({ line, reason: 'This line is not JSON.' })
           }

@@ -310,6 +310,34 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
     expect(await lacking.textContent()).toContain(`: ${firstName} ${lastName}, gone.`)
   })
 
+  test('import asks before what is written here gives way to the file', async () => {
+    const { page, device } = await start({ cases: 2 })
+    await button(page, 'Case').click()
+    await page.getByRole('menuitem', { name: 'Import…' }).click()
+    const phone = () => device.byId.get('a')?.patient.phone
+    const choose = (number: string) =>
+      page.locator('input[type=file]').setInputFiles({
+        name: 'cases.jsonl',
+        mimeType: 'application/json',
+        buffer: Buffer.from(`{"id":"a","patient":{"lastName":"Zych","phone":"${number}"}}\n`),
+      })
+    await choose('newer')
+    await page.getByText('1 case added').waitFor()
+    for (const [answer, then] of [
+      ['Cancel', 'newer'],
+      ['Import', 'older'],
+    ] as const) {
+      await choose('older')
+      await page.getByRole('alert').getByText('In 1 case something that is written here').waitFor()
+      await page.getByText('patient.phone: newer').waitFor()
+      expect(phone()).toBe('newer')
+      await expectAccessible(page)
+      await button(page, answer).click()
+      if (answer === 'Import') await page.getByText('1 case merged').waitFor()
+      expect(phone()).toBe(then)
+    }
+  })
+
   test('preferences and help; Polish throughout', async () => {
     const { page } = await start({ cases: 3 })
     await button(page, 'Help').click()

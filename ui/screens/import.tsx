@@ -1,5 +1,5 @@
-/** Import: a file, its progress, and what was skipped and why. */
-import { FileButton, Progress } from '@mantine/core'
+/** Import: a file, what would give way to it, its progress, and what was skipped and why. */
+import { Button, FileButton, Progress } from '@mantine/core'
 import { useRef, useState } from 'react'
 import type { ImportReport } from '../../src/node/contract.js'
 import { batches } from '../lib/lines.js'
@@ -12,10 +12,11 @@ import { useSurroundings } from './context.js'
 const shownErrors = 200
 
 interface Run {
+  /** It is looked through first; where something would give way to the file, the person is asked. */
+  stage: 'looking' | 'asking' | 'importing' | 'done'
   /** 0–100. */
   progress: number
   report: ImportReport
-  finished: boolean
   problem: string | null
 }
 
@@ -24,14 +25,17 @@ const nothingYet: ImportReport = { added: 0, merged: 0, unchanged: 0, errors: []
 export function ImportPanel() {
   const { t, data } = useSurroundings()
   const [run, setRun] = useState<Run | null>(null)
+  const [asked, setAsked] = useState<File | null>(null)
   const forget = useRef<() => void>(null)
-  const start = async (file: File | null) => {
-    if (!file) return
+  const go = async (file: File, preview: boolean): Promise<ImportReport> => {
     let report = nothingYet
     let read = 0
-    const show = (finished: boolean, problem: string | null) =>
-      setRun({ progress: file.size ? (read / file.size) * 100 : 100, report, finished, problem })
-    show(false, null)
+    const stage = preview ? 'looking' : 'importing'
+    const show = (part: Partial<Run> = {}) => {
+      const progress = file.size ? (read / file.size) * 100 : 100
+      setRun({ stage, progress, report, problem: null, ...part })
+    }
+    show()
     try {
       const bytes = pieces(file, (count) => {
         read += count
@@ -39,16 +43,32 @@ export function ImportPanel() {
       for await (const { lines, notText } of batches(bytes)) {
         const errors = notText.map((line) => ({ line, reason: t('importNotText') }))
         report = sum(report, { ...nothingYet, errors })
-        if (lines.length > 0) report = sum(report, await connected(data.link).cases.import({ lines }))
-        show(false, null)
+        if (lines.length > 0)
+          report = sum(report, await connected(data.link).cases.import({ lines, preview }))
+        show()
       }
-      show(true, null)
+      show({ stage: preview ? 'asking' : 'done' })
     } catch (error) {
-      show(true, refusalSentence(t, refusalOf(error)))
+      const problem = refusalSentence(t, refusalOf(error))
+      if (preview) report = nothingYet
+      show({ stage: 'done', problem: `${problem} ${t('importStopped')}` })
+      throw error
+    }
+    return report
+  }
+  const start = async (file: File | null) => {
+    if (!file) return
+    try {
+      const { replaced } = file === asked ? nothingYet : await go(file, true)
+      setAsked(replaced ? file : null)
+      if (!replaced) await go(file, false)
+    } catch {
+      // It is shown.
+      setAsked(null)
     }
     data.refreshList()
   }
-  const busy = run !== null && !run.finished
+  const busy = run?.stage === 'looking' || run?.stage === 'importing'
   return (
     <div className="stack">
       <p className="dim">{t('importText')}</p>
@@ -68,7 +88,44 @@ export function ImportPanel() {
         )}
       </FileButton>
       {busy && <Progress value={run.progress} aria-label={t('importProgress')} />}
-      {run && <Report run={run} />}
+      {asked && run?.stage === 'asking' && (
+        <Question report={run.report} yes={() => void start(asked)} no={() => setRun(null)} />
+      )}
+      {(run?.stage === 'importing' || run?.stage === 'done') && <Report run={run} />}
+    </div>
+  )
+}
+
+/** What is written here and would give way to the file. */
+function Question(props: { report: ImportReport; yes: () => void; no: () => void }) {
+  const { t, data } = useSurroundings()
+  const replaced = props.report.replaced ?? []
+  const cases = t.count('importReplaces', new Set(replaced.map(({ id }) => id)).size)
+  const more = replaced.length - shownErrors
+  const nameOf = (id: string) => data.rows.get()?.find((row) => row.id === id)?.name || id
+  return (
+    <div className="stack">
+      <p role="alert">{cases}</p>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: a long list scrolls with the keyboard */}
+      <section className="skipped" tabIndex={0} aria-label={cases}>
+        <ul>
+          {replaced.slice(0, shownErrors).map(({ line, id, field, was }) => (
+            <li key={`${line} ${field} ${was}`}>
+              <span className="skipped-line">{nameOf(id)}</span>
+              <span>
+                {field}: {was}
+              </span>
+            </li>
+          ))}
+        </ul>
+        {more > 0 && <p className="dim">{t.count('importMore', more)}</p>}
+      </section>
+      <div className="step-actions">
+        <Button variant="default" onClick={props.no}>
+          {t('cancel')}
+        </Button>
+        <Button onClick={props.yes}>{t('importAnyway')}</Button>
+      </div>
     </div>
   )
 }
@@ -89,10 +146,10 @@ function Report({ run }: { run: Run }) {
       </p>
       {run.problem && (
         <p className="field-error" role="alert">
-          {run.problem} {t('importStopped')}
+          {run.problem}
         </p>
       )}
-      {run.finished && errors.length > 0 && (
+      {run.stage === 'done' && errors.length > 0 && (
         // biome-ignore lint/a11y/noNoninteractiveTabindex: a long report scrolls with the keyboard
         <section className="skipped" tabIndex={0} aria-label={t.count('importSkipped', errors.length)}>
           <ul>
@@ -126,5 +183,6 @@ function sum(a: ImportReport, b: ImportReport): ImportReport {
     merged: a.merged + b.merged,
     unchanged: a.unchanged + b.unchanged,
     errors: [...a.errors, ...b.errors],
+    ...((a.replaced ?? b.replaced) && { replaced: [...(a.replaced ?? []), ...(b.replaced ?? [])] }),
   }
 }

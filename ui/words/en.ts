@@ -230,6 +230,12 @@ export const en = {
   importMerged: { one: '{n} case merged', other: '{n} cases merged' },
   importUnchanged: { one: '{n} case unchanged', other: '{n} cases unchanged' },
   importSkipped: { one: '{n} line skipped', other: '{n} lines skipped' },
+  importReplaces: {
+    one: 'In {n} case something that is written here would give way to what the file says. Is the file the newer one?',
+    other:
+      'In {n} cases something that is written here would give way to what the file says. Is the file the newer one?',
+  },
+  importAnyway: 'Import',
   importLine: 'Line {line}',
   importNotText: 'It is not UTF-8 text. Save the file as UTF-8, then import it again.',
   importReason: 'Reason',

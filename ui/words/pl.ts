@@ -248,6 +248,13 @@ export const pl: WordsLike<PolishForms> = {
     many: 'pominięto {n} wierszy',
     other: 'pominięto {n} wiersza',
   },
+  importReplaces: {
+    one: 'W {n} sprawie to, co tu zapisano, ustąpiłoby miejsca treści pliku. Czy plik jest nowszy?',
+    few: 'W {n} sprawach to, co tu zapisano, ustąpiłoby miejsca treści pliku. Czy plik jest nowszy?',
+    many: 'W {n} sprawach to, co tu zapisano, ustąpiłoby miejsca treści pliku. Czy plik jest nowszy?',
+    other: 'W {n} sprawy to, co tu zapisano, ustąpiłoby miejsca treści pliku. Czy plik jest nowszy?',
+  },
+  importAnyway: 'Importuj',
   importLine: 'Wiersz {line}',
   importNotText: 'To nie jest tekst UTF-8. Zapisz plik jako UTF-8 i zaimportuj go ponownie.',
   importReason: 'Powód',
