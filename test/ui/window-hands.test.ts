@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { Page } from '@playwright/test'
+import type { Locator, Page } from '@playwright/test'
 import { describe, expect, test } from 'vitest'
 import { Refused } from '../../src/node/api.js'
 import { button, cases, field, isBrowserHere, openCase, poll, windowInBrowser } from './window-harness.js'
@@ -62,15 +62,15 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     const { page, device } = await start({ cases: 10 })
     await button(page, 'New case').click()
     await field(page, 'First name').waitFor()
-    await page.keyboard.type('Ewa')
-    await cases(page).getByText('Ewa').waitFor()
+    await page.keyboard.type('Quirina')
+    await cases(page).getByText('Quirina').waitFor()
     await cases(page).focus()
     await page.keyboard.press('End')
-    await poll(() => field(page, 'First name').inputValue()).not.toBe('Ewa')
+    await poll(() => field(page, 'First name').inputValue()).not.toBe('Quirina')
     await page.keyboard.press('Home')
-    await poll(() => field(page, 'First name').inputValue()).toBe('Ewa')
+    await poll(() => field(page, 'First name').inputValue()).toBe('Quirina')
     expect(await focused(page)).toBe('Cases')
-    expect(device.byId.get('new-0')?.patient).toEqual({ firstName: 'Ewa' })
+    expect(device.byId.get('new-0')?.patient).toEqual({ firstName: 'Quirina' })
   })
 
   test('a case from elsewhere does not move the list', async () => {
@@ -217,5 +217,47 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     } finally {
       await rm(folder, { recursive: true })
     }
+  })
+
+  test('in Polish nothing is cut off, in the narrowest window and at twice the size', async () => {
+    const settings = { language: 'pl' }
+    const smallest = { width: 360, height: 740 }
+    const isWhole = (element: Locator) =>
+      element.evaluate((one) => {
+        const box = one.parentElement!.getBoundingClientRect()
+        const { right } = one.getBoundingClientRect()
+        return one.scrollWidth <= one.clientWidth && right <= box.right + 1
+      })
+    const { page } = await start({ cases: 1, settings }, smallest)
+    await page.locator('.row').click()
+    await button(page, 'Usuń').click()
+    expect.soft(await isWhole(button(page, 'Cofnij').locator('.mantine-Button-label'))).toBe(true)
+    const banner = page.locator('.banner p')
+    expect.soft(await banner.evaluate((one) => one.clientWidth)).toBeGreaterThan(230)
+    await button(page, 'Ogólne').click()
+    await page.getByRole('menuitem', { name: 'Preferencje…' }).click()
+    const theme = page.getByRole('radiogroup', { name: 'Motyw' })
+    await theme.waitFor()
+    expect.soft(await isWhole(theme)).toBe(true)
+    for (const label of await theme.locator('.mantine-SegmentedControl-label').all())
+      expect.soft(await label.evaluate((one) => one.scrollWidth <= one.clientWidth)).toBe(true)
+
+    const first = await start({ practice: false, settings }, { width: 640, height: 400 })
+    const welcome = first.page.locator('.welcome-title')
+    await welcome.waitFor()
+    const { y } = (await welcome.boundingBox())!
+    const top = (await first.page.locator('.first-start-top').boundingBox())!
+    expect.soft(y).toBeGreaterThanOrEqual(top.y + top.height)
+  })
+
+  test('what an export lacks is said beside how many cases it holds', async () => {
+    const { page, device } = await start({ cases: 3 })
+    device.unreadable = ['gone']
+    await button(page, 'Case').click()
+    await page.getByRole('menuitem', { name: 'Export…' }).click()
+    await button(page, 'Export').click()
+    await page.getByText('Missing in the file').waitFor()
+    await page.getByText('3 cases exported.').waitFor()
+    await button(page, 'Done').waitFor()
   })
 })

@@ -218,7 +218,7 @@ describe.skipIf(!isBrowserHere)('the window and the cloud mailbox', { timeout: 6
       threeDevices(served)
       served.statusChanged()
       await page.getByRole('button', { name: 'Cloud mailbox: connected', exact: true }).click()
-      await page.getByText('Sync is done. 3 changes sent, 1 change received.').waitFor()
+      await page.getByText('Sync is done: 3 changes sent, 1 change received.').waitFor()
       expect(served.calls).toEqual(['sync'])
       served.mailbox = 'syncing'
       for (const [pendingOut, count] of [

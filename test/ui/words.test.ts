@@ -134,7 +134,15 @@ test('every way in which joining can end has a Polish sentence, and so has every
     const code = pairingErrorFromWire(wire)
     isPolish(code, pairingSentence(code))
   }
-  for (const code of ['not-accepted', 'too-large', 'case-full', 'no-case', 'nobody-asks', 'no-device'])
+  for (const code of [
+    'not-accepted',
+    'too-large',
+    'case-full',
+    'no-case',
+    'carry-newer',
+    'nobody-asks',
+    'no-device',
+  ])
     isPolish(code, 'English.')
   isPolish('too-many-relays', 'A practice has at most 8 relay addresses.')
 })

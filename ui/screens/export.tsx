@@ -8,12 +8,18 @@ import { refusalSentence } from '../words/refusals.js'
 import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 
+interface Run {
+  count: number
+  finished: boolean
+  /** What the file lacks, once it is handed over. */
+  lacks?: string | null
+  problem: string | null
+}
+
 export function ExportPanel({ done }: { done: () => void }) {
   const { t, data } = useSurroundings()
   const practice = useStore(data.status, (status) => status?.practice?.name ?? '')
-  const [state, setState] = useState<{ count: number; finished: boolean; problem: string | null } | null>(
-    null,
-  )
+  const [state, setState] = useState<Run | null>(null)
   const run = async () => {
     const parts: string[] = []
     const unreadable: string[] = []
@@ -33,7 +39,7 @@ export function ExportPanel({ done }: { done: () => void }) {
       const names = unreadable
         .map((id) => data.rows.get()?.find((row) => row.id === id)?.name || id)
         .join(', ')
-      setState({ count, finished: true, problem: names ? t('exportLacks', { names }) : null })
+      setState({ count, finished: true, lacks: names ? t('exportLacks', { names }) : null, problem: null })
     } catch (error) {
       setState({ count, finished: true, problem: refusalSentence(t, refusalOf(error)) })
     }
@@ -50,9 +56,9 @@ export function ExportPanel({ done }: { done: () => void }) {
               : t('exportEmpty')
             : t.count('exportRunning', state.count))}
       </p>
-      {state?.problem && (
+      {(state?.problem ?? state?.lacks) && (
         <p className="field-error" role="alert">
-          {state.problem}
+          {state?.problem ?? state?.lacks}
         </p>
       )}
       <div className="step-actions">

@@ -35,5 +35,5 @@ export function useSync(): Sync {
 
 function syncSentence(t: Words, sent: number, received: number): string {
   if (sent === 0 && received === 0) return t('syncDone')
-  return `${t('syncDone')} ${t.count('syncSent', sent)}, ${t.count('syncReceived', received)}.`
+  return t('syncDoneWith', { sent: t.count('syncSent', sent), received: t.count('syncReceived', received) })
 }

@@ -16,6 +16,7 @@ export const syncEn = {
   transferring: 'Cases on their way: {done} of {of} · {size}',
   transferProgress: 'Progress of the transfer',
   syncDone: 'Sync is done.',
+  syncDoneWith: 'Sync is done: {sent}, {received}.',
   syncSent: { one: '{n} change sent', other: '{n} changes sent' },
   syncReceived: { one: '{n} change received', other: '{n} changes received' },
   problems: 'Needs your attention',

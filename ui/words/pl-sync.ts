@@ -16,6 +16,7 @@ export const syncPl = {
   transferring: 'Sprawy w drodze: {done} z {of} · {size}',
   transferProgress: 'Postęp przesyłania',
   syncDone: 'Synchronizacja zakończona.',
+  syncDoneWith: 'Synchronizacja zakończona: {sent}, {received}.',
   syncSent: {
     one: 'wysłano {n} zmianę',
     few: 'wysłano {n} zmiany',

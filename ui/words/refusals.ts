@@ -72,6 +72,8 @@ const polish: Readonly<Record<string, string>> = {
   'carry-truncated': damagedFile,
   'carry-other-practice': 'Ten plik pochodzi z innej kartoteki.',
   'carry-version': 'Ten plik zapisano w nowszej wersji programu. Zaktualizuj program na tym urządzeniu.',
+  'carry-newer':
+    'Ten plik zapisano po dodaniu urządzeń, których to urządzenie jeszcze nie zna. Połącz je raz, a potem spróbuj ponownie.',
   'carry-incomplete':
     'Spraw nie udało się zapisać w pliku: to, co w tym czasie nadeszło, budzi wątpliwości. Spróbuj ponownie.',
   'carry-gap':
