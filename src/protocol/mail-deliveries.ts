@@ -14,6 +14,8 @@ import { MAX_IDS } from './mailbox-limits.js'
 
 /** Mail that the relay holds no more may have been taken: the recipient's word is on its way. */
 const SUSPECT_MS = 2_000
+/** While somebody waits: at worst what waits is left a second time. */
+const HURRIED_SUSPECT_MS = 500
 
 export class Deliveries {
   /** Recipients whose mail was asked after, by the number of the question. */
@@ -21,12 +23,26 @@ export class Deliveries {
   /** By recipient. Those that became suspect since the last look wait for one more. */
   private suspects = new Map<string, Uint8Array[]>()
   private freshSuspects = new Map<string, Uint8Array[]>()
+  private suspectMs = SUSPECT_MS
 
   constructor(
     private readonly out: MailOutbox,
     private readonly ledger: MailLedger,
     private readonly rests: Rests,
   ) {}
+
+  /** [L5] Whether all that was left still waits is not known yet. */
+  get isChecking(): boolean {
+    const all = [...this.suspects, ...this.freshSuspects]
+    return this.checks.size > 0 || all.some(([recipient, ids]) => this.ledger.isWaiting(recipient, ids))
+  }
+
+  /** Somebody waits: until it is known. */
+  hasten(): void {
+    if (!this.isChecking || this.suspectMs === HURRIED_SUSPECT_MS) return
+    this.suspectMs = HURRIED_SUSPECT_MS
+    if (this.out.isArmed('suspect')) this.out.arm('suspect', this.suspectMs)
+  }
 
   /** [L4] Returns the ids that the recipient's newest word doesn't cover. */
   heard({ device, known, unusable, asking }: Heard): Uint8Array[] {
@@ -63,9 +79,9 @@ export class Deliveries {
   onMissing(number: number, ids: Uint8Array[]): void {
     const recipient = this.checks.get(number)
     this.checks.delete(number)
-    if (recipient === undefined || ids.length === 0) return
+    if (recipient === undefined || ids.length === 0) return this.slowDown()
     this.freshSuspects.set(recipient, [...(this.freshSuspects.get(recipient) ?? []), ...ids])
-    this.out.armOnce('suspect', SUSPECT_MS)
+    this.out.armOnce('suspect', this.suspectMs)
   }
 
   onTimer(): void {
@@ -80,6 +96,11 @@ export class Deliveries {
     }
     this.suspects = this.freshSuspects
     this.freshSuspects = new Map()
-    if (this.suspects.size > 0) this.out.arm('suspect', SUSPECT_MS)
+    if (this.suspects.size > 0) this.out.arm('suspect', this.suspectMs)
+    this.slowDown()
+  }
+
+  private slowDown(): void {
+    if (!this.isChecking) this.suspectMs = SUSPECT_MS
   }
 }

@@ -130,6 +130,12 @@ export class MailLedger {
     return [...live.flatMap(({ ids }) => ids), ...(answer?.ids ?? [])]
   }
 
+  /** Some of these may still wait for it, as far as its word tells. */
+  isWaiting(recipient: string, ids: readonly Uint8Array[]): boolean {
+    const waiting = new Set(this.waiting(recipient).map(toHex))
+    return ids.some((id) => waiting.has(toHex(id)))
+  }
+
   /**
    * The recipient is given what it asks for, all or the first parts of it. An earlier answer stays where it is: it may hold
    * what has rotted here since.

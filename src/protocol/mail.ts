@@ -75,7 +75,13 @@ export class MailSession {
 
   /** Nobody lacks anything that is not left here, as far as the last look tells. */
   get isDelivered(): boolean {
-    return this.options.visit !== undefined || (this.collecting.hasLooked && this.giving.isDone)
+    if (this.options.visit !== undefined) return true
+    return this.collecting.hasLooked && this.giving.isDone && !this.isChecking
+  }
+
+  /** Whether all that was left here still waits is not known yet. */
+  get isChecking(): boolean {
+    return this.deliveries.isChecking
   }
 
   /** Something is being left at the relay. */
@@ -118,6 +124,7 @@ export class MailSession {
       case 'stated':
         return this.wordSoon()
       case 'hurry':
+        this.deliveries.hasten()
         this.giving.hasten(event.anew ?? false)
         return this.look()
       case 'surveyed':

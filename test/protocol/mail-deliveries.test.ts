@@ -82,3 +82,19 @@ test('[L5] a word that comes in time saves the second deposit', () => {
   expect(bench.ledger.row(FAR).attempt).toBe(0)
   expect(bench.timers.has('suspect')).toBe(false)
 })
+
+test('[L5] while somebody waits suspects are looked at sooner, and nothing counts as delivered before', () => {
+  losesDeposit()
+  expect(bench.machine.isChecking).toBe(true)
+  bench.step({ type: 'hurry' })
+  expect(bench.timers.get('suspect')).toBe(500)
+  // Asked for over and over it puts nothing off.
+  bench.forget().step({ type: 'hurry' })
+  expect(bench.effects.filter((effect) => effect.type === 'arm' && effect.name === 'suspect')).toEqual([])
+  bench.fire('suspect')
+  expect(bench.timers.get('suspect')).toBe(500)
+  bench.heard({ known: new Map([[logId(10), 5]]) })
+  expect(bench.machine.isChecking).toBe(false)
+  bench.fire('suspect')
+  expect(bench.timers.has('suspect')).toBe(false)
+})

@@ -298,7 +298,7 @@ class MailboxWait {
       this.ask(ready)
       return false
     }
-    if (ready.some(({ machine }) => !machine.isCollected)) return false
+    if (ready.some(({ machine }) => !machine.isCollected || machine.isChecking)) return false
     const { keeper } = this.practice.options
     const away = keeper
       .others()
