@@ -159,14 +159,23 @@ export class RelayCore {
     return Math.trunc(this.ageAtStart + (this.options.clock.monotonic() - this.startedAt))
   }
 
+  private async keepAge(): Promise<void> {
+    const { store } = this.options
+    if (store.totals().practices > 0) await store.keepAge(this.age())
+  }
+
   private async tidy(now: number): Promise<void> {
     const { store } = this.options
     if (now >= this.nextAging) {
       this.nextAging = now + AGE_INTERVAL_MS
-      if (store.totals().rows > 0) await store.keepAge(this.age())
+      if (store.totals().rows > 0) await this.keepAge()
     }
     if (now >= this.nextExpiry) {
       this.nextExpiry = now + EXPIRY_INTERVAL_MS
+      // Who stays connected for long is here all the while.
+      await Promise.all(this.hubs.visited().map((practice) => store.visited(practice, this.age())))
+      // While nothing waits seldom, but for good: practices grow old, too.
+      if (store.totals().rows === 0) await this.keepAge()
       const before = this.age() - this.limits.expiryMs
       const { mails } = await store.expire(before, (practice) => this.forget(practice))
       if (mails > 0) this.log(`Dropped ${mails} mails that nobody had collected.`)
@@ -176,7 +185,7 @@ export class RelayCore {
   }
 
   /** The store holds nothing of it any more. */
-  private forget(practice: Uint8Array): void {
+  forget(practice: Uint8Array): void {
     const hub = this.hubs.held(practice) ?? { practice, roster: undefined, links: new Set() }
     hub.roster = undefined
     this.announce(hub)
@@ -191,7 +200,7 @@ export class RelayCore {
   async stop(): Promise<void> {
     this.isStopping = true
     await this.whenQuiet()
-    if (this.options.store.totals().rows > 0) await this.options.store.keepAge(this.age())
+    await this.keepAge()
     for (const link of [...this.links]) link.end('stopping')
   }
 
@@ -223,6 +232,7 @@ export class RelayCore {
     for (const older of own.slice(0, Math.max(0, own.length + 1 - this.limits.sessionsPerDevice)))
       older.end('replaced')
     hub.links.add(link)
+    this.track(this.options.store.visited(hub.practice, this.age()).then(() => {}))
     // It may be another one than it was let in by, or gone.
     link.take({ kind: 'roster', roster: hub.roster })
   }

@@ -104,6 +104,11 @@ export class Hubs {
     for (const link of [...hub.links]) link.take({ kind: 'roster', roster })
   }
 
+  /** Practices with a connected device. */
+  visited(): Uint8Array[] {
+    return [...this.hubs.values()].filter(({ links }) => links.size > 0).map(({ practice }) => practice)
+  }
+
   private forgetQuiet(): void {
     let quiet = 0
     for (const [name, hub] of [...this.hubs].reverse()) {

@@ -37,14 +37,19 @@ export function decideDeposit(
   if (!held && isOver) return { writes: [], value: { error: 'full' } }
 
   const sequence = fresh.length > 0 ? state.sequence + 1 : newest(held, recipients)
-  const mail: MailRow = held ?? { depositor, at: deposit.at, bytes: envelope.length, pending: [] }
+  // Each that it waits for anew has as much time to come as for any other.
+  const at = Math.max(held?.at ?? 0, !held || fresh.length > 0 ? deposit.at : 0)
+  const mail: MailRow = { ...(held ?? { depositor, bytes: envelope.length, pending: [] }), at }
   const pending = [...mail.pending, ...fresh.map((recipient) => ({ recipient, sequence }))]
   const writes: Write[] = [...replaced.writes]
   if (!held) {
     writes.push({ key: keys.body(practice, id), value: envelope })
-    writes.push({ key: keys.expiry(mail.at, practice, id), value: new Uint8Array(0) })
     state.mails += 1
     state.bytes += envelope.length
+  }
+  if (held?.at !== at) {
+    if (held) writes.push({ key: keys.expiry(held.at, practice, id) })
+    writes.push({ key: keys.expiry(at, practice, id), value: new Uint8Array(0) })
   }
   if (fresh.length > 0) {
     writes.push({ key: keys.mail(practice, id), value: encodeMail({ ...mail, pending }) })

@@ -12,12 +12,17 @@ import { letGo, type PracticeState, type Reading, rowsOf } from './state.js'
 
 /** Mails that expire in one step. */
 export const EXPIRE_AT_A_TIME = 500
+/** Practices that are forgotten in one step. */
+export const FORGET_AT_A_TIME = 50
+/** A visit is written down if the last one was so long ago: one row for each practice and day. */
+export const VISIT_INTERVAL_MS = 24 * 3_600_000
 
 /** What it needs of the store. */
 export interface GoingStore {
   reading(): Reading
   /** Checked values; undefined for none and for damaged ones. */
   getMany(keys: readonly Uint8Array[]): Promise<(Uint8Array | undefined)[]>
+  states(): Iterable<PracticeState>
   state(practice: Uint8Array): PracticeState
   forget(practice: Uint8Array): void
   /** Something of a practice is garbage on the disk now. */
@@ -62,11 +67,25 @@ export class Going {
     }
     const gone = [...lost].filter(({ rows, collectors }) => rows + collectors.size === 0)
     for (const state of gone) writes.push(...(await this.dropAll(state)))
-    // Before anything else is decided: it may be brought again at once.
-    const durable = () => {
-      for (const { practice } of gone) onGone(practice)
+    return { writes, value: { seen: due.length, mails }, durable: () => tell(gone, onGone) }
+  }
+
+  /**
+   * [B9] Practices that no member has visited since the relay's age was `before`, and for which nothing waits, as many as go
+   * in one step; the value is how many went.
+   */
+  async forgetSome(before: number, onGone: (practice: Uint8Array) => void): Promise<Decision<number>> {
+    const isQuiet = ({ rows, visitedAt }: PracticeState) =>
+      // Later visits of that interval were not written down.
+      rows === 0 && visitedAt !== undefined && visitedAt + VISIT_INTERVAL_MS < before
+    const gone: PracticeState[] = []
+    for (const state of this.store.states()) {
+      if (gone.length === FORGET_AT_A_TIME) break
+      if (isQuiet(state)) gone.push(state)
     }
-    return { writes, value: { seen: due.length, mails }, durable }
+    const writes: Write[] = []
+    for (const state of gone) writes.push(...(await this.dropAll(state)))
+    return { writes, value: gone.length, durable: () => tell(gone, onGone) }
   }
 
   /** The writes that leave nothing of these devices but what others have of theirs. */
@@ -97,9 +116,14 @@ export class Going {
   private async dropAll(state: PracticeState): Promise<Write[]> {
     const { practice } = state
     const writes = await this.drop(state, await strangersOf(this.store.reading(), state, new Map()))
-    for (const key of [keys.practice(practice), keys.roster(practice), keys.sequence(practice)])
-      writes.push({ key })
+    for (const make of [keys.practice, keys.roster, keys.sequence, keys.visit])
+      writes.push({ key: make(practice) })
     this.store.forget(practice)
     return writes
   }
+}
+
+/** Before anything else is decided: it may be brought again at once. */
+function tell(gone: readonly PracticeState[], onGone: (practice: Uint8Array) => void): void {
+  for (const { practice } of gone) onGone(practice)
 }

@@ -27,6 +27,8 @@ export const keys = {
   roster: (practice: Bytes) => key('r', practice),
   /** Its highest sequence. */
   sequence: (practice: Bytes) => key('s', practice),
+  /** The relay's age when a member was last here. */
+  visit: (practice: Bytes) => key('v', practice),
   collector: (practice: Bytes, device: Bytes) => key('k', practice, device),
   notice: (practice: Bytes, device: Bytes) => key('n', practice, device),
   /** A mail: who deposited it, when, how long it is, and for whom it waits. */

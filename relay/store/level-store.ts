@@ -8,7 +8,7 @@ import { Committer, type Decision } from './committer.js'
 import { Compaction } from './compaction.js'
 import { type Database, VIEW, type Write } from './database.js'
 import { type Deposited, decideDeposit, depositKeys, mailOf } from './deposits.js'
-import { EXPIRE_AT_A_TIME, Going } from './going.js'
+import { EXPIRE_AT_A_TIME, FORGET_AT_A_TIME, Going, VISIT_INTERVAL_MS } from './going.js'
 import { keys, rowIn, rowsAfter } from './keys.js'
 import type {
   Failed,
@@ -93,6 +93,7 @@ class LevelStore implements MailStore {
     this.going = new Going({
       reading: () => this.reading(),
       getMany: (keys) => this.committer.getMany(keys),
+      states: () => this.states.values(),
       state: (practice) => this.state(practice),
       forget: (practice) => this.states.delete(toHex(practice)),
       note: (practice, bytes) => this.compaction.note(practice, bytes),
@@ -101,6 +102,9 @@ class LevelStore implements MailStore {
 
   async begin(): Promise<void> {
     await this.compaction.begin(this.totals().bytes)
+    // Of those that an earlier version has taken, or whose row is damaged, it counts from now on.
+    for (const { practice, visitedAt } of [...this.states.values()])
+      if (visitedAt === undefined) await this.visited(practice, this.age)
   }
 
   *practices() {
@@ -278,12 +282,33 @@ class LevelStore implements MailStore {
   }
 
   async expire(before: number, onGone: (practice: Uint8Array) => void = () => {}) {
-    for (let mails = 0; ; ) {
+    let mails = 0
+    for (let seen = EXPIRE_AT_A_TIME; seen >= EXPIRE_AT_A_TIME; ) {
       const outcome = await this.committer.alone(() => this.going.expireSome(before, onGone))
       if ('failed' in outcome) return { mails, failed: true }
       mails += outcome.value.mails
-      if (outcome.value.seen < EXPIRE_AT_A_TIME) return { mails, failed: false }
+      seen = outcome.value.seen
     }
+    for (let gone = FORGET_AT_A_TIME; gone >= FORGET_AT_A_TIME; ) {
+      const outcome = await this.committer.alone(() => this.going.forgetSome(before, onGone))
+      if ('failed' in outcome) return { mails, failed: true }
+      gone = outcome.value
+    }
+    return { mails, failed: false }
+  }
+
+  async visited(practice: Uint8Array, age: number): Promise<'ok' | Failed> {
+    const isKnown = ({ visitedAt }: PracticeState) =>
+      visitedAt !== undefined && age - visitedAt < VISIT_INTERVAL_MS
+    const held = this.find(practice)
+    if (!held || isKnown(held)) return 'ok'
+    const outcome = await this.committer.commit([], (): Decision<'ok'> => {
+      const state = this.find(practice)
+      if (!state?.head.length || isKnown(state)) return { writes: [], value: 'ok' }
+      state.visitedAt = age
+      return { writes: [{ key: keys.visit(practice), value: encodeAge(age) }], value: 'ok' }
+    })
+    return 'value' in outcome ? outcome.value : 'failed'
   }
 
   async keepAge(age: number): Promise<'ok' | Failed> {

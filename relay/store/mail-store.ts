@@ -106,9 +106,11 @@ export interface MailStore {
   /** 'gone': this was the last collector, no mail waits for anybody else, and nothing of the practice is left. */
   leave(practice: Uint8Array, device: Uint8Array): Promise<'ok' | 'gone' | Failed>
 
+  /** A member is here: practices that nobody has visited for long go by `expire`. Written down about once a day. */
+  visited(practice: Uint8Array, age: number): Promise<'ok' | Failed>
   /**
-   * Drops what was deposited at an age below `before`, and practices for which nobody collects and nothing waits then:
-   * each is told as soon as it is durably gone, whatever becomes of the rest. `mails` have gone for good, also where the
+   * Drops what was deposited at an age below `before`, then practices for which nothing waits, and for which nobody
+   * collects or that no member has visited since: each is told as soon as it is durably gone, whatever becomes of the rest. `mails` have gone for good, also where the
    * disk refused before all had.
    */
   expire(before: number, onGone?: (practice: Uint8Array) => void): Promise<{ mails: number; failed: boolean }>

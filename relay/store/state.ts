@@ -9,6 +9,7 @@ import { type Database, VIEW, type Write } from './database.js'
 import { deviceIn, keys, mailIn, practiceIn, type Range, rangeOf, rowIn } from './keys.js'
 import {
   checked,
+  decodeAge,
   decodeMail,
   decodePractice,
   decodeSequence,
@@ -29,6 +30,8 @@ export interface PracticeState {
   /** Current members, by hex of their key. */
   members: Map<string, Uint8Array>
   collectors: Set<string>
+  /** The relay's age when a member was last here, about; undefined while that is not known. */
+  visitedAt: number | undefined
   /** The highest that was given, and the highest that is durable. */
   sequence: number
   durableSequence: number
@@ -45,6 +48,7 @@ export function emptyState(practice: Uint8Array): PracticeState {
     head: new Uint8Array(0),
     members: new Map(),
     collectors: new Set(),
+    visitedAt: undefined,
     sequence: 0,
     durableSequence: 0,
     mails: 0,
@@ -102,6 +106,9 @@ export async function readStates(reading: Reading): Promise<States> {
   }
   for await (const { key } of rowsOf(reading, rangeOf('k'))) {
     stateOf(practiceIn(key)).collectors.add(toHex(deviceIn(key)))
+  }
+  for await (const { key, value } of rowsOf(reading, rangeOf('v'))) {
+    stateOf(practiceIn(key)).visitedAt = value && decodeAge(value)
   }
   for (const state of states.values()) await readState(reading, state)
   return states

@@ -22,7 +22,8 @@
  *      lost is shown the held one before it is refused.
  * [B9] LEAVE drops a device's mail and notice and takes it off the collectors, which it joined with its first
  *      COLLECT. With the last collector everything of the practice goes, unless mail waits for others: then
- *      when that expires. It is a session's last request: what comes behind it does not undo it.
+ *      when that expires. It is a session's last request: what comes behind it does not undo it. A practice that
+ *      no member has visited for as long as mail is kept, and for which nothing waits, goes too.
  * [B10] WELCOME names the relay's incarnation and the highest sequence so far that is durable.
  * [B11] INVENTORY is exactly what is held: rows, bytes and age for each recipient; an envelope counts once in
  *      the total.

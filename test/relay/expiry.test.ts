@@ -4,7 +4,7 @@ import { EXPIRY_INTERVAL_MS } from '../../relay/limits.js'
 import { MAILBOX_VERSION, OLDEST_MAILBOX_VERSION } from '../../src/protocol/mailbox-limits.js'
 import { encodeMailFrame } from '../../src/protocol/mailbox-wire.js'
 import { seeded } from '../support/random.js'
-import { makePractice, memoryRelayDb, openTestStore, TestRelay } from '../support/relay.js'
+import { makePractice, memoryMarks, memoryRelayDb, openTestStore, TestRelay } from '../support/relay.js'
 
 const tick = () => new Promise((resolve) => setImmediate(resolve))
 
@@ -96,4 +96,41 @@ it('what has gone in one portion is told, and a practice that went is forgotten,
   await b.collect()
   const done = await b.deposit({ id: random.bytes(16), recipients: [practice.devices[0]!.ed] })
   expect(done.error).toBe('')
+})
+
+it('[B9] a practice whose devices are gone for good is forgotten, one that is visited or connected is not', async () => {
+  const random = seeded(19)
+  const [gone, here, comes] = [makePractice(random, 1), makePractice(random, 1), makePractice(random, 1)]
+  const day = 24 * 3_600_000
+  const db = memoryRelayDb()
+  const marks = memoryMarks()
+  const limits = { limits: { expiryMs: 180 * day } }
+  let relay = new TestRelay(await openTestStore(random, { db, marks }), limits)
+  const first = await relay.member(gone, 0)
+  await first.ack([], Uint8Array.of(1))
+  first.hangUp()
+  await relay.member(here, 0)
+  const isHeld = async ({ roster }: ReturnType<typeof makePractice>) =>
+    (await relay.store.roster(roster.practiceId)) !== undefined
+  const days = async (count: number) => {
+    for (let at = 0; at < count; at += 10) {
+      const device = await relay.member(comes, 0)
+      device.hangUp()
+      relay.now += 10 * day
+      relay.core.tick()
+      await relay.core.whenQuiet()
+    }
+  }
+  await days(100)
+  // What was counted so far is not forgotten with a stop, though nothing waits.
+  await relay.core.stop()
+  relay = new TestRelay(await openTestStore(random, { db, marks }), limits)
+  await relay.member(here, 0)
+  expect(await isHeld(gone)).toBe(true)
+  await days(100)
+  expect([await isHeld(gone), await isHeld(here), await isHeld(comes)]).toEqual([false, true, true])
+  expect(relay.core.mayReserve(gone.devices[0]!.ed)).toBe(false)
+  // It comes after all.
+  await relay.member(gone, 0)
+  expect(await isHeld(gone)).toBe(true)
 })

@@ -108,6 +108,7 @@ export class SimRelay {
   core!: RelayCore
   private store!: MailStore
   meddle: Meddling | undefined
+  private expiryAge = 2 ** 47
   /** What one practice may leave there; another value counts from the next start on. */
   quotaBytes: number | undefined
 
@@ -141,9 +142,13 @@ export class SimRelay {
     await this.boot()
   }
 
-  /** Nobody came for very long: everything that waits has expired. */
+  /** Nobody came for very long: everything that waits has expired, and the practice where no device is connected. */
   async expire(): Promise<void> {
-    const { failed } = await this.store.expire(2 ** 47)
+    const { practice, mailWires } = this.world
+    this.expiryAge += 1
+    if (mailWires.some(({ relay }) => relay === this)) await this.store.visited(practice, this.expiryAge)
+    const forget = (gone: Uint8Array) => this.core.forget(gone)
+    const { failed } = await this.store.expire(this.expiryAge, forget)
     if (failed) throw new Error('nothing expires')
   }
 

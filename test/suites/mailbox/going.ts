@@ -112,13 +112,62 @@ export function goingSuite(create: CreateWorld): void {
       expect(await box.store.expire(2000)).toEqual(all(0))
     })
 
-    test('the age of a mail is that of its first deposit', async () => {
+    test('a mail is as old as its newest recipient, and no younger for being left again', async () => {
       const box = await mailbox(26)
       const id = box.random.bytes(16)
       await box.deposit({ id, to: [1], at: 1000 })
       await box.deposit({ id, to: [2], at: 9000 })
-      expect(await box.store.expire(5000)).toEqual(all(1))
+      await box.deposit({ id, to: [1, 2], at: 12_000 })
+      expect(await box.store.expire(9000)).toEqual(all(0))
+      await world().reopen()
+      expect(await box.counts()).toEqual([0, 1, 1])
+      expect(box.store.age).toBe(9000)
+      expect(await box.store.expire(9001)).toEqual(all(1))
       expect(await box.counts()).toEqual([0, 0, 0])
+      expect((await world().keys()).map(text).filter((key) => key.startsWith('e'))).toEqual([])
+    })
+
+    test('[B9] a practice goes that no member has visited for long, but not while anything waits', async () => {
+      const [box, other] = [await mailbox(31), await mailbox(32)]
+      await box.store.beginCollecting(box.practice, box.devices[1]!)
+      await box.ack(1, [], Uint8Array.of(1))
+      const day = 24 * 3_600_000
+      await box.store.visited(box.practice, day)
+      await other.store.visited(other.practice, 3 * day)
+      // Of one that isn't known nothing is kept.
+      await box.store.visited(box.random.bytes(32), day)
+      await box.put([2], { at: 2 * day })
+      await world().reopen()
+      const gone: Uint8Array[] = []
+      // A day is what later visits are not written down for.
+      const expire = (visitedBefore: number) =>
+        box.store.expire(visitedBefore + day, (practice) => gone.push(practice))
+      expect(await expire(day)).toEqual(all(0))
+      expect(gone).toEqual([])
+      await box.store.visited(box.practice, 4 * day)
+      await box.store.visited(box.practice, 4.5 * day)
+      expect(await expire(3 * day)).toEqual(all(1))
+      expect(gone).toEqual([])
+      expect(await expire(4 * day)).toEqual(all(0))
+      expect(gone).toEqual([other.practice])
+      await world().reopen()
+      expect(await box.store.roster(box.practice)).toBeDefined()
+      expect(await expire(4 * day + 1)).toEqual(all(0))
+      expect(gone).toEqual([other.practice, box.practice])
+      expect(practiceRows(await world().keys())).toEqual([])
+      expect(box.store.totals()).toEqual({ practices: 0, rows: 0, bytes: 0 })
+    })
+
+    test('[B9] practices of a store that knew of no visits are kept from its next start on', async () => {
+      const box = await mailbox(33)
+      await box.store.keepAge(5000)
+      await world().reopen()
+      const day = 24 * 3_600_000
+      expect(await box.store.expire(day + 5000)).toEqual(all(0))
+      expect(await box.store.roster(box.practice)).toBeDefined()
+      await world().reopen()
+      expect(await box.store.expire(day + 5001)).toEqual(all(0))
+      expect(await box.store.roster(box.practice)).toBeUndefined()
     })
 
     test('the relay’s age is kept over a restart, and never less than at the newest mail', async () => {
