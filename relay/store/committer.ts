@@ -9,6 +9,8 @@ import { checked, withChecksum } from './rows.js'
 /** Envelopes in one batch: what waits behind it waits a few tens of milliseconds. */
 const MAX_GROUP_BYTES = 8 * 1024 * 1024
 const MAX_GROUP_TASKS = 2048
+/** Readers try to open the database again no sooner: many wait where the disk goes on refusing. */
+const TRY_AGAIN_MS = 1_000
 
 export type Outcome<T> = { value: T } | { failed: 'full' | 'failed' }
 
@@ -47,7 +49,9 @@ export class Committer {
   private queue: Task[] = []
   private running: Promise<void> | undefined
   private isDown = false
+  /** While the database is being opened anew. */
   private recovery: Promise<boolean> | undefined
+  private triedAt = 0
   private isClosed = false
 
   constructor(private readonly options: CommitterOptions) {
@@ -157,18 +161,23 @@ export class Committer {
     this.options.onFlush?.(performance.now() - began, tasks)
   }
 
-  /** Readers wait here while the database is opened anew. */
+  /** Readers wait here while the database is opened anew; where that failed they try it again: maybe nobody writes. */
   async whenOpen(): Promise<void> {
-    await this.recovery
+    if (this.recovery) await this.recovery
+    else if (this.isDown && !this.isClosed && performance.now() - this.triedAt >= TRY_AGAIN_MS)
+      await this.recover()
   }
 
   /** After a failed write LevelDB refuses all others until it is opened anew. */
   private recover(): Promise<boolean> {
-    this.recovery = this.openAgain()
+    this.recovery ??= this.openAgain().finally(() => {
+      this.recovery = undefined
+    })
     return this.recovery
   }
 
   private async openAgain(): Promise<boolean> {
+    this.triedAt = performance.now()
     try {
       this.db = await this.options.reopen(this.db)
       await this.options.onReopened()
@@ -184,6 +193,7 @@ export class Committer {
   async close(): Promise<void> {
     this.isClosed = true
     await this.running
+    await this.recovery
   }
 }
 
