@@ -53,6 +53,7 @@ export class RelayCore {
   private readonly membership: Membership
   private readonly chains: Rates
   private readonly chainsInAll: Rates
+  private readonly memberChains: Rates
   private readonly circuits: Rates
   private readonly around: Surroundings
   private working = 0
@@ -78,6 +79,7 @@ export class RelayCore {
     this.membership = new Membership(store.practices())
     this.chains = new Rates(this.limits.chainRate)
     this.chainsInAll = new Rates(this.limits.chainRateInAll)
+    this.memberChains = new Rates(this.limits.memberChainRate)
     this.circuits = new Rates(this.limits.strangerCircuits)
     this.around = {
       store,
@@ -90,7 +92,7 @@ export class RelayCore {
       renew: (practice, verified) => this.hubs.renew(practice, verified),
       announce: (hub) => this.announce(hub),
       mayRegister: (practice) => this.mayRegister(practice),
-      mayProve: (address) => this.mayProve(address),
+      mayProve: (link, bytes) => this.mayProve(link, bytes),
       join: (hub, link) => this.join(hub, link),
       ended: (link) => this.ended(link),
       openWindow: (link, open) => this.openWindow(link, open),
@@ -219,9 +221,12 @@ export class RelayCore {
     return store.totals().practices < this.limits.practices
   }
 
-  private mayProve(address: string): boolean {
+  private mayProve({ session, address }: MailboxLink, bytes: number): boolean {
     const now = this.options.clock.monotonic()
-    return this.chains.take(address, now) && this.chainsInAll.take('', now)
+    const cost = Math.ceil(bytes / this.limits.chainPieceBytes)
+    if (session.isMember) return this.memberChains.take(toHex(session.practice), now, cost)
+    const price = Math.max(1, cost)
+    return this.chains.take(address, now, price) && this.chainsInAll.take('', now, price)
   }
 
   /** The older session of a device that came again is most likely dead. */

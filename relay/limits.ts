@@ -17,9 +17,15 @@ export interface RelayLimits {
   /** Messages taken in and not yet durable, of all sessions together. */
   unansweredBytes: number
   practices: number
-  /** Chains of strangers are verified on the relay's time: so many of one address, and in all. */
+  /**
+   * Chains are verified on the relay's time: so many of strangers of one address, and in all; and of the members of one
+   * practice. A long one counts for several: it takes up to a second, in which nobody else is answered.
+   */
   chainRate: Rate
   chainRateInAll: Rate
+  memberChainRate: Rate
+  /** What is new of a chain counts once for so much of it. */
+  chainPieceBytes: number
   /** Circuits to a device with an open window, by strangers: a person types a code a few times. */
   strangerCircuits: Rate
 }
@@ -34,6 +40,8 @@ export const RELAY_LIMITS: RelayLimits = {
   practices: 100_000,
   chainRate: { burst: 40, perSecond: 1 },
   chainRateInAll: { burst: 100, perSecond: 20 },
+  memberChainRate: { burst: 100, perSecond: 4 },
+  chainPieceBytes: 16 * 1024,
   strangerCircuits: { burst: 10, perSecond: 0.2 },
 }
 

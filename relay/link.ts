@@ -7,7 +7,7 @@ import { BATCH_BYTES, MAX_BATCH_MAILS } from '../src/protocol/mailbox-limits.js'
 import type { MailboxEffect, MailboxEvent, RefuseCode } from '../src/protocol/mailbox-types.js'
 import { decodeMailFrame, encodeMailFrame } from '../src/protocol/mailbox-wire.js'
 import type { Natives } from '../src/protocol/natives.js'
-import type { Roster } from '../src/protocol/roster.js'
+import { chainBytes, type Roster } from '../src/protocol/roster.js'
 import type { PracticeHub } from './hub.js'
 import type { RelayMeter } from './meter.js'
 import type { MailStore } from './store/mail-store.js'
@@ -37,8 +37,8 @@ export interface Surroundings {
   /** The practice's roster has changed, or with it the practice is gone. */
   announce(hub: PracticeHub): void
   mayRegister(practice: Uint8Array): boolean
-  /** Whether a stranger's chain may be verified now. */
-  mayProve(address: string): boolean
+  /** Whether a chain may be verified now, of which so much is new here. */
+  mayProve(link: MailboxLink, bytes: number): boolean
   join(hub: PracticeHub, link: MailboxLink): void
   ended(link: MailboxLink): void
   openWindow(link: MailboxLink, open: boolean): void
@@ -112,9 +112,16 @@ export class MailboxLink {
     await this.around.room()
     if (this.isEnded) return
     const frame = decodeMailFrame(bytes)
-    const isProof = frame?.$case === 'chain' && !this.session.isMember
-    if (isProof && !this.around.mayProve(this.address)) return this.end('busy')
+    if (frame?.$case === 'chain' && !this.around.mayProve(this, this.newBytes(frame.value.entries)))
+      return this.end('busy')
     this.take({ kind: 'frame', frame, now: this.around.monotonic() })
+  }
+
+  /** How much of a chain is not held already. */
+  private newBytes(entries: readonly Uint8Array[]): number {
+    const held = this.hub?.roster?.entries ?? []
+    const [last, same] = [held.at(-1), entries[held.length - 1]]
+    return chainBytes(last && same && equalBytes(last, same) ? entries.slice(held.length) : entries)
   }
 
   private perform(effect: MailboxEffect): void {

@@ -438,6 +438,36 @@ describe('bounds', () => {
     expect(codes).toEqual(['', '', 'busy', ''])
   })
 
+  test('[B12] a long chain counts for several, and those of members count as well, but for what is held', async () => {
+    const limits = {
+      chainRate: { burst: 8, perSecond: 1 },
+      memberChainRate: { burst: 8, perSecond: 1 },
+      chainPieceBytes: 200,
+    }
+    const { random, relay } = await setUp(37, 1, { limits })
+    const [one, other] = [makePractice(random, 4), makePractice(random, 1)]
+    const bytes = (length: number) => random.bytes(length)
+    const a = await relay.member(one, 0)
+    const stranger = relay.connect(other.devices[0]!)
+    await stranger.greet(other.roster)
+    await stranger.say('chain', { entries: [...other.roster.entries] })
+    expect(stranger.last('refuse').code).toBe('busy')
+    // What the relay holds already costs nothing.
+    for (let i = 0; i < 20; i++) await a.say('chain', { entries: [...one.roster.entries] })
+    const later = enrol(bytes, one.roster, one.devices[0]!, makeDevice(bytes, 'Later'))
+    await a.say('chain', { entries: [...later.entries] })
+    expect(a.isClosed).toBe(false)
+    const branch = enrol(bytes, one.roster, one.devices[1]!, makeDevice(bytes, 'Branch'))
+    const kinds = []
+    for (let i = 0; i < 3 && !a.isClosed; i++) {
+      a.seen.length = 0
+      await a.say('chain', { entries: [...branch.entries] })
+      kinds.push(a.seen.at(-1)!.$case)
+    }
+    expect(kinds.at(-1)).toBe('refuse')
+    expect(a.last('refuse').code).toBe('busy')
+  })
+
   test('a full disk is said, and takes nothing', async () => {
     let hasRoom = true
     const { practice, relay, id } = await setUp(35, 2, { hasRoom: () => hasRoom })
