@@ -10,6 +10,9 @@ import { decodeEntry } from './roster-format.js'
 /** Rosters go to and fro at most so often before the relay is left alone. */
 const ROSTER_ROUNDS = 8
 
+/** Why a relay ends a session that it may well take up again soon. */
+const PASSING: ReadonlySet<string> = new Set(['busy', 'silent', 'failed', 'replaced'])
+
 /** My roster, as it is now. */
 export interface RosterView {
   head(): Uint8Array
@@ -54,7 +57,8 @@ export class Opening {
   onRefuse(code: string): void {
     if (code === 'peer-too-old') return this.out.close('relay-too-new')
     if (code === 'peer-too-new') return this.out.close('relay-too-old')
-    this.out.close(code === 'stopping' ? 'stopping' : 'refused')
+    if (code === 'stopping') return this.out.close('stopping')
+    this.out.close(PASSING.has(code) ? 'silent' : 'refused')
   }
 
   /** True if the relay is ready with it. */

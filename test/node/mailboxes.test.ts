@@ -1,9 +1,9 @@
 /** Mailboxes alone, with a host, a mail driver and notes that a test holds in its hands. */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, it } from 'vitest'
-import { Mailboxes } from '../../src/node/device/mailboxes.js'
+import { idOf, Mailboxes } from '../../src/node/device/mailboxes.js'
 import type { Timers } from '../../src/node/driver-session.js'
-import { publicKeyToPeerId } from '../../src/node/peer-id.js'
+import { peerIdToPublicKey, publicKeyToPeerId } from '../../src/node/peer-id.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { makeDevice } from '../protocol/roster-helpers.js'
 import { seeded } from '../support/random.js'
@@ -168,6 +168,19 @@ it('what came after it was emptied, before it could be left, is taken in before 
   await until(() => w.sessions.length === 5)
   expect(w.sessions.map(({ visit }) => visit)).toEqual([undefined, 'empty', 'empty', 'leave', 'empty'])
   expect(w.said).toEqual(['waits'])
+  w.mailboxes.stop()
+})
+
+it('a relay that does not take the practice is told from one that is away for a while', async () => {
+  const w = world()
+  await w.mailboxes.start()
+  const [first] = w.targets()
+  const relay = peerIdToPublicKey(idOf(first!.addresses[0]!))!
+  const codes = ['lost', 'silent', 'contested'].map((code) => {
+    w.mailboxes.closed(toHex(relay), code)
+    return w.mailboxes.views()[0]!.code
+  })
+  expect(codes).toEqual(['relay-unreachable', 'relay-unreachable', 'relay-refused'])
   w.mailboxes.stop()
 })
 

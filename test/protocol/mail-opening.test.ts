@@ -59,6 +59,10 @@ describe('greeting', () => {
     ['stopping', 'stopping'],
     ['refused', 'refused'],
     ['whatever', 'refused'],
+    ['busy', 'silent'],
+    ['silent', 'silent'],
+    ['failed', 'silent'],
+    ['replaced', 'silent'],
   ])('a refusal "%s" closes as %s', (code, expected) => {
     bench.frame({ $case: 'refuse', value: { code } })
     expect(closed()).toBe(expected)

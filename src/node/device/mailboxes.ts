@@ -350,7 +350,8 @@ export class Mailboxes {
   /** A relay ended the conversation: once more, later and later. */
   closed(relay: string, code: string): void {
     const id = publicKeyToPeerId(Uint8Array.from(Buffer.from(relay, 'hex')))
-    if (code === 'refused') this.refused.add(id)
+    // What is not settled with its roster is not sent by itself either.
+    if (code === 'refused' || code === 'contested') this.refused.add(id)
   }
 
   private again(id: string): void {
