@@ -103,8 +103,8 @@ class LevelStore implements MailStore {
   async begin(): Promise<void> {
     await this.compaction.begin(this.totals().bytes)
     // Of those that an earlier version has taken, or whose row is damaged, it counts from now on.
-    for (const { practice, visitedAt } of [...this.states.values()])
-      if (visitedAt === undefined) await this.visited(practice, this.age)
+    const unknown = [...this.states.values()].filter(({ visitedAt }) => visitedAt === undefined)
+    await Promise.all(unknown.map(({ practice }) => this.visited(practice, this.age)))
   }
 
   *practices() {
