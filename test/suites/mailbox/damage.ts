@@ -34,6 +34,16 @@ export function damageSuite(create: CreateWorld): void {
       expect(batch.mails.map(({ id }) => id)).toEqual([next.id])
     })
 
+    test('a mail whose size is damaged is served alone: it may be one of the largest', async () => {
+      const box = await new Mailbox(world(), 63).begin()
+      const [first, second] = [await box.put([1]), await box.put([1])]
+      expect(await world().damage('w', 'flip')).toBe(true)
+      const limits = { bytes: 150, mails: 10 }
+      const batch = await box.collect(1, 0, limits)
+      expect(batch.mails.map(({ id }) => id)).toEqual([first.id])
+      expect((await box.collect(1, first.sequence, limits)).mails.map(({ id }) => id)).toEqual([second.id])
+    })
+
     test.each(['m', 'w', 'e', 's', 'k', 'n', 'p', 'r'])(
       'a damaged row of kind %s leaves a sound store after a restart',
       async (letter) => {
