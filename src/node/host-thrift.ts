@@ -16,6 +16,7 @@ import type {
 import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
 import type { Libp2p } from 'libp2p'
 import { boundMuxer } from './host-bounds.js'
+import { mendWebSocket } from './host-websocket.js'
 
 /**
  * A receiver grants more once it has taken so much: a quarter of the smallest window, about one bulk fragment. A
@@ -90,6 +91,7 @@ export function joiningUpgrader(
       if (typeof value !== 'function') return value
       if (name !== 'upgradeInbound' && name !== 'upgradeOutbound') return value.bind(target)
       return async (connection: MultiaddrConnection, ...rest: unknown[]) => {
+        mendWebSocket(connection)
         joinWrites(connection)
         tell.begun?.()
         const upgraded: unknown = await Reflect.apply(value, target, [connection, ...rest])

@@ -1,0 +1,30 @@
+/** How a connection by WebSocket ends that is broken off, from either side. */
+import { once } from 'node:events'
+import type { Socket } from 'node:net'
+import { expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { connect, portOf, startHost, take, text, until, WS } from './host-helpers.js'
+
+test('bytes that are no frame of a WebSocket end their own connection, and nothing else', async () => {
+  const host = await startHost({ listen: [WS] })
+  const stranger = new WebSocket(`ws://127.0.0.1:${portOf(host)}/`)
+  stranger.on('error', () => {})
+  await once(stranger, 'open')
+  const ended = once(stranger, 'close')
+  const socket = Reflect.get(stranger, '_socket') as Socket
+  socket.write(Uint8Array.of(0xff, 0xff))
+  await ended
+  const [from, to] = await connect(await startHost({ listen: [WS] }), host)
+  from.send('live', text('still here'))
+  expect(await take(to, 1)).toHaveLength(1)
+})
+
+test('a connection that is ended at once ends on the other side as well, and is told of once', async () => {
+  const [a, b] = [await startHost({ listen: [WS] }), await startHost({ listen: [WS] })]
+  await connect(a, b)
+  let told = 0
+  b.onConnectionClosed(() => told++)
+  b.abandon(b.connections()[0]!)
+  await until(() => a.connections().length === 0)
+  expect(told).toBe(1)
+})
