@@ -2,6 +2,7 @@
 import { contentText } from '../cases/project.js'
 import { concat, utf8 } from '../protocol/bytes.js'
 import { decodeParts, docOf } from './case-content.js'
+import { type CaseState, decodeCase } from './case-state.js'
 import { keys } from './keyspace.js'
 import { casesFrom } from './reading.js'
 import type { Replica } from './replica.js'
@@ -19,20 +20,39 @@ export interface FingerprintedCase {
 
 /** All cases in key order. One that can't be read has an empty fingerprint, so it differs from everything. */
 export async function* fingerprints(replica: Replica): AsyncGenerator<FingerprintedCase> {
-  for await (const { key, caseId, parts, unchecked } of casesFrom(replica, new Uint8Array(0))) {
-    if (parts.length === 0) continue
+  for await (const state of casesFrom(replica, new Uint8Array(0))) {
+    if (state.parts.length === 0) continue
+    const { key, caseId } = state
+    // Its parts may have been put together since its row was read: then it is looked at alone with the writer.
+    const read = () => replica.exclusive(() => storedFingerprint(replica, key))
     try {
-      const values = await replica.db.getMany(parts.map(({ number }) => keys.part(key, number)))
-      if (values.some((value) => value === undefined)) throw new Error('a part is missing')
-      const doc = docOf(decodeParts(replica.natives, values as Uint8Array[], unchecked))
-      const text = contentText(doc)
-      doc.destroy()
-      yield { key, caseId, fingerprint: replica.natives.sha256(utf8(text)).subarray(0, FINGERPRINT_BYTES) }
+      const fingerprint = await fingerprintOf(replica, state).catch(read)
+      if (fingerprint) yield { key, caseId, fingerprint }
     } catch {
       replica.cases.noteDamaged(key)
       yield { key, caseId, fingerprint: new Uint8Array(FINGERPRINT_BYTES) }
     }
   }
+}
+
+/** Of a case as it is stored by now; undefined if it was erased meanwhile. */
+async function storedFingerprint(replica: Replica, key: Uint8Array): Promise<Uint8Array | undefined> {
+  const row = await replica.db.get(keys.case(key))
+  if (!row) throw new Error('the case is missing')
+  const state = decodeCase(key, row)
+  return state.parts.length === 0 ? undefined : fingerprintOf(replica, state)
+}
+
+async function fingerprintOf(
+  { db, natives }: Replica,
+  { key, parts, unchecked }: CaseState,
+): Promise<Uint8Array> {
+  const values = await db.getMany(parts.map(({ number }) => keys.part(key, number)))
+  if (values.some((value) => value === undefined)) throw new Error('a part is missing')
+  const doc = docOf(decodeParts(natives, values as Uint8Array[], unchecked))
+  const text = contentText(doc)
+  doc.destroy()
+  return natives.sha256(utf8(text)).subarray(0, FINGERPRINT_BYTES)
 }
 
 /** The same as messages: pairs of key and fingerprint, the last message marked. */

@@ -76,7 +76,7 @@ export async function importLines(
       return
     }
     if (preview) {
-      const doc = docOf(await readUpdates(replica, id))
+      const doc = docOf(await replica.exclusive(() => readUpdates(replica, id)))
       let changed = false
       doc.on('update', () => {
         changed = true
