@@ -13,6 +13,14 @@ import { peerIdToPublicKey } from './peer-id.js'
 /** The library's ten seconds are long for somebody who waits beside two devices. */
 export const LAN_INTERVAL_MS = 1_000
 
+/**
+ * Everybody hears what anybody asks, and all answers: where somebody else has asked just now nothing is asked again, or
+ * thirty devices would make each other read 900 answers a second. Now and then it is all the same: what reached this
+ * device may have reached no other one.
+ */
+const HEARD_SHARE = 3 / 4
+const ASK_ANYWAY_AFTER = 10
+
 /** Our own name, so that other libp2p programs on this network neither answer nor are asked. */
 const SERVICE_TAG = '_kartoteka._udp.local'
 
@@ -58,7 +66,14 @@ interface MdnsService {
 
 interface MdnsSocket {
   on(event: 'error' | 'ready', listener: (error?: Error) => void): void
+  on(event: 'query', listener: (query: MdnsQuery) => void): void
   update(): void
+  query(query: MdnsQuery): void
+}
+
+interface MdnsQuery {
+  id?: number
+  questions: { name: string }[]
 }
 
 /** Starts at once and keeps trying; never throws. */
@@ -107,15 +122,37 @@ export function startLan(options: LanOptions): Lan {
 }
 
 async function startService(options: LanOptions, report: (peer: PeerInfo) => void): Promise<MdnsService> {
-  const create = mdns({ interval: options.intervalMs ?? LAN_INTERVAL_MS, serviceTag: SERVICE_TAG })
+  const { intervalMs = LAN_INTERVAL_MS } = options
+  const create = mdns({ interval: intervalMs, serviceTag: SERVICE_TAG })
   const getAddresses = (): Multiaddr[] => options.addresses().filter(isPlainAddress)
   // The library wants a whole address manager and calls only this of it.
   const components = { addressManager: { getAddresses }, logger: options.logger } as unknown
   const service = create(components as Parameters<typeof create>[0]) as unknown as MdnsService
   service.addEventListener('peer', (event) => report(event.detail))
   await service.start()
-  if (service.mdns !== undefined) await contain(service.mdns, options)
+  if (service.mdns !== undefined) {
+    askLess(service.mdns, intervalMs)
+    await contain(service.mdns, options)
+  }
   return service
+}
+
+function askLess(socket: MdnsSocket, intervalMs: number): void {
+  // One's own questions come back as well.
+  const id = 1 + Math.floor(Math.random() * 0xffff)
+  let askedAt = performance.now()
+  let heardAt = Number.NEGATIVE_INFINITY
+  socket.on('query', (query) => {
+    if (query.id !== id && query.questions[0]?.name === SERVICE_TAG) heardAt = performance.now()
+  })
+  const ask = socket.query.bind(socket)
+  socket.query = (query) => {
+    const now = performance.now()
+    const isAsked = now - heardAt < HEARD_SHARE * intervalMs
+    if (isAsked && now - askedAt < ASK_ANYWAY_AFTER * intervalMs) return
+    askedAt = now
+    ask({ ...query, id })
+  }
 }
 
 /**
