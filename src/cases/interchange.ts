@@ -10,6 +10,7 @@ import {
   type JsonObject,
   own,
   put,
+  repeatsName,
   roundsNumber,
 } from './json.js'
 import {
@@ -27,8 +28,12 @@ export { canonicalJson }
 /** Longest id of a case, a record or a symptom, in UTF-16 units. */
 export const MAX_ID_LENGTH = 200
 
-/** A number of more digits than are kept would come out of an export as another one. */
-export const ROUNDED_NUMBER = 'A number has more digits than can be kept exactly; put it in quotes.'
+/** What parsing has lost of JSON text, as a sentence; null if nothing. It would come out of an export as another one. */
+export function lossOf(text: string, value: Json): string | null {
+  if (roundsNumber(text)) return 'A number has more digits than can be kept exactly; put it in quotes.'
+  if (repeatsName(text, value)) return 'A field stands twice in it; only one of its values could be kept.'
+  return null
+}
 
 export type Checked<T> = { ok: true; value: T } | { ok: false; reason: string }
 
@@ -43,7 +48,8 @@ export function parseCase(line: string): Checked<CaseJson> {
   } catch {
     return { ok: false, reason: 'This is not valid JSON.' }
   }
-  if (roundsNumber(line)) return { ok: false, reason: ROUNDED_NUMBER }
+  const reason = lossOf(line, value)
+  if (reason) return { ok: false, reason }
   return checkCase(value)
 }
 

@@ -82,6 +82,30 @@ export function roundsNumber(text: string): boolean {
   }
 }
 
+/** Does JSON text give a name twice in one object? `value`, what was parsed of it, keeps the last one only. */
+export function repeatsName(text: string, value: Json): boolean {
+  let names = 0
+  for (let at = 0; ; ) {
+    const quote = text.indexOf('"', at)
+    const end = quote < 0 ? text.length : quote
+    for (; at < end; at++) if (text[at] === ':') names++
+    if (quote < 0) return names > namesIn(value)
+    at = endOfString(text, quote + 1)
+  }
+}
+
+function namesIn(value: Json): number {
+  let names = 0
+  const rest = [value]
+  for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+    if (typeof next !== 'object' || next === null) continue
+    const inner = Object.values(next)
+    if (!Array.isArray(next)) names += inner.length
+    for (const each of inner) rest.push(each)
+  }
+  return names
+}
+
 function isRounded(token: string): boolean {
   if (!/^-?\d{16,}$/.test(token)) return false
   const kept = Number(token)

@@ -68,6 +68,20 @@ describe('parsing a line', () => {
     })
   })
 
+  it('refuses a name that stands twice in one object: JSON would keep the last only', () => {
+    for (const line of [
+      '{"id":"x","patient":{"note":"one","note":"two"}}',
+      '{"id":"x","consultations":[{"id":"a","text":"one: \\":\\\\","te\\u0078t":"two"}]}',
+      '{"id":"x","__proto__":1,"__proto__":2}',
+    ])
+      expect(parseCase(line)).toEqual({
+        ok: false,
+        reason: 'A field stands twice in it; only one of its values could be kept.',
+      })
+    const fine = '{"id":"x","a:b":[":",{"__proto__":"\\\\\\":"},{"a":{}}] , "t":"12:30" }'
+    expect(parseCase(fine)).toMatchObject({ ok: true })
+  })
+
   it('moves marks out of a character, sorts records by date and id, keeps each tag once', () => {
     const line =
       '{"id":"x","tags":["b","a","b"],"description":{"text":"🌿","marks":[[1,1,"bold"],[1,2,"bold"]]},' +

@@ -13,8 +13,8 @@ import {
   typeText,
 } from '../../cases/edit.js'
 import { matches } from '../../cases/fold.js'
-import { checkCase, ROUNDED_NUMBER } from '../../cases/interchange.js'
-import { type CaseJson, canonicalJson, isObject, type Json, put, roundsNumber } from '../../cases/json.js'
+import { checkCase, lossOf } from '../../cases/interchange.js'
+import { type CaseJson, canonicalJson, isObject, type Json, put } from '../../cases/json.js'
 import { conflictsOf, exportCase, exportLine } from '../../cases/project.js'
 import { KIND_UPDATE } from '../../protocol/log.js'
 import { docOf } from '../../store/case-content.js'
@@ -241,12 +241,15 @@ function parseJson(text: string): CaseJson {
 }
 
 function parseValue(text: string): Json {
-  if (roundsNumber(text)) throw new Refused('not-accepted', ROUNDED_NUMBER)
+  let value: Json
   try {
-    return JSON.parse(text) as Json
+    value = JSON.parse(text) as Json
   } catch {
     throw new Refused('not-accepted', 'That is not JSON.')
   }
+  const loss = lossOf(text, value)
+  if (loss) throw new Refused('not-accepted', loss)
+  return value
 }
 
 function refuseIfTooLarge(outcome: AppendOutcome | { ok: false; code: 'unfit' }): void {
