@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import type { Locator, Page } from '@playwright/test'
 import { describe, expect, test } from 'vitest'
 import { Refused } from '../../src/node/api.js'
+import { relayAddress } from './fake-mailbox.js'
 import { button, cases, field, isBrowserHere, openCase, poll, windowInBrowser } from './window-harness.js'
 
 const id = 'case-000000'
@@ -259,5 +260,71 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     await page.getByText('Missing in the file').waitFor()
     await page.getByText('3 cases exported.').waitFor()
     await button(page, 'Done').waitFor()
+  })
+
+  test('what can not be saved as a date is said when its field goes', async () => {
+    const { page } = await start({ cases: 2 })
+    await openCase(page, '')
+    await field(page, 'Birth date').fill('about 1950')
+    await cases(page).getByRole('option').last().click()
+    await page.getByText('“about 1950” is not a date and was not saved.').waitFor()
+  })
+
+  test('a window for a new device is open for as long as it is in sight', async () => {
+    const { page, device } = await start({ cases: 1 })
+    await button(page, 'Devices').click()
+    await button(page, 'Add a device').click()
+    await field(page, 'Cloud PIN').fill('lipa-1234')
+    await button(page, 'Next').click()
+    await page.getByText('5 tries left').waitFor()
+    await page.keyboard.press('Escape')
+    await poll(() => device.inviteState.closed).toBe('cancelled')
+  })
+
+  test('a name or an address that is being typed leaves the focus where it was moved to', async () => {
+    const { page, device: served } = await start({ cases: 1 }, undefined, (fake) => {
+      fake.mailbox = 'connected'
+      fake.mail.relays = [{ address: relayAddress, connected: true, sentence: null }]
+    })
+    const redraw = async () => {
+      served.devices[0]!.name = served.devices[0]!.name === 'Office' ? 'Desk' : 'Office'
+      served.mail.relays = served.mail.relays.map((relay) => ({ ...relay, connected: !relay.connected }))
+      served.statusChanged()
+      // The least time between two readings.
+      await page.waitForTimeout(1200)
+    }
+    await button(page, 'Devices').click()
+    await button(page, 'Manage devices…').click()
+    await button(page, 'Rename Office').click()
+    await poll(() => field(page, 'Device name').evaluate((one) => one.matches(':focus'))).toBe(true)
+    await button(page, 'Cancel').focus()
+    await redraw()
+    expect(await focused(page)).toBe('Cancel')
+    await page.keyboard.press('Enter')
+    await poll(() => focused(page)).toMatch(/^Rename /)
+    await page.keyboard.press('Escape')
+    await button(page, 'General').click()
+    await page.getByRole('menuitem', { name: 'Preferences…' }).click()
+    await button(page, 'Add another address…').click()
+    await poll(() => field(page, 'Relay address').evaluate((one) => one.matches(':focus'))).toBe(true)
+    await button(page, 'Close').focus()
+    await redraw()
+    expect(await focused(page)).toBe('Close')
+  })
+
+  test('on paper stands the open case, whole, and nothing of any other one', async () => {
+    const { page } = await start({ cases: 30, settings: { theme: 'dark' } })
+    await cases(page).getByRole('option').first().click()
+    await notes(page).waitFor()
+    await notes(page).fill('A long line of notes.\n'.repeat(80))
+    await page.emulateMedia({ media: 'print' })
+    for (const other of ['.header', '.sidebar', '.list-pane'])
+      expect(await page.locator(other).isVisible(), other).toBe(false)
+    for (const part of ['.case-pane', '.notes']) {
+      const cut = await page.locator(part).evaluate((one) => one.scrollHeight - one.clientHeight)
+      expect(cut, part).toBeLessThanOrEqual(0)
+    }
+    expect(await notes(page).evaluate((one) => one.clientHeight)).toBeGreaterThan(1500)
+    expect(await page.locator('body').evaluate('document.documentElement.scrollHeight')).toBeGreaterThan(1500)
   })
 })

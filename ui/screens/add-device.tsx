@@ -20,23 +20,15 @@ interface Opened {
 }
 
 export function AddDevice({ done }: { done: () => void }) {
-  const { t, data } = useSurroundings()
+  const { t } = useSurroundings()
   const [opened, setOpened] = useState<Opened | null>(null)
-  const close = () => {
-    if (opened)
-      data.link
-        .client()
-        ?.device.closeInvite()
-        .catch(() => {})
-    done()
-  }
   return (
     <section className="add-device" aria-labelledby="add-device-title">
       <h3 id="add-device-title" className="section-title" tabIndex={-1}>
         {t('addDevice')}
       </h3>
       {opened ? (
-        <OpenWindow opened={opened} again={() => setOpened(null)} close={close} done={done} />
+        <OpenWindow opened={opened} again={() => setOpened(null)} done={done} />
       ) : (
         <AskPin opened={setOpened} cancel={done} />
       )}
@@ -104,13 +96,24 @@ const closedWords: Record<Exclude<NonNullable<InviteState['closed']>, 'used'>, P
 /** The hint of the device may be lost with a connection, so the open window is looked at now and then. */
 const lookEveryMs = 2000
 
-function OpenWindow(props: { opened: Opened; again: () => void; close: () => void; done: () => void }) {
+function OpenWindow(props: { opened: Opened; again: () => void; done: () => void }) {
   const { t, data } = useSurroundings()
   const state = useStore(data.invite)
   useEffect(() => {
     const timer = setInterval(() => data.refreshInvite(), lookEveryMs)
     return () => clearInterval(timer)
   }, [data])
+  // It is open for as long as it is in sight: nobody would see who asks, or could close it.
+  useEffect(
+    () => () => {
+      if (data.invite.get()?.open === false) return
+      data.link
+        .client()
+        ?.device.closeInvite()
+        .catch(() => {})
+    },
+    [data],
+  )
   const added = state?.added.at(-1)
   if (added)
     return (
@@ -145,7 +148,7 @@ function OpenWindow(props: { opened: Opened; again: () => void; close: () => voi
       </div>
     )
   if (state?.asking) return <Asking name={state.asking.name} />
-  return <Waiting opened={props.opened} state={state} close={props.close} />
+  return <Waiting opened={props.opened} state={state} close={props.done} />
 }
 
 function Asking({ name }: { name: string }) {

@@ -9,6 +9,7 @@ import { BusyButton } from './busy-button.js'
 import { useStore, useSurroundings } from './context.js'
 import { PencilIcon, PlusIcon } from './icons.js'
 import { DeviceDot, DeviceState, reachedBy } from './reached.js'
+import { useFocusAlong } from './use-focus-along.js'
 import { useNow } from './use-now.js'
 import { useSync } from './use-sync.js'
 
@@ -22,7 +23,6 @@ export function DevicesPanel({ adding: startsAdding }: { adding: boolean }) {
   const { t, data } = useSurroundings()
   const devices = useStore(data.status, (status) => status?.devices ?? none)
   const [adding, setAdding] = useState(startsAdding)
-  const [renaming, setRenaming] = useState<string | null>(null)
   const sync = useSync()
   const now = useNow(rewordMs)
   useEffect(() => data.refreshStatus(), [data])
@@ -31,29 +31,7 @@ export function DevicesPanel({ adding: startsAdding }: { adding: boolean }) {
     <div className="devices">
       <ul className="device-list">
         {devices.map((device) => (
-          <li key={device.id} className="device">
-            <DeviceDot device={device} />
-            {renaming === device.id ? (
-              <Rename device={device} done={() => setRenaming(null)} />
-            ) : (
-              <>
-                <div className="device-text">
-                  <span className="device-name">{device.name}</span>
-                  <span className="dim">{reachedBy(t, device, now)}</span>
-                </div>
-                <DeviceState t={t} device={device} />
-                <button
-                  type="button"
-                  className="icon-button"
-                  aria-label={t('renameDevice', { name: device.name })}
-                  title={t('rename')}
-                  onClick={() => setRenaming(device.id)}
-                >
-                  <PencilIcon />
-                </button>
-              </>
-            )}
-          </li>
+          <Device key={device.id} device={device} now={now} />
         ))}
       </ul>
       {devices.length === 1 && <p className="dim">{t('onlyDevice')}</p>}
@@ -66,6 +44,37 @@ export function DevicesPanel({ adding: startsAdding }: { adding: boolean }) {
         </BusyButton>
       </div>
     </div>
+  )
+}
+
+function Device({ device, now }: { device: DeviceStatus; now: number }) {
+  const { t } = useSurroundings()
+  const [renaming, setRenaming] = useState(false)
+  const place = useFocusAlong<HTMLLIElement>(renaming)
+  return (
+    <li className="device" ref={place}>
+      <DeviceDot device={device} />
+      {renaming ? (
+        <Rename device={device} done={() => setRenaming(false)} />
+      ) : (
+        <>
+          <div className="device-text">
+            <span className="device-name">{device.name}</span>
+            <span className="dim">{reachedBy(t, device, now)}</span>
+          </div>
+          <DeviceState t={t} device={device} />
+          <button
+            type="button"
+            className="icon-button"
+            aria-label={t('renameDevice', { name: device.name })}
+            title={t('rename')}
+            onClick={() => setRenaming(true)}
+          >
+            <PencilIcon />
+          </button>
+        </>
+      )}
+    </li>
   )
 }
 
@@ -97,10 +106,6 @@ function Rename({ device, done }: { device: DeviceStatus; done: () => void }) {
         value={name}
         error={error}
         onChange={(event) => setName(event.currentTarget.value)}
-        data-autofocus
-        ref={(input) => {
-          if (input && document.activeElement?.tagName !== 'INPUT') input.focus()
-        }}
       />
       <Button type="submit">{t('save')}</Button>
       <Button variant="subtle" color="gray" onClick={done}>

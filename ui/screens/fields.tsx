@@ -1,12 +1,21 @@
 /** The fields of a case: saved as one types, with the other device's value one click away. */
 import { Button, NativeSelect, TextInput } from '@mantine/core'
-import { createContext, type ReactNode, type Ref, useContext, useState } from 'react'
+import {
+  createContext,
+  type ReactNode,
+  type Ref,
+  useContext,
+  useEffect,
+  useLayoutEffect,
+  useRef,
+  useState,
+} from 'react'
 import { type CaseView, type Conflict, type Json, readableValue } from '../lib/case-view.js'
 import { isWholeDate, parseDate } from '../lib/dates.js'
 import { connected } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
 import { useStore, useSurroundings } from './context.js'
-import { sayRefusal } from './notes.js'
+import { say, sayRefusal } from './notes.js'
 
 const Edited = createContext<CaseView | null>(null)
 
@@ -92,7 +101,15 @@ export function DateField({ field, label, stored, className }: FieldProps) {
     setLeft(true)
     edit.save()
   }
-  const wrong = draft !== null && parseDate(draft) === null && (left || draft.length >= 10)
+  const lost = draft !== null && parseDate(draft) === null ? draft : null
+  const gone = useRef(() => {})
+  useLayoutEffect(() => {
+    gone.current = () => {
+      if (lost !== null) say(t, t('dateLost', { text: lost }))
+    }
+  })
+  useEffect(() => () => gone.current(), [])
+  const wrong = draft !== null && lost !== null && (left || draft.length >= 10)
   return (
     <div className={className}>
       <TextInput

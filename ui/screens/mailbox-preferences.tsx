@@ -11,6 +11,7 @@ import { PlusIcon } from './icons.js'
 import type { Question } from './mailbox-on.js'
 import { say, sayRefusal } from './notes.js'
 import { RelayField, useRelayAddress } from './relay-field.js'
+import { useFocusAlong } from './use-focus-along.js'
 
 const noRelays: Status['mailbox']['relays'] = []
 
@@ -85,6 +86,7 @@ type Relay = Status['mailbox']['relays'][number]
 function Relays({ relays }: { relays: Relay[] }) {
   const { t } = useSurroundings()
   const [adding, setAdding] = useState(false)
+  const place = useFocusAlong<HTMLDivElement>(adding)
   /** The address that is asked about before it is taken back. */
   const [asked, setAsked] = useState<string | null>(null)
   return (
@@ -115,19 +117,21 @@ function Relays({ relays }: { relays: Relay[] }) {
           </li>
         ))}
       </ul>
-      {adding ? (
-        <AddRelay done={() => setAdding(false)} />
-      ) : (
-        <Button
-          size="compact-sm"
-          variant="subtle"
-          className="fit"
-          leftSection={<PlusIcon />}
-          onClick={() => setAdding(true)}
-        >
-          {t('addRelay')}
-        </Button>
-      )}
+      <div ref={place}>
+        {adding ? (
+          <AddRelay done={() => setAdding(false)} />
+        ) : (
+          <Button
+            size="compact-sm"
+            variant="subtle"
+            className="fit"
+            leftSection={<PlusIcon />}
+            onClick={() => setAdding(true)}
+          >
+            {t('addRelay')}
+          </Button>
+        )}
+      </div>
     </div>
   )
 
@@ -180,14 +184,7 @@ function AddRelay({ done }: { done: () => void }) {
     })
   }
   return (
-    <form
-      className="stack"
-      onSubmit={add}
-      noValidate
-      ref={(form) => {
-        if (form && !form.contains(document.activeElement)) form.querySelector('input')?.focus()
-      }}
-    >
+    <form className="stack" onSubmit={add} noValidate>
       <RelayField relay={relay} action={t('add')} />
       <div className="step-actions">
         <Button variant="subtle" color="gray" onClick={done}>

@@ -115,6 +115,7 @@ export const en = {
   firstName: 'First name',
   lastName: 'Last name',
   birthDate: 'Birth date',
+  dateLost: '“{text}” is not a date and was not saved.',
   dateHint: 'Write the date as 1980-05-24.',
   sex: 'Sex',
   sexNone: 'not given',

@@ -106,6 +106,7 @@ export const pl: WordsLike<PolishForms> = {
   firstName: 'Imię',
   lastName: 'Nazwisko',
   birthDate: 'Data urodzenia',
+  dateLost: '„{text}” to nie data, więc nie zostało zapisane.',
   dateHint: 'Wpisz datę tak: 1980-05-24.',
   sex: 'Płeć',
   sexNone: 'nie podano',
