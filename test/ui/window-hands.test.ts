@@ -6,7 +6,16 @@ import type { Locator, Page } from '@playwright/test'
 import { describe, expect, test } from 'vitest'
 import { Refused } from '../../src/node/api.js'
 import { relayAddress } from './fake-mailbox.js'
-import { button, cases, field, isBrowserHere, openCase, poll, windowInBrowser } from './window-harness.js'
+import {
+  button,
+  cases,
+  field,
+  isBrowserHere,
+  openCase,
+  poll,
+  wide,
+  windowInBrowser,
+} from './window-harness.js'
 
 const id = 'case-000000'
 const notes = (page: Page) => page.getByRole('textbox', { name: 'Consultation notes', exact: true })
@@ -242,6 +251,20 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     expect.soft(await isWhole(theme)).toBe(true)
     for (const label of await theme.locator('.mantine-SegmentedControl-label').all())
       expect.soft(await label.evaluate((one) => one.scrollWidth <= one.clientWidth)).toBe(true)
+
+    const broad = await start({ cases: 1, settings }, { width: 1440, height: 900 }, ({ byId }) => {
+      byId.get(id)!.conflicts = [{ field: 'drawer', value: 'Patients', others: ['Study'] }]
+    })
+    await broad.page.locator('.row').click()
+    const date = broad.page.locator('.prescriptions .record-aside').first()
+    await date.waitFor()
+    expect.soft(await isWhole(date)).toBe(true)
+    // What is stored in English is said in the words of its field.
+    await button(broad.page, 'Użyj „Do nauki”').waitFor()
+    await broad.page.setViewportSize(wide)
+    await broad.page.getByLabel('Szuflada', { exact: true }).selectOption({ label: 'Nowa szuflada…' })
+    const name = (await field(broad.page, 'Nazwa nowej szuflady').boundingBox())!
+    expect.soft(name.width).toBeGreaterThan(120)
 
     const first = await start({ practice: false, settings }, { width: 640, height: 400 })
     const welcome = first.page.locator('.welcome-title')

@@ -156,19 +156,27 @@ export function ChoiceField({ field, label, stored, className, options, special 
           edit.save()
         }}
       />
-      <OtherValue field={field} />
+      <OtherValue field={field} options={options} />
     </div>
   )
 }
 
+const noOptions: ChoiceFieldProps['options'] = []
+
 /** "Other value": what another device wrote at the same time. One click takes it, one keeps this. */
-function OtherValue({ field }: { field: string }) {
+function OtherValue({
+  field,
+  options = noOptions,
+}: {
+  field: string
+  options?: ChoiceFieldProps['options']
+}) {
   const view = useEditedCase()
   const conflict = view.conflicts.find((one) => one.field === field)
-  return conflict ? <ConflictLine conflict={conflict} /> : null
+  return conflict ? <ConflictLine conflict={conflict} options={options} /> : null
 }
 
-function ConflictLine({ conflict }: { conflict: Conflict }) {
+function ConflictLine({ conflict, options }: { conflict: Conflict; options: ChoiceFieldProps['options'] }) {
   const { t, data } = useSurroundings()
   const view = useEditedCase()
   const choose = async (value: Json) => {
@@ -188,7 +196,8 @@ function ConflictLine({ conflict }: { conflict: Conflict }) {
     <p className="other-value">
       <span className="other-value-word">{t('otherValue')}</span>
       {conflict.others.map((other) => {
-        const text = readableValue(other) || t('otherValueEmpty')
+        const label = options.find((option) => option.value === other)?.label
+        const text = label || readableValue(other) || t('otherValueEmpty')
         return (
           <Button
             key={JSON.stringify(other)}
@@ -221,7 +230,7 @@ export function OtherConflicts() {
         <div key={conflict.field} className="hidden-conflict">
           <span className="dim">{conflict.field}: </span>
           {readableValue(conflict.value)}
-          <ConflictLine conflict={conflict} />
+          <ConflictLine conflict={conflict} options={noOptions} />
         </div>
       ))}
     </section>
