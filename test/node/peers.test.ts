@@ -1,10 +1,12 @@
 /** Who is dialled by which path, with real hosts over loopback and a driver that only counts. */
 import { type AddressInfo, createServer } from 'node:net'
 import { describe, expect, test, vi } from 'vitest'
+import type { KnownPeer } from '../../src/node/device/peer-addresses.js'
 import { PeerRests } from '../../src/node/device/peer-rests.js'
-import { type KnownPeer, Peers } from '../../src/node/device/peers.js'
+import { Peers } from '../../src/node/device/peers.js'
 import type { Link, PeerSession } from '../../src/node/driver-session.js'
 import type { Host } from '../../src/node/host.js'
+import type { FoundPeer } from '../../src/node/lan.js'
 import { toHex } from '../../src/protocol/bytes.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
 import { behind, breakOff, portOf, sleep, startHost, startRelay, TCP, text, until } from './host-helpers.js'
@@ -279,6 +281,49 @@ test('a silent connection is given up at once, and not met again by the next dia
   expect(performance.now() - silent).toBeLessThan(4_000)
   one.send()
   await until(() => other.received > 0)
+  stop(one, other)
+})
+
+test('addresses at which nothing is said keep no other one from being tried', {
+  timeout: 60_000,
+}, async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  const silent = [createServer(), createServer()]
+  const nowhere = await Promise.all(
+    silent.map(async (server) => {
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      return `/ip4/127.0.0.1/tcp/${(server.address() as AddressInfo).port}/p2p/${b.id}`
+    }),
+  )
+  const [one, other] = await both(a, b, [...nowhere, ...b.addresses()])
+  await until(allAre('lan', one, other), 20_000)
+  stop(one, other)
+  for (const server of silent) server.close()
+})
+
+test('what is said of a device on this network takes the place of nothing that is known of it', async () => {
+  const [a, b] = [await startHost(), await startHost()]
+  let show = (_peer: FoundPeer) => {}
+  const onPeerFound: Host['onPeerFound'] = (callback) => {
+    show = callback
+    return () => {}
+  }
+  const host = new Proxy(a, {
+    get(target, name) {
+      if (name === 'onPeerFound') return onPeerFound
+      const value: unknown = Reflect.get(target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const lost = `/ip4/127.0.0.1/tcp/1/p2p/${b.id}`
+  const [one, other] = await both(host, b, [lost])
+  for (let port = 2; port < 12; port++)
+    show({ id: b.id, addresses: [`/ip4/127.0.0.1/tcp/${port}/p2p/${b.id}`] })
+  expect(one.known.get(one.peer)?.addresses).toEqual([lost])
+  // It is dialled there all the same, and known where it was met.
+  show({ id: b.id, addresses: b.addresses() })
+  await until(allAre('lan', one, other), 10_000)
+  expect(one.known.get(one.peer)?.addresses).toContain(b.addresses()[0])
   stop(one, other)
 })
 

@@ -3,7 +3,7 @@ import { utf8 } from '../../protocol/bytes.js'
 import { keys } from '../../store/keyspace.js'
 import { DamagedError, type SealedDb, type Write } from '../../store/sealed-db.js'
 import { Refused } from '../api.js'
-import type { KnownPeer } from './peers.js'
+import type { KnownPeer } from './peer-addresses.js'
 
 export interface LogLine {
   at: number

@@ -13,6 +13,7 @@ import type { DialError } from '../host-dial.js'
 import type { RemotePeer } from '../host-remote.js'
 import { peerIdToPublicKey, publicKeyToPeerId } from '../peer-id.js'
 import { Improvements, onward, qualityOf } from './path-quality.js'
+import { addressesToDial, type KnownPeer, PeerSightings } from './peer-addresses.js'
 import { PeerRests } from './peer-rests.js'
 
 export const SYNC_PROTOCOL = '/kartoteka/sync/1'
@@ -33,11 +34,6 @@ const LINGER_MS = 2_000
 /** Nothing is due: a look at everybody all the same, for what nobody has told of. */
 const REST_MS = 5_000
 const MAX_KEPT_ADDRESSES = 8
-
-export interface KnownPeer {
-  addresses: string[]
-  lastSeen: number | null
-}
 
 interface Dialling {
   nextAt: number
@@ -77,6 +73,7 @@ export class Peers {
   private readonly attached = new Map<string, Attached>()
   private readonly dialling = new Map<string, Dialling>()
   private readonly rests = new PeerRests()
+  private readonly sightings = new PeerSightings()
   private readonly improvements: Improvements
   private readonly clock: () => number
   private readonly subscriptions: (() => void)[] = []
@@ -120,8 +117,8 @@ export class Peers {
   }
 
   /** Keeps addresses that a device tells of itself, newest first; says whether any was new. Names are passed over. */
-  remember(peer: string, addresses: string[], fresh = false): boolean {
-    return this.keep(peer, addresses.filter(isPlainText), fresh)
+  remember(peer: string, addresses: string[]): boolean {
+    return this.keep(peer, addresses.filter(isPlainText))
   }
 
   /** The device was heard of just now. */
@@ -171,12 +168,11 @@ export class Peers {
     return attached?.session.open ? attached.path : 'none'
   }
 
-  private keep(peer: string, addresses: string[], fresh: boolean): boolean {
+  private keep(peer: string, addresses: string[]): boolean {
     const known = this.options.known.get(peer) ?? { addresses: [], lastSeen: null }
     const added = addresses.filter((address) => !known.addresses.includes(address))
     this.options.known.set(peer, known)
-    if (added.length === 0)
-      return fresh && !this.attached.has(peer) && (this.dialling.get(peer)?.failures ?? 0) > 0
+    if (added.length === 0) return false
     known.addresses = [...added, ...known.addresses].slice(0, MAX_KEPT_ADDRESSES)
     this.options.changed()
     const attached = this.attached.get(peer)
@@ -197,10 +193,11 @@ export class Peers {
     const key = peerIdToPublicKey(id)
     if (!key || !this.isOther(key)) return
     const peer = toHex(key)
-    const fresh = this.remember(peer, addresses, true)
-    if (fresh && !this.attached.has(peer)) this.dueSoon(key)
+    const isElsewhere = this.sightings.note(peer, addresses.filter(isPlainText))
+    const attached = this.attached.get(peer)
     // It is on this network, and we talk to it by a detour.
-    if (this.attached.has(peer)) this.improvements.sighted(peer, this.attached.get(peer)!.quality)
+    if (attached) this.improvements.sighted(peer, attached.quality)
+    else if (isElsewhere || this.failures(peer) > 0) this.dueSoon(key)
     this.wake()
   }
 
@@ -254,7 +251,8 @@ export class Peers {
 
   private addressesOf(peer: string, key: Uint8Array): string[] {
     const suffix = `/p2p/${publicKeyToPeerId(key)}`
-    return (this.options.known.get(peer)?.addresses ?? []).map((address) =>
+    const known = this.options.known.get(peer)?.addresses ?? []
+    return addressesToDial(known, this.sightings.of(peer), this.failures(peer)).map((address) =>
       address.includes('/p2p/') ? address : address + suffix,
     )
   }
@@ -359,7 +357,7 @@ export class Peers {
       this.improvements.stands(peer, quality, this.isLower(remote.publicKey))
     this.wake()
     setTimeout(() => this.introduce(session), INTRODUCE_AFTER_MS).unref()
-    if (dialled && quality >= 2) this.keep(peer, [remote.address], false)
+    if (dialled && quality >= 2) this.keep(peer, [remote.address])
     if (old) setTimeout(() => this.options.host.closeIdle(remote.id), LINGER_MS).unref()
     void this.read(attached, peer)
   }
