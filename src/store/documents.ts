@@ -182,8 +182,25 @@ export class Documents {
     return false
   }
 
-  private jottedFor(caseId: string): Uint8Array[] {
+  /**
+   * What is confirmed of this case, and becomes a change at the next start only, as the disk has refused it. Until then
+   * nothing is written, so nothing builds on it.
+   */
+  unwritten(caseId: string): Uint8Array[] {
+    if (!this.replica.db.failed) return []
     return [...this.onlyJotted].flatMap((edit) => (edit.caseId === caseId ? edit.updates : []))
+  }
+
+  /** Found in the notepad by a start whose disk refuses to store it. */
+  keepUnwritten(caseId: string, update: Uint8Array): void {
+    this.onlyJotted.add({
+      caseId,
+      from: new Y.Doc(UNNAMED),
+      isJotted: true,
+      updates: [update],
+      settle: [],
+      fail: [],
+    })
   }
 
   /** Everything typed so far has become changes, and is written. */
@@ -214,9 +231,7 @@ export class Documents {
     const doc = new Y.Doc(UNNAMED)
     doc.clientID = this.replica.options.newClientId()
     for (const update of await readUpdates(this.replica, caseId)) Y.applyUpdate(doc, update, STORED)
-    // It is confirmed, and becomes a change at the next start. Until then nothing is written, so nothing builds on it.
-    if (this.replica.db.failed)
-      for (const update of this.jottedFor(caseId)) Y.applyUpdate(doc, update, STORED)
+    for (const update of this.unwritten(caseId)) Y.applyUpdate(doc, update, STORED)
     const entry: OpenDoc = {
       key: this.replica.keyOf(caseId),
       doc,

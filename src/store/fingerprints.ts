@@ -44,12 +44,13 @@ async function storedFingerprint(replica: Replica, key: Uint8Array): Promise<Uin
 }
 
 async function fingerprintOf(
-  { db, natives }: Replica,
-  { key, parts, unchecked }: CaseState,
+  { db, natives, docs }: Replica,
+  { key, caseId, parts, unchecked }: CaseState,
 ): Promise<Uint8Array> {
   const values = await db.getMany(parts.map(({ number }) => keys.part(key, number)))
   if (values.some((value) => value === undefined)) throw new Error('a part is missing')
-  const doc = docOf(decodeParts(natives, values as Uint8Array[], unchecked))
+  const stored = decodeParts(natives, values as Uint8Array[], unchecked)
+  const doc = docOf([...stored, ...docs.unwritten(caseId)])
   const text = contentText(doc)
   doc.destroy()
   return natives.sha256(utf8(text)).subarray(0, FINGERPRINT_BYTES)

@@ -118,6 +118,7 @@ export async function takeUpJottings(replica: Replica): Promise<boolean> {
     if (!mayHeal) notepad.clear()
   } catch (error) {
     if (!(error instanceof WriteFailedError)) throw error
+    for (const { caseId, update } of changes) replica.docs.keepUnwritten(caseId, update)
   }
   return isWhole && !mayHeal
 }

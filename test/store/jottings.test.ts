@@ -5,11 +5,14 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createUpdate } from '../../src/cases/create.js'
 import { setFields, typeText } from '../../src/cases/edit.js'
+import { casesApi } from '../../src/node/device/cases.js'
 import { FileNotepad } from '../../src/node/device/notepad.js'
 import { nodeNatives } from '../../src/node/natives.js'
+import { toHex } from '../../src/protocol/bytes.js'
 import { MAX_CASE_BYTES, MAX_CHANGE_BYTES } from '../../src/protocol/limits.js'
 import { KIND_UPDATE } from '../../src/protocol/log.js'
 import { parseRow } from '../../src/store/case-row.js'
+import { fingerprints } from '../../src/store/fingerprints.js'
 import { keys } from '../../src/store/keyspace.js'
 import { Replica } from '../../src/store/replica.js'
 import { SealedDb } from '../../src/store/sealed-db.js'
@@ -55,6 +58,11 @@ class Lone {
     await this.disk.crash(this.disk.unflushed)
     this.notepad = notepad
     await this.open()
+  }
+
+  async fingerprint(): Promise<string> {
+    const { value } = await fingerprints(this.replica).next()
+    return toHex(value!.fingerprint)
   }
 
   async create(...ids: string[]): Promise<void> {
@@ -142,6 +150,20 @@ describe('jottings', () => {
     Object.assign(db, { batch })
     await device.kill()
     expect([await device.text('one'), await device.text('two')]).toEqual(['fedcba.', 'x.'])
+  })
+
+  it('are in an export, and count where devices are compared, while the disk refuses their change', async () => {
+    const device = await lone('one')
+    const before = await device.fingerprint()
+    for (const letter of 'abc') await device.type('one', letter)
+    Object.assign(device.disk.db, {
+      batch: async () => {
+        throw new Error('ENOSPC: No space left on device')
+      },
+    })
+    const api = casesApi({ replica: () => device.replica, newId: () => 'new', heldBy: () => [] })
+    expect((await api.cases.export({})).lines.join()).toContain('"text":"cba."')
+    expect(await device.fingerprint()).not.toBe(before)
   })
 
   it('that can not be read now stay for a later start, and nothing is written over them', async () => {
@@ -275,6 +297,7 @@ describe('jottings', () => {
     await device.open()
     expect(device.replica.db.failed).toBeDefined()
     expect(device.notepad.bytes.length).toBeGreaterThan(0)
+    expect(await device.text('one')).toBe('a.')
     Object.assign(device.disk.db, { batch })
     await device.open()
     expect(await device.text('one')).toBe('a.')

@@ -191,7 +191,7 @@ export function casesApi(context: CasesContext): CasesApi {
             unreadable.push(id)
             continue
           }
-          const doc = docOf(updates)
+          const doc = docOf([...updates, ...replica.docs.unwritten(id)])
           const line = exportLine(doc, id)
           doc.destroy()
           lines.push(line)
