@@ -1,5 +1,7 @@
 /** Into a practice: two ways at once, one that is given up, and one device after the other. */
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
@@ -66,6 +68,22 @@ test('no practice is founded while this device waits to be let into another one'
   await window.device.answer({ add: true })
   expect(await outcome).toBe('done')
   expect((await joining.status()).practice?.name).toBe('Old')
+})
+
+test('addresses at which nothing is said keep nobody from joining at another one', async () => {
+  const [window, joining] = [await start('window', true), await start('joining', true)]
+  await found(window, 'Old')
+  await window.device.invite({ pin: PIN, minutes: 1, yes: true })
+  const silent = [createServer(), createServer()]
+  for (const server of silent) await once(server.listen(0, '127.0.0.1'), 'listening')
+  const nowhere = silent.map((server) => {
+    const { port } = server.address() as AddressInfo
+    return `/ip4/127.0.0.1/tcp/${port}/p2p/${window.id}`
+  })
+  const addresses = [...nowhere, ...window.addresses()]
+  await joining.practice.join({ code: undefined, relays: [], addresses, device: 'Laptop', pin: PIN })
+  expect((await joining.status()).practice?.name).toBe('Old')
+  for (const server of silent) server.close()
 })
 
 test('who gives up joining can found a practice at once, and is not let into the other one', async () => {

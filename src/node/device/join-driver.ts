@@ -19,6 +19,9 @@ import { hasPractice } from './roster-keeper.js'
 /** Without an answer for so long nobody is there: scripts rely on it. */
 const FIND_MS = 9_000
 const DIAL_MS = 5_000
+/** Of several addresses one is tried after the other, and one where nothing is said takes so long. */
+const MORE_DIAL_MS = 3_000
+const MAX_DIAL_MS = 20_000
 /** A device that had no window is asked again after this. */
 const ASK_AGAIN_MS = 1_500
 
@@ -29,6 +32,8 @@ type Attempt =
   | { roster: Roster }
   | { error: PairingError | 'unreachable'; triesLeft?: number; spent?: boolean }
   | { error: 'bad-address'; sentence: string; spent?: boolean }
+
+type Try = (target: Target, timeoutMs?: number) => Promise<Attempt>
 
 export class JoinDriver {
   /** Windows in which this device spent tries. */
@@ -69,12 +74,12 @@ export class JoinDriver {
     input.signal?.addEventListener('abort', () => end.abort())
     // While the network was waited for, nobody listened.
     if (input.signal?.aborted) end.abort()
-    const attempt = (target: Target) =>
+    const attempt: Try = (target, timeoutMs = DIAL_MS) =>
       this.attempt(target, {
+        timeoutMs,
         name,
         pin: input.pin,
         code: invitation.code,
-        timeoutMs: DIAL_MS,
         signal: end.signal,
       })
     let joined = false
@@ -99,10 +104,12 @@ export class JoinDriver {
   }
 
   /** All addresses together are one try: the first that answers decides. */
-  private async joinAt(targets: Target[], attempt: (target: Target) => Promise<Attempt>): Promise<Roster> {
+  private async joinAt(targets: Target[], attempt: Try): Promise<Roster> {
     let last: Attempt | undefined
+    // A relay leads there as well.
+    const isRelayed = targets.some((target) => 'relayed' in target)
     for (const target of targets) {
-      const outcome = await attempt(target)
+      const outcome = await attempt(target, isRelayed ? DIAL_MS : patienceMs(target))
       if ('roster' in outcome) return outcome.roster
       if (outcome.error !== 'unreachable' || !last) last = outcome
       if (outcome.spent || (outcome.error !== 'unreachable' && outcome.error !== 'closed')) break
@@ -111,10 +118,7 @@ export class JoinDriver {
   }
 
   /** Asks every device that shows itself on the LAN until one has a window open, or time is over. */
-  private async joinOnLan(
-    attempt: (target: Target) => Promise<Attempt>,
-    signal: AbortSignal,
-  ): Promise<Roster> {
+  private async joinOnLan(attempt: Try, signal: AbortSignal): Promise<Roster> {
     const found = new Map<string, string[]>()
     const off = this.practice.host!.onPeerFound(({ id, addresses }) => found.set(id, addresses))
     const asked = new Map<string, number>()
@@ -234,6 +238,11 @@ export class JoinDriver {
     known.addresses = [...new Set([remote.address, ...addresses, ...known.addresses])].slice(0, 8)
     peers.set(peer, known)
   }
+}
+
+function patienceMs(target: Target): number {
+  const more = 'relayed' in target ? 0 : target.length - 1
+  return Math.min(MAX_DIAL_MS, DIAL_MS + more * MORE_DIAL_MS)
 }
 
 export const joining = () => new Refused('busy', 'This device is joining already.')
