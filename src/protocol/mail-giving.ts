@@ -37,6 +37,7 @@ export class Giving {
   private ripe: Reach | undefined
   /** Somebody lacks something that is not left here, as far as the last look tells. */
   private owes = true
+  private isFull = false
   private readonly lacks: Lacks = new Map()
   private readonly wantsStates = new Set<string>()
   /** Whole states were weighed for this recipient at so many waiting bytes, and would have been larger. */
@@ -112,6 +113,8 @@ export class Giving {
     const owes = againMs !== undefined
     if (this.owes !== owes) this.out.put({ type: 'status' })
     this.owes = owes
+    // What it didn't take has come another way.
+    if (!owes && this.isFull) this.sayFull(false)
     const lookMs = Math.min(againMs ?? NEVER_MS, answer.againMs ?? NEVER_MS)
     if (lookMs < NEVER_MS) this.out.arm('again', Math.max(lookMs, GATHER_MS))
     if (this.isRipe) this.look()
@@ -178,11 +181,19 @@ export class Giving {
     const names = job.asked ? job.recipients.map(answerTo) : job.recipients
     if (outcome === 'nothing') this.rests.rest(names, NOTHING_MS)
     if (outcome === 'dropped') {
-      if (error === 'full') this.out.put({ type: 'full', full: true })
+      if (error === 'full') this.sayFull(true)
       if (error === 'not-member' || error === 'too-large') this.rests.rest(names, REFUSED_MS)
       else this.rests.restAll(REFUSED_MS)
     }
-    if (outcome === 'done') this.out.put({ type: 'keepLedger' }, { type: 'full', full: false })
+    if (outcome === 'done') {
+      this.out.put({ type: 'keepLedger' })
+      this.sayFull(false)
+    }
     this.look()
+  }
+
+  private sayFull(full: boolean): void {
+    this.isFull = full
+    this.out.put({ type: 'full', full })
   }
 }

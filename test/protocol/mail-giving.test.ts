@@ -299,6 +299,23 @@ test('[L7] a full relay loses nothing: it is said, and for a while nothing is le
   expect(bench.take('full')).toEqual({ type: 'full', full: false })
 })
 
+test('[L7] a relay is said to be full for no longer than somebody lacks what it didn’t take', () => {
+  bench.look()
+  bench.take('write')
+  bench.written()
+  bench.done(bench.deposit().number, 'full')
+  bench.look()
+  bench.take('full')
+  // It came another way.
+  bench.survey.recipients[0]!.known = new Map([[logId(10), 5]])
+  bench.step({ type: 'changed' })
+  bench.look()
+  expect(bench.take('full')).toEqual({ type: 'full', full: false })
+  bench.step({ type: 'changed' })
+  bench.look()
+  expect(bench.take('full')).toBeUndefined()
+})
+
 test('[L7] a relay that failed rests too, and whoever waits hears that something is not delivered', () => {
   bench.look()
   bench.take('write')
