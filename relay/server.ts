@@ -14,7 +14,8 @@ import { isRelayError, type RelayError } from './error.js'
 import { loadRelayIdentity } from './identity.js'
 import { createMetrics } from './metrics.js'
 import type { RelaySettings } from './settings.js'
-import { openRelayFolder, type RelayFolder } from './store/folder.js'
+import { isFull } from './store/database.js'
+import { diskFull, openRelayFolder, type RelayFolder } from './store/folder.js'
 import { openLevelStore } from './store/level-store.js'
 import type { MailStore } from './store/mail-store.js'
 
@@ -62,6 +63,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay | RelayEr
     return relay
   } catch (error) {
     await unwind(undo)
+    if (isFull(error)) return diskFull(options.folder)
     throw error
   }
 }
@@ -145,6 +147,7 @@ async function openStore(
     const { db, marks } = folder
     return await openLevelStore({ db, marks, natives: nodeNatives, random, log, onFlush })
   } catch (error) {
+    if (isFull(error)) throw error
     return { code: 'store-damaged', sentence: `The mail can't be read: ${(error as Error).message}` }
   }
 }

@@ -56,15 +56,17 @@ async function openError(folder: string, error: unknown): Promise<RelayError> {
   }
   const text = `${cause?.message ?? error}`
   if (/permission denied|read-only|EACCES|EROFS|EPERM/i.test(text)) return notWritable(folder, error)
-  if (isFull(error))
-    return { code: 'disk-full', sentence: `The disk of ${folder} is full: make room and start again.` }
+  if (isFull(error)) return diskFull(folder)
   const sentence = `The mail in ${folder} can't be opened: ${text} Restore a backup, or move ${DATABASE} away: devices then offer their mail again.`
   return { code: 'store-damaged', sentence }
 }
 
+export function diskFull(folder: string): RelayError {
+  return { code: 'disk-full', sentence: `The disk of ${folder} is full: make room and start again.` }
+}
+
 function notWritable(folder: string, error: unknown): RelayError {
-  if (isFull(error))
-    return { code: 'disk-full', sentence: `The disk of ${folder} is full: make room and start again.` }
+  if (isFull(error)) return diskFull(folder)
   const sentence = `The folder ${folder} can't be written. Choose another with --data, or change its permissions.`
   return { code: 'not-writable', sentence }
 }
