@@ -97,7 +97,7 @@ export class RelayCore {
       ended: (link) => this.ended(link),
       openWindow: (link, open) => this.openWindow(link, open),
       hasRoom: options.hasRoom ?? (() => true),
-      room: () => this.room(),
+      room: (bytes) => this.room(bytes),
       holds: (bytes) => this.holds(bytes),
       track: (work) => this.track(work),
     }
@@ -151,9 +151,27 @@ export class RelayCore {
   tick(): void {
     const now = this.options.clock.monotonic()
     for (const link of [...this.links]) link.take({ kind: 'tick', now })
+    this.boundUnfinished()
     if (this.isTidying || this.isStopping) return
     this.isTidying = true
     this.track(this.tidy(now))
+  }
+
+  /** Of the address that has begun most, the longest messages go first: whoever means to end them comes again. */
+  private boundUnfinished(): void {
+    const held = [...this.links].filter(({ unfinishedBytes }) => unfinishedBytes > 0)
+    let sum = held.reduce((all, { unfinishedBytes }) => all + unfinishedBytes, 0)
+    if (sum <= this.limits.unfinishedBytes) return
+    const ofAddress = new Map<string, number>()
+    for (const { address, unfinishedBytes } of held)
+      ofAddress.set(address, (ofAddress.get(address) ?? 0) + unfinishedBytes)
+    const share = (link: MailboxLink) => ofAddress.get(link.address)!
+    held.sort((a, b) => share(b) - share(a) || b.unfinishedBytes - a.unfinishedBytes)
+    for (const link of held) {
+      if (sum <= this.limits.unfinishedBytes) return
+      sum -= link.unfinishedBytes
+      link.abort()
+    }
   }
 
   /** How long this relay has run since its folder was made, in whole milliseconds; the time it was off doesn't count. */
@@ -258,9 +276,11 @@ export class RelayCore {
     else this.meeting.close(link.session.practice, link.device)
   }
 
-  private async room(): Promise<void> {
+  /** Taken with the same look: of many that wait, all would find it free. */
+  private async room(bytes: number): Promise<void> {
     while (this.unansweredBytes >= this.limits.unansweredBytes)
       await new Promise<void>((resolve) => this.waitingForRoom.push(resolve))
+    this.unansweredBytes += bytes
   }
 
   private holds(bytes: number): void {

@@ -16,6 +16,8 @@ export interface RelayLimits {
   queuedBytes: number
   /** Messages taken in and not yet durable, of all sessions together. */
   unansweredBytes: number
+  /** Messages that are not whole yet, or wait for room, of all sessions together: some may never be whole. */
+  unfinishedBytes: number
   practices: number
   /**
    * Chains are verified on the relay's time: so many of strangers of one address, and in all; and of the members of one
@@ -37,6 +39,7 @@ export const RELAY_LIMITS: RelayLimits = {
   sessionsPerDevice: 2,
   queuedBytes: 48 * 1024 * 1024,
   unansweredBytes: 256 * 1024 * 1024,
+  unfinishedBytes: 256 * 1024 * 1024,
   practices: 100_000,
   chainRate: { burst: 40, perSecond: 1 },
   chainRateInAll: { burst: 100, perSecond: 20 },

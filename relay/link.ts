@@ -21,6 +21,10 @@ export interface Wire {
   admitted?(): void
   /** What was sent and has not left yet. */
   queuedBytes?(): number
+  /** What has come of messages that are not whole yet. */
+  unfinishedBytes?(): number
+  /** Ends at once, whatever is queued or half come. */
+  abort?(): void
 }
 
 /** What a link needs of the relay around it. */
@@ -44,8 +48,8 @@ export interface Surroundings {
   openWindow(link: MailboxLink, open: boolean): void
   /** Whether the disk has room. */
   hasRoom(): boolean
-  /** Resolves when there is room for more that isn't durable yet. */
-  room(): Promise<void>
+  /** Resolves when there is room for more that isn't durable yet; so much of it is held then. */
+  room(bytes: number): Promise<void>
   holds(bytes: number): void
   /** Work that a stop waits for. */
   track(work: Promise<void>): void
@@ -60,6 +64,7 @@ export class MailboxLink {
   private isEnded = false
   private tail: Promise<void> = Promise.resolve()
   private wake = () => {}
+  private waitingBytes = 0
   /** Notices that change while the first ones are still being read. */
   private early: Notice[] | undefined
 
@@ -76,6 +81,7 @@ export class MailboxLink {
 
   /** A whole message. Resolves when the next may be handed over; never rejects. */
   receive(bytes: Uint8Array): Promise<void> {
+    this.waitingBytes += bytes.length
     this.tail = this.tail.then(() => this.handle(bytes))
     this.around.track(this.tail)
     return this.tail
@@ -87,6 +93,18 @@ export class MailboxLink {
     this.isEnded = true
     this.around.ended(this)
     this.wake()
+  }
+
+  /** What it holds of messages that are not whole yet, or wait for room. */
+  get unfinishedBytes(): number {
+    return this.waitingBytes + (this.wire.unfinishedBytes?.() ?? 0)
+  }
+
+  /** Ends at once, and lets go what it holds. */
+  abort(): void {
+    this.around.meter.refused('busy')
+    this.wire.abort?.()
+    this.closed()
   }
 
   end(code: RefuseCode): void {
@@ -109,8 +127,17 @@ export class MailboxLink {
         this.wake = resolve
       })
     }
-    await this.around.room()
-    if (this.isEnded) return
+    await this.around.room(bytes.length)
+    this.waitingBytes -= bytes.length
+    try {
+      if (!this.isEnded) this.takeFrame(bytes)
+    } finally {
+      // What it asks of the store is held by now.
+      this.around.holds(-bytes.length)
+    }
+  }
+
+  private takeFrame(bytes: Uint8Array): void {
     const frame = decodeMailFrame(bytes)
     if (frame?.$case === 'chain' && !this.around.mayProve(this, this.newBytes(frame.value.entries)))
       return this.end('busy')

@@ -194,6 +194,8 @@ async function serveMailbox(core: RelayCore, channel: Channel, remote: RemotePee
       close: () => void channel.close(),
       admitted: () => channel.allowMessages(MAX_MAIL_MESSAGE_BYTES),
       queuedBytes: () => channel.queuedBulkBytes + channel.queuedLiveBytes,
+      unfinishedBytes: () => channel.unfinishedBytes,
+      abort: () => channel.abort(new Error('too much is unfinished')),
     },
   )
   void channel.closed.then(() => connection.closed())

@@ -114,6 +114,11 @@ export class Channel {
     return this.#live.byteLength
   }
 
+  /** What has come of messages that are not whole yet. */
+  get unfinishedBytes(): number {
+    return this.#decoder.unfinishedBytes
+  }
+
   /**
    * Queues a message; the bytes must not be changed afterwards. False when the channel has ended or
    * closes: nothing was queued. Throws on a message over MAX_MESSAGE_BYTES, which is the caller's bug.

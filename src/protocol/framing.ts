@@ -83,6 +83,11 @@ export class FrameDecoder {
     this.#maxMessageBytes = maxMessageBytes
   }
 
+  /** What has come of messages that are not whole yet. */
+  get unfinishedBytes(): number {
+    return this.#live.length + this.#bulk.length
+  }
+
   /** The messages completed by `chunk`. After an error every further push gives the same error. */
   push(chunk: Uint8Array): { messages: Message[] } | { error: FrameError } {
     const messages: Message[] = []

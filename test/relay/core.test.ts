@@ -468,6 +468,52 @@ describe('bounds', () => {
     expect(a.last('refuse').code).toBe('busy')
   })
 
+  test('[B12] messages that are not whole are bounded in all, and end first where most were begun', async () => {
+    const { practice, relay } = await setUp(38, 4, { limits: { unfinishedBytes: 300 } })
+    const links = []
+    for (let at = 0; at < 4; at++) links.push(await relay.member(practice, at))
+    links.push(relay.connect(practice.devices[0]!, '192.0.2.9'))
+    for (const [at, bytes] of [60, 100, 80, 0, 150].entries()) links[at]!.unfinished = bytes
+    relay.now += 1000
+    relay.core.tick()
+    expect(links.map(({ isClosed }) => isClosed)).toEqual([false, true, false, false, false])
+    links[4]!.unfinished = 160
+    relay.core.tick()
+    expect(links.filter(({ isClosed }) => isClosed)).toHaveLength(1)
+    expect(relay.core.sessions).toBe(4)
+  })
+
+  test('[B12] so are messages that wait for room', async () => {
+    const limits = { unansweredBytes: 10, unfinishedBytes: 1000 }
+    const { practice, relay, id } = await setUp(39, 3, { limits })
+    const links = []
+    for (let at = 0; at < 3; at++) links.push(await relay.member(practice, at))
+    let goOn = () => {}
+    const disk = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const deposit = relay.store.deposit.bind(relay.store)
+    relay.store.deposit = async (...all) => {
+      await disk
+      return deposit(...all)
+    }
+    const said = links.map((link, at) =>
+      link.say('deposit', {
+        number: 1,
+        id: id(),
+        recipients: [practice.devices[(at + 1) % 3]!.ed],
+        replaces: [],
+        envelope: new Uint8Array(600 + 10 * at),
+      }),
+    )
+    await new Promise((resolve) => setImmediate(resolve))
+    relay.core.tick()
+    expect(links.map(({ isClosed }) => isClosed)).toEqual([false, false, true])
+    goOn()
+    await Promise.all(said)
+    expect(links.slice(0, 2).map((link) => link.last('done').error)).toEqual(['', ''])
+  })
+
   test('a full disk is said, and takes nothing', async () => {
     let hasRoom = true
     const { practice, relay, id } = await setUp(35, 2, { hasRoom: () => hasRoom })

@@ -100,6 +100,7 @@ export class TestLink {
   readonly seen: MailFrameKind[] = []
   isClosed = false
   queued = 0
+  unfinished = 0
   private number = 0
   private readonly connection: ReturnType<RelayCore['connect']>
 
@@ -118,6 +119,10 @@ export class TestLink {
           this.isClosed = true
         },
         queuedBytes: () => this.queued,
+        unfinishedBytes: () => this.unfinished,
+        abort: () => {
+          this.isClosed = true
+        },
       },
     )
   }
