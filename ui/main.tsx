@@ -11,7 +11,10 @@ import { App } from './screens/app.js'
 import { DeviceData } from './state/device-data.js'
 
 const link = openLink(takeCode())
-const data = new DeviceData(link, () => link.stopping())
+const data = new DeviceData(link, () => {
+  link.stopping()
+  docs.sendNow()
+})
 const docs = new CaseDocs(link, (id) => data.wrote(id))
 
 /** A field takes what is in it, as a part of a date or a word that is still composed, when it is left. */
@@ -21,7 +24,10 @@ const leaveField = () => {
 }
 
 // What was typed a moment ago goes out before the window closes; if it can't, the browser asks first.
-addEventListener('pagehide', leaveField)
+addEventListener('pagehide', () => {
+  leaveField()
+  docs.sendNow()
+})
 addEventListener('visibilitychange', () => data.saver.flushAll())
 addEventListener('beforeunload', (event) => {
   leaveField()

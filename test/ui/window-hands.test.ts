@@ -350,4 +350,35 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     expect(await notes(page).evaluate((one) => one.clientHeight)).toBeGreaterThan(1500)
     expect(await page.locator('body').evaluate('document.documentElement.scrollHeight')).toBeGreaterThan(1500)
   })
+
+  test('letters behind a call that is not answered yet leave with the window', async () => {
+    const { page, device } = await writing()
+    const take = device.api.doc.update
+    let calls = 0
+    device.api.doc.update = async (input, signal) => {
+      const isFirst = calls++ === 0
+      const answer = await take(input, signal)
+      // The disk is slow: the letter is there, and the answer isn't.
+      return isFirst ? new Promise<typeof answer>(() => {}) : answer
+    }
+    page.on('dialog', (dialog) => void dialog.accept())
+    await page.keyboard.type('slow')
+    await poll(() => device.notesOf(id, 'c0')).toContain('sHeadache')
+    await page.goto('about:blank')
+    await poll(() => device.notesOf(id, 'c0')).toContain('slowHeadache')
+  })
+
+  test('what is being written in stays in sight when the window becomes narrow', async () => {
+    const { page, device } = await start({ cases: 1 })
+    await page.locator('.row').click()
+    await poll(() => notes(page).inputValue()).toContain('Headache')
+    await notes(page).click()
+    await page.keyboard.press('Control+Home')
+    await page.keyboard.type('a')
+    await page.setViewportSize({ width: 640, height: 400 })
+    await poll(() => page.evaluate('matchMedia("(max-width: 46em)").matches')).toBe(true)
+    await page.waitForTimeout(200)
+    await page.keyboard.type('b')
+    await poll(() => device.notesOf(id, 'c0')).toContain('abHeadache')
+  })
 })

@@ -35,7 +35,8 @@ export class CaseDoc {
   readonly #stopFollowing: () => void
   #listening: AbortController | null = null
   #queue: Uint8Array[] = []
-  #sending = false
+  /** Sent, and not answered yet. */
+  #underWay: Uint8Array | null = null
   #retry: ReturnType<typeof setTimeout> | undefined
   #takeUp: ReturnType<typeof setTimeout> | undefined
 
@@ -55,6 +56,19 @@ export class CaseDoc {
     clearTimeout(this.#retry)
     clearTimeout(this.#takeUp)
     this.doc.destroy()
+  }
+
+  /**
+   * The window or the program ends: what has gathered behind an unanswered call doesn't wait for the answer. What is
+   * under way goes along once more, as the two might change places; what the device has already changes nothing.
+   */
+  sendNow(): void {
+    if (this.#queue.length === 0) return
+    const update = Y.mergeUpdates([...(this.#underWay ? [this.#underWay] : []), ...this.#queue])
+    this.#link
+      .client()
+      ?.doc.update({ id: this.#id, update: toBase64(update), window: this.#window })
+      .catch(() => {})
   }
 
   #begin(): Y.Doc {
@@ -79,7 +93,7 @@ export class CaseDoc {
         if (listening.signal.aborted) break
         const bytes = fromBase64(update)
         if (isFirst && this.#isAheadOf(bytes)) {
-          if (this.#sending || this.#queue.length > 0) {
+          if (this.#underWay || this.#queue.length > 0) {
             // What was typed here builds on it: it goes along, or that would fit nowhere.
             this.#queue = [Y.encodeStateAsUpdate(this.doc, Y.encodeStateVectorFromUpdate(bytes))]
           } else {
@@ -121,10 +135,10 @@ export class CaseDoc {
   #send(): void {
     this.#note()
     const client = this.#link.client()
-    if (this.#sending || this.#queue.length === 0 || !client) return
+    if (this.#underWay || this.#queue.length === 0 || !client) return
     const update = this.#queue.length === 1 ? this.#queue[0]! : Y.mergeUpdates(this.#queue)
     this.#queue = []
-    this.#sending = true
+    this.#underWay = update
     client.doc.update({ id: this.#id, update: toBase64(update), window: this.#window }).then(
       () => {
         this.#saved()
@@ -138,7 +152,7 @@ export class CaseDoc {
   }
 
   #sent(problem: CaseDocState['problem'], isTaken: boolean): void {
-    this.#sending = false
+    this.#underWay = null
     if (this.state.get().problem !== problem) this.state.update((state) => ({ ...state, problem }))
     clearTimeout(this.#retry)
     // After an interruption `#follow` sends again; here only what was refused, or gathered meanwhile.
@@ -148,7 +162,7 @@ export class CaseDoc {
   }
 
   #note(): void {
-    const unsaved = this.#sending || this.#queue.length > 0
+    const unsaved = this.#underWay !== null || this.#queue.length > 0
     if (this.state.get().unsaved !== unsaved) this.state.update((state) => ({ ...state, unsaved }))
   }
 }
@@ -190,6 +204,10 @@ export class CaseDocs {
   /** True while anything typed is not yet confirmed. */
   unsaved(): boolean {
     return [...this.#open.values()].some((entry) => entry.caseDoc.state.get().unsaved)
+  }
+
+  sendNow(): void {
+    for (const { caseDoc } of this.#open.values()) caseDoc.sendNow()
   }
 
   #tidy(id: string): void {

@@ -97,7 +97,12 @@ export function CasesWindow() {
           />
         )}
         {!(narrow && pane === 'list') && (
-          <section className="case-pane" aria-label={t('menuCase')}>
+          <section
+            className="case-pane"
+            aria-label={t('menuCase')}
+            // Should the window become narrow, by zooming too, what is being written in stays in sight.
+            onFocus={() => setPane('case')}
+          >
             {openId === null ? (
               <NoCase />
             ) : (
