@@ -113,6 +113,18 @@ describe('creating', () => {
     expect(hash.digest('hex')).toBe('f954454e1814e2354084f28bbe8da6055dd68a22f890de07fd493bd52df26838')
   })
 
+  it('changes texts by pinned bytes: if this fails, FORMAT in write.ts must change too', () => {
+    const hash = createHash('sha256')
+    const [first, ...rest] = samples.map(({ description }) => description).filter(Boolean)
+    const doc = docOf({ id: 'x', description: first! })
+    for (const description of rest) {
+      doc.clientID = 1
+      mergeCase(doc, checked({ id: 'x', description: description! }), sha256)
+    }
+    hash.update(Y.encodeStateAsUpdate(doc))
+    expect(hash.digest('hex')).toBe('a237102107aad9e8c7cde754baa57488a5bfa3d3a3d1417a5d4c2acaced25683')
+  })
+
   it('gives other client ids for other content, all of them safe integers', () => {
     const clients = new Set<number>()
     for (const json of samples) {

@@ -29,8 +29,15 @@ export class Doctor {
   }
 
   private async folderCheck(): Promise<DoctorCheck> {
-    const mode = (await stat(this.folder)).mode & 0o777
-    const ok = process.platform === 'win32' || (mode & 0o077) === 0
+    const mode = await modeOf(this.folder)
+    if (mode === undefined)
+      return {
+        check: 'folder',
+        ok: false,
+        sentence: 'The data folder is not where it was.',
+        fix: `Export the cases now. Then close Kartoteka, and put the folder back: ${this.folder}`,
+      }
+    const ok = isPrivate(mode)
     return {
       check: 'folder',
       ok,
@@ -42,15 +49,23 @@ export class Doctor {
   }
 
   private async keysCheck(): Promise<DoctorCheck> {
-    const mode = (await stat(join(this.folder, 'keys.json'))).mode & 0o777
-    const ok = process.platform === 'win32' || (mode & 0o077) === 0
+    const file = join(this.folder, 'keys.json')
+    const mode = await modeOf(file)
+    if (mode === undefined)
+      return {
+        check: 'keys',
+        ok: false,
+        sentence: 'The key file is gone: after the next start nothing here can be opened.',
+        fix: `Export the cases now. Then put the file back: ${file}`,
+      }
+    const ok = isPrivate(mode)
     return {
       check: 'keys',
       ok,
       sentence: ok
         ? 'The keys lie in a file that only you can read. Whoever can read your files can read the cases: encrypt the disk.'
         : 'Other users of this computer can read the key file.',
-      fix: ok ? '' : `chmod 600 "${join(this.folder, 'keys.json')}"`,
+      fix: ok ? '' : `chmod 600 "${file}"`,
     }
   }
 
@@ -127,6 +142,15 @@ export class Doctor {
     }
   }
 }
+
+/** undefined where there is nothing. */
+const modeOf = (path: string): Promise<number | undefined> =>
+  stat(path).then(
+    ({ mode }) => mode & 0o777,
+    () => undefined,
+  )
+
+const isPrivate = (mode: number) => process.platform === 'win32' || (mode & 0o077) === 0
 
 export function configApi(notes: Notes, emit: (event: DeviceEvent) => void): DeviceApi['config'] {
   return {
