@@ -95,6 +95,8 @@ const importReport = z.object({
   added: z.number(),
   merged: z.number(),
   unchanged: z.number(),
+  /** How many of the unchanged ones are deleted here, and stay so; left out where there are none. */
+  deleted: z.number().optional(),
   errors: z.array(z.object({ line: z.number(), reason: z.string() })),
   /** What stood in a case, and gives way to what the file says; left out where there is nothing. */
   replaced: z.array(z.object({ line: z.number(), id, field: z.string(), was: z.string() })).optional(),

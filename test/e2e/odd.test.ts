@@ -104,6 +104,7 @@ it('changes nothing when the same file is imported twice, and leaves deleted cas
     added: 2,
     merged: 0,
     unchanged: 1,
+    deleted: 1,
     errors: [],
   })
   expect(await exported(desk)).not.toContain(plainCase(0, 9).id)

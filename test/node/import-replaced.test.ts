@@ -68,3 +68,17 @@ test('what is only added, or comes back as it is, replaces nothing; another form
     { line: 4, id: 'k', field: 'consent', was: 'yes' },
   ])
 })
+
+test('of a case that is deleted here the report says so: nothing of the file is taken in', async () => {
+  await device.cases.delete({ ids: ['k'] })
+  const before = await device.cases.show({ id: 'k' })
+  for (const preview of [true, false])
+    expect(await take({ id: 'k', drawer: 'Study' }, preview)).toEqual({
+      added: 0,
+      merged: 0,
+      unchanged: 1,
+      deleted: 1,
+      errors: [],
+    })
+  expect(await device.cases.show({ id: 'k' })).toEqual(before)
+})

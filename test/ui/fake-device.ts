@@ -281,6 +281,9 @@ export class FakeDevice {
             if (was && patient.phone && was !== patient.phone) {
               report.replaced = [...(report.replaced ?? []), { line, id, field: 'patient.phone', was }]
               report.merged++
+            } else if (this.byId.get(id)?.deleted) {
+              report.unchanged++
+              report.deleted = (report.deleted ?? 0) + 1
             } else report[this.byId.has(id) ? 'unchanged' : 'added']++
             if (!preview && (report.replaced || !this.byId.has(id))) this.#put(id, patient, '')
           } catch {

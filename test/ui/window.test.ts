@@ -336,6 +336,9 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
       if (answer === 'Import') await page.getByText('1 case merged').waitFor()
       expect(phone()).toBe(then)
     }
+    device.byId.get('a')!.deleted = true
+    await choose('older')
+    await page.getByText('0 cases added · 1 case stays in Recently deleted').waitFor()
   })
 
   test('preferences and help; Polish throughout', async () => {

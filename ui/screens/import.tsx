@@ -132,7 +132,8 @@ function Question(props: { report: ImportReport; yes: () => void; no: () => void
 
 function Report({ run }: { run: Run }) {
   const { t } = useSurroundings()
-  const { added, merged, unchanged, errors } = run.report
+  const { added, merged, deleted = 0, errors } = run.report
+  const unchanged = run.report.unchanged - deleted
   const more = errors.length - shownErrors
   return (
     <div className="stack">
@@ -141,6 +142,7 @@ function Report({ run }: { run: Run }) {
           t.count('importAdded', added),
           ...(merged ? [t.count('importMerged', merged)] : []),
           ...(unchanged ? [t.count('importUnchanged', unchanged)] : []),
+          ...(deleted ? [t.count('importDeleted', deleted)] : []),
           ...(errors.length ? [t.count('importSkipped', errors.length)] : []),
         ].join(' · ')}
       </p>
@@ -182,6 +184,7 @@ function sum(a: ImportReport, b: ImportReport): ImportReport {
     added: a.added + b.added,
     merged: a.merged + b.merged,
     unchanged: a.unchanged + b.unchanged,
+    deleted: (a.deleted ?? 0) + (b.deleted ?? 0),
     errors: [...a.errors, ...b.errors],
     ...((a.replaced ?? b.replaced) && { replaced: [...(a.replaced ?? []), ...(b.replaced ?? [])] }),
   }

@@ -230,6 +230,10 @@ export const en = {
   importAdded: { one: '{n} case added', other: '{n} cases added' },
   importMerged: { one: '{n} case merged', other: '{n} cases merged' },
   importUnchanged: { one: '{n} case unchanged', other: '{n} cases unchanged' },
+  importDeleted: {
+    one: '{n} case stays in Recently deleted',
+    other: '{n} cases stay in Recently deleted',
+  },
   importSkipped: { one: '{n} line skipped', other: '{n} lines skipped' },
   importReplaces: {
     one: 'In {n} case something that is written here would give way to what the file says. Is the file the newer one?',

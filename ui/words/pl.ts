@@ -243,6 +243,12 @@ export const pl: WordsLike<PolishForms> = {
     many: '{n} spraw bez zmian',
     other: '{n} sprawy bez zmian',
   },
+  importDeleted: {
+    one: '{n} sprawa pozostaje w Ostatnio usuniętych',
+    few: '{n} sprawy pozostają w Ostatnio usuniętych',
+    many: '{n} spraw pozostaje w Ostatnio usuniętych',
+    other: '{n} sprawy pozostaje w Ostatnio usuniętych',
+  },
   importSkipped: {
     one: 'pominięto {n} wiersz',
     few: 'pominięto {n} wiersze',

@@ -27,6 +27,7 @@ export async function importCases(call: Call, options: { preview?: boolean }, fi
       sum.merged += part.merged
       sum.unchanged += part.unchanged
       for (const error of part.errors) sum.errors.push(error)
+      if (part.deleted) sum.deleted = (sum.deleted ?? 0) + part.deleted
       if (part.replaced) sum.replaced = [...(sum.replaced ?? []), ...part.replaced]
       if (performance.now() - told > PROGRESS_MS) {
         told = performance.now()
@@ -41,7 +42,8 @@ export async function importCases(call: Call, options: { preview?: boolean }, fi
   for (const { line, id, field, was } of report.replaced ?? [])
     lines.push(`Line ${line}: ${printable(`${field} of ${id} ${says}: ${was}`)}`)
   const did = preview ? 'would be added' : 'added'
-  const sum = `${count(report.added, 'case')} ${did}, ${report.merged} merged, ${report.unchanged} unchanged.`
+  const stay = report.deleted ? `, ${report.deleted} of them deleted here` : ''
+  const sum = `${count(report.added, 'case')} ${did}, ${report.merged} merged, ${report.unchanged} unchanged${stay}.`
   await call.print(report, [...lines, sum].join('\n'))
   if (report.errors.length === 0) return 0
   call.note(`${count(report.errors.length, 'line')} could not be imported.`)

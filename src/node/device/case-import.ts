@@ -73,6 +73,7 @@ export async function importLines(
     }
     if (parseRow(state.row)?.deleted) {
       report.unchanged++
+      report.deleted = (report.deleted ?? 0) + 1
       return
     }
     if (preview) {
