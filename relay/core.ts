@@ -151,25 +151,30 @@ export class RelayCore {
   tick(): void {
     const now = this.options.clock.monotonic()
     for (const link of [...this.links]) link.take({ kind: 'tick', now })
-    this.boundUnfinished()
+    this.bound(this.limits.unfinishedBytes, (link) => link.unfinishedBytes)
+    this.bound(this.limits.queuedBytesInAll, (link) => link.queuedBytes)
     if (this.isTidying || this.isStopping) return
     this.isTidying = true
     this.track(this.tidy(now))
   }
 
-  /** Of the address that has begun most, the longest messages go first: whoever means to end them comes again. */
-  private boundUnfinished(): void {
-    const held = [...this.links].filter(({ unfinishedBytes }) => unfinishedBytes > 0)
-    let sum = held.reduce((all, { unfinishedBytes }) => all + unfinishedBytes, 0)
-    if (sum <= this.limits.unfinishedBytes) return
+  /**
+   * Where sessions hold more than that together, those that hold most end, of the address first that holds most: whoever
+   * means well comes again.
+   */
+  private bound(bytes: number, heldBy: (link: MailboxLink) => number): void {
+    const holding = [...this.links]
+      .map((link) => ({ link, held: heldBy(link) }))
+      .filter(({ held }) => held > 0)
+    let sum = holding.reduce((all, { held }) => all + held, 0)
+    if (sum <= bytes) return
     const ofAddress = new Map<string, number>()
-    for (const { address, unfinishedBytes } of held)
-      ofAddress.set(address, (ofAddress.get(address) ?? 0) + unfinishedBytes)
-    const share = (link: MailboxLink) => ofAddress.get(link.address)!
-    held.sort((a, b) => share(b) - share(a) || b.unfinishedBytes - a.unfinishedBytes)
-    for (const link of held) {
-      if (sum <= this.limits.unfinishedBytes) return
-      sum -= link.unfinishedBytes
+    for (const { link, held } of holding)
+      ofAddress.set(link.address, (ofAddress.get(link.address) ?? 0) + held)
+    const share = ({ link }: { link: MailboxLink }) => ofAddress.get(link.address)!
+    for (const { link, held } of holding.sort((a, b) => share(b) - share(a) || b.held - a.held)) {
+      if (sum <= bytes) return
+      sum -= held
       link.abort()
     }
   }

@@ -14,6 +14,8 @@ export interface RelayLimits {
   sessionsPerDevice: number
   /** What may wait to be sent to one device, beyond one BATCH: notices and answers that it doesn't take. */
   queuedBytes: number
+  /** The same of all devices together. */
+  queuedBytesInAll: number
   /** Messages taken in and not yet durable, of all sessions together. */
   unansweredBytes: number
   /** Messages that are not whole yet, or wait for room, of all sessions together: some may never be whole. */
@@ -38,6 +40,7 @@ export const RELAY_LIMITS: RelayLimits = {
   sessionsPerAddress: 256,
   sessionsPerDevice: 2,
   queuedBytes: 48 * 1024 * 1024,
+  queuedBytesInAll: 256 * 1024 * 1024,
   unansweredBytes: 256 * 1024 * 1024,
   unfinishedBytes: 256 * 1024 * 1024,
   practices: 100_000,

@@ -100,6 +100,11 @@ export class MailboxLink {
     return this.waitingBytes + (this.wire.unfinishedBytes?.() ?? 0)
   }
 
+  /** What it holds of messages that the device doesn't take. */
+  get queuedBytes(): number {
+    return this.wire.queuedBytes?.() ?? 0
+  }
+
   /** Ends at once, and lets go what it holds. */
   abort(): void {
     this.around.meter.refused('busy')
@@ -168,8 +173,7 @@ export class MailboxLink {
   private send(lane: Lane, bytes: Uint8Array, frame: { $case: string; value: unknown }): void {
     if (frame.$case === 'refuse') this.around.meter.refused((frame.value as { code: RefuseCode }).code)
     this.wire.send(lane, bytes)
-    const queued = this.wire.queuedBytes?.() ?? 0
-    if (queued <= this.around.limits.queuedBytes) return
+    if (this.queuedBytes <= this.around.limits.queuedBytes) return
     this.wire.close()
     this.closed()
   }

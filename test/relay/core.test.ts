@@ -483,6 +483,15 @@ describe('bounds', () => {
     expect(relay.core.sessions).toBe(4)
   })
 
+  test('[B12] and so is what devices do not take', async () => {
+    const { practice, relay } = await setUp(40, 3, { limits: { queuedBytesInAll: 300 } })
+    const links = []
+    for (let at = 0; at < 3; at++) links.push(await relay.member(practice, at))
+    for (const [at, bytes] of [90, 120, 100].entries()) links[at]!.queued = bytes
+    relay.core.tick()
+    expect(links.map(({ isClosed }) => isClosed)).toEqual([false, true, false])
+  })
+
   test('[B12] so are messages that wait for room', async () => {
     const limits = { unansweredBytes: 10, unfinishedBytes: 1000 }
     const { practice, relay, id } = await setUp(39, 3, { limits })
