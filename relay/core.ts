@@ -163,11 +163,11 @@ export class RelayCore {
    * means well comes again.
    */
   private bound(bytes: number, heldBy: (link: MailboxLink) => number): void {
-    const holding = [...this.links]
-      .map((link) => ({ link, held: heldBy(link) }))
-      .filter(({ held }) => held > 0)
-    let sum = holding.reduce((all, { held }) => all + held, 0)
+    let sum = 0
+    for (const link of this.links) sum += heldBy(link)
+    // As nearly always: thousands that are idle cost nothing more.
     if (sum <= bytes) return
+    const holding = [...this.links].map((link) => ({ link, held: heldBy(link) }))
     const ofAddress = new Map<string, number>()
     for (const { link, held } of holding)
       ofAddress.set(link.address, (ofAddress.get(link.address) ?? 0) + held)
