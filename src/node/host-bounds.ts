@@ -1,15 +1,19 @@
 /**
- * Bounds of what a peer makes the multiplexer hold. The library's takes a frame of whatever length is announced, keeps
- * the pieces of it as they come, and answers pings and streams too many whether or not the answers are taken.
+ * Bounds of what a peer makes a connection do. Before the handshake the library answers questions for protocols as long
+ * as some come, all in one turn. Its multiplexer takes a frame of whatever length is announced, keeps the pieces of it as
+ * they come, and answers pings and streams too many whether or not the answers are taken.
  */
-import type { MessageStream, Stream } from '@libp2p/interface'
+import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
 
 type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
 
 /** What the library has inside; instances are adapted, never its classes. */
-interface InnerMuxer {
-  decoder: { buffer: Pieces }
+interface InnerConnection {
   onData(data: Uint8Array | Pieces): void
+}
+
+interface InnerMuxer extends InnerConnection {
+  decoder: { buffer: Pieces }
 }
 
 const HEADER_BYTES = 12
@@ -17,6 +21,24 @@ const HEADER_BYTES = 12
 const MAX_FRAME_PIECES = 256
 /** Of what waits for room on the connection: tens of MB. What is ours waits in streams, a few pieces of each. */
 const MAX_WAITING_PIECES = 64 * 1024
+
+/** A handshake has a few hundred bytes, and what may follow it unasked some more. */
+const MAX_HANDSHAKE_BYTES = 64 * 1024
+
+/** Until the function that is returned is called, the handshake is under way: who says more ends the connection. */
+export function boundHandshake(connection: MultiaddrConnection): () => void {
+  const inner = connection as unknown as InnerConnection
+  const hear = inner.onData
+  let heard = 0
+  inner.onData = (data) => {
+    heard += data.byteLength
+    if (heard > MAX_HANDSHAKE_BYTES) connection.abort(new Error('this is no handshake'))
+    else hear.call(connection, data)
+  }
+  return () => {
+    inner.onData = hear
+  }
+}
 
 /** @param maxFrameBytes the largest window of a stream: nobody may send a longer frame than that. */
 export function boundMuxer(muxer: object, connection: MessageStream, maxFrameBytes: number): void {

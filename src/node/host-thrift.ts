@@ -15,7 +15,7 @@ import type {
 } from '@libp2p/interface'
 import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
 import type { Libp2p } from 'libp2p'
-import { boundMuxer } from './host-bounds.js'
+import { boundHandshake, boundMuxer } from './host-bounds.js'
 import { mendWebSocket } from './host-websocket.js'
 
 /**
@@ -94,7 +94,9 @@ export function joiningUpgrader(
         mendWebSocket(connection)
         joinWrites(connection)
         tell.begun?.()
+        const secured = boundHandshake(connection)
         const upgraded: unknown = await Reflect.apply(value, target, [connection, ...rest])
+        secured()
         tell.done?.(connection)
         return upgraded
       }

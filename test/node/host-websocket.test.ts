@@ -28,3 +28,23 @@ test('a connection that is ended at once ends on the other side as well, and is 
   await until(() => a.connections().length === 0)
   expect(told).toBe(1)
 })
+
+test('what is longer than any handshake is not read before one', async () => {
+  const host = await startHost({ listen: [WS] })
+  const stranger = new WebSocket(`ws://127.0.0.1:${portOf(host)}/`)
+  stranger.on('error', () => {})
+  await once(stranger, 'open')
+  const ended = once(stranger, 'close')
+  // Each asks for the list of protocols.
+  stranger.send('\x13/multistream/1.0.0\n')
+  stranger.send(Buffer.alloc(4_000_000, '\x03ls\n'))
+  let last = performance.now()
+  let held = 0
+  const timer = setInterval(() => {
+    held = Math.max(held, performance.now() - last)
+    last = performance.now()
+  }, 10)
+  await ended
+  clearInterval(timer)
+  expect(held).toBeLessThan(1_500)
+})
