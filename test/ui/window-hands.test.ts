@@ -381,4 +381,25 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     await page.keyboard.type('b')
     await poll(() => device.notesOf(id, 'c0')).toContain('abHeadache')
   })
+
+  test('a file that is gone in the midst is not blamed on the program', async () => {
+    const { page, device } = await start({ cases: 1, settings: { language: 'pl' } })
+    const folder = await mkdtemp(join(tmpdir(), 'kartoteka-stick-'))
+    const file = join(folder, 'changes.kartoteka')
+    await writeFile(file, Buffer.alloc(3_000_000, 1))
+    const take = device.mail.carry.in
+    device.api.carry.in = async (piece, signal) => {
+      await rm(file, { force: true })
+      return take(piece, signal)
+    }
+    try {
+      await button(page, 'Sprawa').click()
+      await page.getByRole('menuitem', { name: 'Baza danych spraw' }).click()
+      await page.getByRole('menuitem', { name: 'Przenieś zmiany plikiem…' }).click()
+      await page.locator('input[type=file]').setInputFiles(file)
+      await page.getByText('Pliku nie da się już odczytać. Wybierz go ponownie.').waitFor()
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
 })

@@ -31,8 +31,15 @@ export function connected(link: DeviceLink): Client {
   return client
 }
 
-/** The reason the device gave; null if it gave none (the connection broke, or a bug). */
+const unreadable: Refusal = {
+  code: 'file-unreadable',
+  sentence: 'The file can’t be read any more. Choose it again.',
+}
+
+/** The reason the device gave, or the browser for a file that is gone; null if there is none (the connection broke, or a bug). */
 export function refusalOf(error: unknown): Refusal | null {
+  // Written meanwhile, or on a stick that was pulled out.
+  if (error instanceof DOMException && /^Not(Readable|Found)Error$/.test(error.name)) return unreadable
   if (typeof error !== 'object' || error === null || !('data' in error)) return null
   const data = error.data
   if (typeof data !== 'object' || data === null) return null

@@ -66,6 +66,7 @@ const polish: Readonly<Record<string, string>> = {
     'Skrzynka w chmurze jest pełna. Wszystko jest zapisane tutaj i zostanie wysłane, gdy inne urządzenia odbiorą swoje przesyłki.',
 
   // A file carried here
+  'file-unreadable': 'Pliku nie da się już odczytać. Wybierz go ponownie.',
   'not-a-carry-file': notACarryFile,
   'carry-not-a-file': notACarryFile,
   'carry-damaged': damagedFile,
