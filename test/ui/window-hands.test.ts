@@ -1,7 +1,4 @@
 /** The window in the hands of somebody in a hurry, while other devices write, too. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import type { Locator, Page } from '@playwright/test'
 import { describe, expect, test } from 'vitest'
 import { Refused } from '../../src/node/api.js'
@@ -199,36 +196,6 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     expect(await page.evaluate('globalThis.taken')).toBe(true)
   })
 
-  test('a file that was put right is read when it is chosen again', async () => {
-    const { page, device } = await start({ cases: 1 })
-    const folder = await mkdtemp(join(tmpdir(), 'kartoteka-file-'))
-    const file = join(folder, 'cases.jsonl')
-    await button(page, 'Case').click()
-    await page.getByRole('menuitem', { name: 'Import…' }).click()
-    // As a browser does it: a file that is chosen already is no change.
-    const browser = await page.context().newCDPSession(page)
-    await browser.send('Page.enable')
-    await browser.send('DOM.enable')
-    await browser.send('Page.setInterceptFileChooserDialog', { enabled: true })
-    const choose = async (text: string) => {
-      await writeFile(file, text)
-      const asked = new Promise<number>((resolve) =>
-        browser.once('Page.fileChooserOpened', ({ backendNodeId }) => resolve(backendNodeId!)),
-      )
-      await button(page, 'Choose a file').click()
-      await browser.send('DOM.setFileInputFiles', { files: [file], backendNodeId: await asked })
-    }
-    try {
-      await choose('nonsense\n')
-      await page.getByText('0 cases added · 1 line skipped').waitFor()
-      await choose('{"id":"a","patient":{}}\n')
-      await page.getByText('1 case added').waitFor()
-      expect(device.byId.has('a')).toBe(true)
-    } finally {
-      await rm(folder, { recursive: true })
-    }
-  })
-
   test('in Polish nothing is cut off, in the narrowest window and at twice the size', async () => {
     const settings = { language: 'pl' }
     const smallest = { width: 360, height: 740 }
@@ -272,17 +239,6 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     const { y } = (await welcome.boundingBox())!
     const top = (await first.page.locator('.first-start-top').boundingBox())!
     expect.soft(y).toBeGreaterThanOrEqual(top.y + top.height)
-  })
-
-  test('what an export lacks is said beside how many cases it holds', async () => {
-    const { page, device } = await start({ cases: 3 })
-    device.unreadable = ['gone']
-    await button(page, 'Case').click()
-    await page.getByRole('menuitem', { name: 'Export…' }).click()
-    await button(page, 'Export').click()
-    await page.getByText('Missing in the file').waitFor()
-    await page.getByText('3 cases exported.').waitFor()
-    await button(page, 'Done').waitFor()
   })
 
   test('what can not be saved as a date is said when its field goes', async () => {
@@ -380,26 +336,5 @@ describe.skipIf(!isBrowserHere)('the window in a hurry', { timeout: 30_000 }, ()
     await page.waitForTimeout(200)
     await page.keyboard.type('b')
     await poll(() => device.notesOf(id, 'c0')).toContain('abHeadache')
-  })
-
-  test('a file that is gone in the midst is not blamed on the program', async () => {
-    const { page, device } = await start({ cases: 1, settings: { language: 'pl' } })
-    const folder = await mkdtemp(join(tmpdir(), 'kartoteka-stick-'))
-    const file = join(folder, 'changes.kartoteka')
-    await writeFile(file, Buffer.alloc(3_000_000, 1))
-    const take = device.mail.carry.in
-    device.api.carry.in = async (piece, signal) => {
-      await rm(file, { force: true })
-      return take(piece, signal)
-    }
-    try {
-      await button(page, 'Sprawa').click()
-      await page.getByRole('menuitem', { name: 'Baza danych spraw' }).click()
-      await page.getByRole('menuitem', { name: 'Przenieś zmiany plikiem…' }).click()
-      await page.locator('input[type=file]').setInputFiles(file)
-      await page.getByText('Pliku nie da się już odczytać. Wybierz go ponownie.').waitFor()
-    } finally {
-      await rm(folder, { recursive: true })
-    }
   })
 })

@@ -1,12 +1,14 @@
 /** Import: a file, what would give way to it, its progress, and what was skipped and why. */
 import { Button, FileButton, Progress } from '@mantine/core'
-import { useRef, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import type { ImportReport } from '../../src/node/contract.js'
 import { batches } from '../lib/lines.js'
 import { connected, refusalOf } from '../state/client.js'
 import { refusalSentence } from '../words/refusals.js'
+import type { Words } from '../words/words.js'
 import { BusyButton } from './busy-button.js'
 import { useSurroundings } from './context.js'
+import { say } from './notes.js'
 
 /** Reasons shown; the rest is counted. */
 const shownErrors = 200
@@ -27,13 +29,24 @@ export function ImportPanel() {
   const [run, setRun] = useState<Run | null>(null)
   const [asked, setAsked] = useState<File | null>(null)
   const forget = useRef<() => void>(null)
+  const isShown = useRef(false)
+  useEffect(() => {
+    isShown.current = true
+    return () => {
+      isShown.current = false
+    }
+  }, [])
   const go = async (file: File, preview: boolean): Promise<ImportReport> => {
     let report = nothingYet
     let read = 0
     const stage = preview ? 'looking' : 'importing'
     const show = (part: Partial<Run> = {}) => {
       const progress = file.size ? (read / file.size) * 100 : 100
-      setRun({ stage, progress, report, problem: null, ...part })
+      const next: Run = { stage, progress, report, problem: null, ...part }
+      setRun(next)
+      // The panel was closed meanwhile: how it ended is said all the same.
+      const end = isShown.current ? null : endOf(t, next)
+      if (end) say(t, `${t('importTitle')}: ${end}`)
     }
     show()
     try {
@@ -132,20 +145,11 @@ function Question(props: { report: ImportReport; yes: () => void; no: () => void
 
 function Report({ run }: { run: Run }) {
   const { t } = useSurroundings()
-  const { added, merged, deleted = 0, errors } = run.report
-  const unchanged = run.report.unchanged - deleted
+  const { errors } = run.report
   const more = errors.length - shownErrors
   return (
     <div className="stack">
-      <p role="status">
-        {[
-          t.count('importAdded', added),
-          ...(merged ? [t.count('importMerged', merged)] : []),
-          ...(unchanged ? [t.count('importUnchanged', unchanged)] : []),
-          ...(deleted ? [t.count('importDeleted', deleted)] : []),
-          ...(errors.length ? [t.count('importSkipped', errors.length)] : []),
-        ].join(' · ')}
-      </p>
+      <p role="status">{counted(t, run.report)}</p>
       {run.problem && (
         <p className="field-error" role="alert">
           {run.problem}
@@ -169,6 +173,24 @@ function Report({ run }: { run: Run }) {
   )
 }
 
+function counted(t: Words, { added, merged, unchanged, deleted = 0, errors }: ImportReport): string {
+  const same = unchanged - deleted
+  return [
+    t.count('importAdded', added),
+    ...(merged ? [t.count('importMerged', merged)] : []),
+    ...(same ? [t.count('importUnchanged', same)] : []),
+    ...(deleted ? [t.count('importDeleted', deleted)] : []),
+    ...(errors.length ? [t.count('importSkipped', errors.length)] : []),
+  ].join(' · ')
+}
+
+/** How a run ended that nobody sees; null while it goes on. A question that nobody sees ends it. */
+function endOf(t: Words, { stage, report, problem }: Run): string | null {
+  if (stage === 'asking') return report.replaced ? t('importStopped') : null
+  if (stage !== 'done') return null
+  return [counted(t, report), problem].filter(Boolean).join('. ')
+}
+
 async function* pieces(file: File, took: (bytes: number) => void): AsyncGenerator<Uint8Array> {
   const reader = file.stream().getReader()
   for (;;) {
@@ -185,7 +207,7 @@ function sum(a: ImportReport, b: ImportReport): ImportReport {
     merged: a.merged + b.merged,
     unchanged: a.unchanged + b.unchanged,
     deleted: (a.deleted ?? 0) + (b.deleted ?? 0),
-    errors: [...a.errors, ...b.errors],
+    errors: [...a.errors, ...b.errors].sort((one, other) => one.line - other.line),
     ...((a.replaced ?? b.replaced) && { replaced: [...(a.replaced ?? []), ...(b.replaced ?? [])] }),
   }
 }
