@@ -293,7 +293,7 @@ const BROKEN = {
   'mail is released on the relay’s word': [
     [
       `${PROTOCOL}/mail-deliveries.ts`,
-      'if (recipient === undefined || ids.length === 0) return\n    this.fresh',
+      'if (recipient === undefined || ids.length === 0) return this.slowDown()\n    this.fresh',
       "if (recipient !== 'nobody' || ids.length === 0) return\n    this.fresh",
     ],
   ],
