@@ -3,9 +3,8 @@
  * as some come, all in one turn. Its multiplexer takes a frame of whatever length is announced, keeps the pieces of it as
  * they come, and answers pings and streams too many whether or not the answers are taken.
  */
-import type { MessageStream, MultiaddrConnection, Stream } from '@libp2p/interface'
-
-type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
+import type { MessageStream, MultiaddrConnection } from '@libp2p/interface'
+import { costOf, joinPieces, type Pieces } from './host-streams.js'
 
 /** What the library has inside; instances are adapted, never its classes. */
 interface InnerConnection {
@@ -17,12 +16,10 @@ interface InnerMuxer extends InnerConnection {
 }
 
 const HEADER_BYTES = 12
-/** An unfinished frame in more pieces is made one: each piece costs far more than what is in it. */
-const MAX_FRAME_PIECES = 256
 /** Of what waits for room on the connection: tens of MB. What is ours waits in streams, a few pieces of each. */
 const MAX_WAITING_PIECES = 64 * 1024
 
-/** A handshake has a few hundred bytes, and what may follow it unasked some more. */
+/** A handshake has a few hundred bytes in few pieces, and what may follow it unasked some more. */
 const MAX_HANDSHAKE_BYTES = 64 * 1024
 
 /** Until the function that is returned is called, the handshake is under way: who says more ends the connection. */
@@ -31,7 +28,7 @@ export function boundHandshake(connection: MultiaddrConnection): () => void {
   const hear = inner.onData
   let heard = 0
   inner.onData = (data) => {
-    heard += data.byteLength
+    heard += costOf(data)
     if (heard > MAX_HANDSHAKE_BYTES) connection.abort(new Error('this is no handshake'))
     else hear.call(connection, data)
   }
@@ -45,19 +42,12 @@ export function boundMuxer(muxer: object, connection: MessageStream, maxFrameByt
   const inner = muxer as InnerMuxer
   const { decoder } = inner
   const take = inner.onData.bind(muxer)
-  let pieces = 0
   // What is thrown here ends the connection, as what the library throws itself.
   inner.onData = (data) => {
     take(data)
     const { byteLength } = decoder.buffer
     if (byteLength > HEADER_BYTES + maxFrameBytes) throw new Error('a frame is longer than any window')
-    pieces = byteLength === 0 ? 0 : pieces + 1
-    if (pieces >= MAX_FRAME_PIECES) {
-      const whole = decoder.buffer.subarray()
-      decoder.buffer.consume(byteLength)
-      decoder.buffer.append(whole)
-      pieces = 1
-    }
+    joinPieces(decoder.buffer)
     if (connection.writableNeedsDrain && waitingPieces(connection) > MAX_WAITING_PIECES)
       throw new Error('the answers are not taken')
   }

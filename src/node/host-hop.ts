@@ -6,11 +6,12 @@
  */
 import { circuitRelayServer } from '@libp2p/circuit-relay-v2'
 import type { PeerId, Stream, StreamMessageEvent } from '@libp2p/interface'
+import { costOf, handOn } from './host-streams.js'
 
 /** A reservation is renewed by its device five minutes before it ends. */
 const RESERVATION_TTL_MS = 2 * 60 * 60 * 1000
 
-/** Bytes of one direction of a circuit that the relay holds; above it the sender waits, below half it goes on. */
+/** Memory for one direction of a circuit; above it the sender waits, below half it goes on. */
 const CIRCUIT_BUFFER_BYTES = 256 * 1024
 
 /** Circuits and questions for them on one connection, each way: more than a practice has devices. */
@@ -121,6 +122,7 @@ export class Hop {
     }
     a.addEventListener('close', closed, { once: true })
     b.addEventListener('close', closed, { once: true })
+    for (const end of [a, b]) handOn(end)
     holdBack(a, b)
     holdBack(b, a)
   }
@@ -132,7 +134,7 @@ function holdBack(from: Stream, to: Stream): void {
   let paused = false
   const send = to.send.bind(to)
   to.send = (data) => {
-    held -= data.byteLength
+    held -= costOf(data)
     const goOn = send(data)
     if (paused && held <= CIRCUIT_BUFFER_BYTES / 2) {
       paused = false
@@ -142,7 +144,7 @@ function holdBack(from: Stream, to: Stream): void {
     return goOn
   }
   from.addEventListener('message', (event: StreamMessageEvent) => {
-    held += event.data.byteLength
+    held += costOf(event.data)
     if (paused || held < CIRCUIT_BUFFER_BYTES) return
     paused = true
     attempt(() => from.pause())

@@ -11,10 +11,10 @@ import {
   type KeyObject,
 } from 'node:crypto'
 import { noise } from '@chainsafe/libp2p-noise'
-import type { PrivateKey, Stream } from '@libp2p/interface'
+import type { PrivateKey } from '@libp2p/interface'
 import { equalBytes } from '../protocol/bytes.js'
+import { joinPieces, type Pieces } from './host-streams.js'
 
-type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
 type Bytes = Uint8Array | Pieces
 
 /** What the library has inside; instances are adapted, never its classes. */
@@ -103,6 +103,7 @@ function lookBeforeDecoding<T extends { connection: unknown }>(secured: T): T {
   const { decoder } = secured.connection as InnerCipher
   const decode = decoder.lengthDecoder
   decoder.lengthDecoder = (data) => {
+    joinPieces(data)
     // Even an empty message would be longer than what is there, so the decoder waits for more.
     return data.byteLength < LENGTH_BYTES ? 0 : decode(data)
   }

@@ -16,6 +16,8 @@ import type {
 import { type YamuxMuxerInit, yamux } from '@libp2p/yamux'
 import type { Libp2p } from 'libp2p'
 import { boundHandshake, boundMuxer } from './host-bounds.js'
+import { endQuietly, refuseEnded } from './host-ends.js'
+import { boundStream, type Pieces } from './host-streams.js'
 import { mendWebSocket } from './host-websocket.js'
 
 /**
@@ -30,9 +32,7 @@ interface InnerConnection {
   onData(data: unknown): void
 }
 
-type Pieces = Exclude<Parameters<Stream['send']>[0], Uint8Array>
-
-interface InnerStream {
+interface InnerStream extends Stream {
   state: number
   recvWindow: number
   recvWindowCapacity: number
@@ -56,25 +56,31 @@ export function thriftyYamux(init: YamuxMuxerInit, maxWindowBytes: number): () =
     const factory = make()
     const create = factory.createStreamMuxer.bind(factory)
     factory.createStreamMuxer = (connection) => {
+      refuseEnded(connection)
       const muxer = create(connection)
       const inner = muxer as unknown as InnerMuxer
       const newStream = inner._newStream.bind(muxer)
-      inner._newStream = (...values) => grantLater(newStream(...values))
+      inner._newStream = (...values) => {
+        const stream = newStream(...values)
+        grantLater(stream)
+        boundStream(stream)
+        return stream
+      }
       boundMuxer(muxer, connection, maxWindowBytes)
+      endQuietly(muxer)
       return muxer
     }
     return factory
   }
 }
 
-function grantLater(stream: InnerStream): InnerStream {
+function grantLater(stream: InnerStream): void {
   const grant = stream.sendWindowUpdate.bind(stream)
   stream.sendWindowUpdate = () => {
     const isPlain = stream.state === OPENED || stream.state === ESTABLISHED
     if (isPlain && stream.recvWindow - stream.recvWindowCapacity < GRANT_BYTES) return
     grant()
   }
-  return stream
 }
 
 /**

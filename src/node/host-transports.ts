@@ -9,6 +9,7 @@ import { webSockets } from '@libp2p/websockets'
 import { addressPeerId } from './host-address.js'
 import { Crowd } from './host-crowd.js'
 import { joiningUpgrader, socketOf } from './host-thrift.js'
+import { boundMessages } from './host-websocket.js'
 
 type TcpComponents = Parameters<ReturnType<typeof tcp>>[0]
 type WebSocketComponents = Parameters<ReturnType<typeof webSockets>>[0]
@@ -135,6 +136,7 @@ export class Transports {
         throw error
       }
     }
+    boundMessages(listener)
     const server: unknown = Reflect.get(listener, 'server')
     if (server instanceof Server) {
       server.on('connection', (socket) => this.#watchSocket(socket))
