@@ -329,7 +329,7 @@ describe.skipIf(!isBrowserHere)('the window', { timeout: 20_000 }, () => {
     ] as const) {
       await choose('older')
       await page.getByRole('alert').getByText('In 1 case something that is written here').waitFor()
-      await page.getByText('patient.phone: newer').waitFor()
+      await page.getByText('Phone: newer').waitFor()
       expect(phone()).toBe('newer')
       await expectAccessible(page)
       await button(page, answer).click()

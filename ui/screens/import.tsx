@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { ImportReport } from '../../src/node/contract.js'
 import { batches } from '../lib/lines.js'
 import { connected, refusalOf } from '../state/client.js'
+import { placeName } from '../words/places.js'
 import { refusalSentence } from '../words/refusals.js'
 import type { Words } from '../words/words.js'
 import { BusyButton } from './busy-button.js'
@@ -126,7 +127,7 @@ function Question(props: { report: ImportReport; yes: () => void; no: () => void
             <li key={`${line} ${field} ${was}`}>
               <span className="skipped-line">{nameOf(id)}</span>
               <span>
-                {field}: {was}
+                {placeName(t, field)}: {was}
               </span>
             </li>
           ))}
