@@ -24,6 +24,7 @@ export function damageSentence(keeper: RosterKeeper): string {
 export class StoreWatch {
   private timer: NodeJS.Timeout | undefined
   private isStopped = false
+  private telling: Promise<void> | undefined
   private readonly store: string
   /** Tables of earlier starts: whatever they lack, nobody is writing them. */
   private readonly finished: ReadonlySet<string>
@@ -70,10 +71,15 @@ export class StoreWatch {
   }
 
   /** The person is told, and the next start puts the store in order. */
-  async rotten(): Promise<void> {
-    if (this.practice.isRotten) return
-    this.practice.isRotten = true
+  rotten(): Promise<void> {
+    this.telling ??= this.tell()
+    return this.telling
+  }
+
+  private async tell(): Promise<void> {
+    // First: whoever reads that a new start helps may start anew at once.
     await this.doubtAtNextStart().catch(() => {})
+    this.practice.isRotten = true
     this.practice.options.emit({ type: 'status' })
     await this.practice.options.notes.say('store-damaged', ROTTEN)
   }
