@@ -117,6 +117,15 @@ export class Libp2pHost implements Host {
     return this.#twins.answer()
   }
 
+  /** What libp2p notes of whoever comes stays for as long as that one does. Of others it may be asked for an address. */
+  forgetStrangers(): void {
+    this.#node.addEventListener('peer:disconnect', ({ detail: peer }) => {
+      const id = peer.toString()
+      if (this.#far.isMember(keyOfPeer(id)) || this.#transports.isRelay(id)) return
+      this.#node.peerStore.delete(peer).catch(() => {})
+    })
+  }
+
   async handle(protocol: string, handler: ChannelHandler, options: HandleOptions = {}): Promise<void> {
     const take = (stream: Stream, connection: Connection): void => {
       const channel = this.#channels.adopt(stream, connection, options)

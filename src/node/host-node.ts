@@ -27,7 +27,7 @@ const MAX_STREAMS = 64
 const MAX_STREAM_WINDOW_BYTES = 1024 * 1024
 const MAX_READ_BUFFER_BYTES = 4 * 1024 * 1024
 
-/** Each side tells the other what it is once a connection has stood for so long: nothing that we do waits for it. */
+/** Whoever was dialled is asked what it is once a connection has stood for so long: nothing that we do waits for it. */
 const IDENTIFY_AFTER_MS = 1_000
 
 /** Nobody is asked as soon as a connection stands; circuits count as well. */
@@ -116,12 +116,16 @@ export async function createNode(options: NodeOptions, transports: Transports): 
   return node
 }
 
-/** The library would do it at once: half of the work of a meeting, and before what two devices meet for. */
+/**
+ * The library would do it at once: half of the work of a meeting, and before what two devices meet for. And it would ask
+ * whoever comes, read thousands of addresses in the answer, and keep them for ever.
+ */
 function identifyLater(): (components: IdentifyComponents) => Identify {
   const make = identify(UNASKED)
   return (components) => {
     const service = make(components)
     components.events.addEventListener('connection:open', ({ detail: connection }) => {
+      if (connection.direction === 'inbound') return
       const tell = () => {
         if (connection.status === 'open') service.identify(connection).catch(() => {})
       }

@@ -102,6 +102,7 @@ export async function createHost(options: HostOptions): Promise<Host | ListenErr
     const host = new Libp2pHost(node, transports, { ...options, strangers: strangersAmong(maxConnections) })
     await host.answerAlive(0)
     await host.answerRun()
+    host.forgetStrangers()
     return host
   } catch (error) {
     return listenFailure(transports, error)
