@@ -8,7 +8,8 @@ import { type Connection, type Stream, start, stop, type Transport } from '@libp
 import type { webRTC } from '@libp2p/webrtc'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import type { HostLog } from './host.js'
-import { addressPeerId } from './host-address.js'
+import { addressPeerId, isRtcAddress } from './host-address.js'
+import { takeOnlyBytes } from './host-rtc.js'
 
 type CircuitComponents = Parameters<ReturnType<typeof circuitRelayTransport>>[0]
 type RtcComponents = Parameters<ReturnType<typeof webRTC>>[0]
@@ -147,6 +148,9 @@ async function addRtc(components: Components, options: CircuitOptions): Promise<
     }
     await onProtocol(stream, connection, signal)
   }
+  components.events.addEventListener('connection:open', ({ detail: connection }) => {
+    if (isRtcAddress(connection.remoteAddr.toString())) takeOnlyBytes(connection)
+  })
   components.transportManager.add(transport)
   await start(transport)
   await holdRtc()

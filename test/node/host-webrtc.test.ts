@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { RTCDataChannel } from 'node-datachannel/polyfill'
+import { describe, expect, test, vi } from 'vitest'
 import type { Channel } from '../../src/node/frames.js'
 import type { Host } from '../../src/node/host.js'
 import { befriend, behind, breakOff, opened, startRelay, take, text, until } from './host-helpers.js'
@@ -29,6 +30,22 @@ describe('WebRTC', () => {
     channel.send('bulk', new Uint8Array(5_000_000).fill(9))
     const iterator = channel.messages[Symbol.asyncIterator]()
     expect((await iterator.next()).value?.bytes.byteLength).toBe(5_000_000)
+  })
+
+  test('text where bytes are due ends its channel, and nothing else', { timeout: 20_000 }, async () => {
+    const [a, b] = await pair()
+    const { channel } = opened(await a.dialRtc(b.id, '/echo/1'))
+    await greeting(channel)
+    // A length for the library, which would end the process, or hold as many bytes.
+    const send = vi.spyOn(RTCDataChannel.prototype, 'send').mockImplementationOnce(function (
+      this: RTCDataChannel,
+    ) {
+      this.send('-1')
+    })
+    channel.send('live', text('anything'))
+    expect((await channel.closed).code).not.toBe('aborted')
+    send.mockRestore()
+    expect(await greeting(opened(await a.dialRtc(b.id, '/echo/1')).channel)).toBe(`direct ${a.id}`)
   })
 
   test('twenty connections in a row all stand: what hangs is tried again', { timeout: 120_000 }, async () => {
