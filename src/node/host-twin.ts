@@ -53,8 +53,7 @@ export class TwinSeeker {
 
   /** Somebody announces this device at these addresses. */
   async look(announced: string[]): Promise<void> {
-    const own = new Set(this.options.addresses())
-    const elsewhere = announced.filter((address) => !own.has(address))
+    const elsewhere = this.elsewhere(announced)
     const now = performance.now()
     if (elsewhere.length === 0 || now < this.nextAt || this.end.signal.aborted) return
     this.nextAt = Number.POSITIVE_INFINITY
@@ -72,6 +71,16 @@ export class TwinSeeker {
 
   stop(): void {
     this.end.abort()
+  }
+
+  /** None while the system names no addresses of this computer. */
+  private elsewhere(announced: string[]): string[] {
+    try {
+      const own = new Set(this.options.addresses())
+      return announced.filter((address) => !own.has(address))
+    } catch {
+      return []
+    }
   }
 
   private async ask(addresses: string[], number: Uint8Array): Promise<boolean> {

@@ -124,7 +124,15 @@ export function startLan(options: LanOptions): Lan {
 async function startService(options: LanOptions, report: (peer: PeerInfo) => void): Promise<MdnsService> {
   const { intervalMs = LAN_INTERVAL_MS } = options
   const create = mdns({ interval: intervalMs, serviceTag: SERVICE_TAG })
-  const getAddresses = (): Multiaddr[] => options.addresses().filter(isPlainAddress)
+  // Asked from within the library's listener for packets, where nobody catches what the system refuses.
+  const getAddresses = (): Multiaddr[] => {
+    try {
+      return options.addresses().filter(isPlainAddress)
+    } catch (error) {
+      options.log('debug', `mDNS could not look at the interfaces: ${String(error)}`)
+      return []
+    }
+  }
   // The library wants a whole address manager and calls only this of it.
   const components = { addressManager: { getAddresses }, logger: options.logger } as unknown
   const service = create(components as Parameters<typeof create>[0]) as unknown as MdnsService

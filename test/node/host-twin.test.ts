@@ -92,3 +92,11 @@ test('hosts on one network notice a copy, and a lone one does not', { timeout: 3
   await sleep(3_000)
   expect(seen.get(lone)).toBe(0)
 })
+
+test('nobody is sought while the system names no addresses', async () => {
+  const addresses = () => {
+    throw new Error('uv_interface_addresses returned EMFILE')
+  }
+  const seeker = new TwinSeeker({ node: {} as never, addresses, found: () => {} })
+  await expect(seeker.look(['/ip4/127.0.0.1/tcp/1'])).resolves.toBeUndefined()
+})

@@ -1,5 +1,6 @@
 /** What looking for each other costs many devices on one network. */
 import { createSocket, Socket } from 'node:dgram'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import { expect, test, vi } from 'vitest'
 import { startLan } from '../../src/node/lan.js'
 import { publicKeyToPeerId } from '../../src/node/peer-id.js'
@@ -7,10 +8,10 @@ import { sleep, whileRunning } from './host-helpers.js'
 
 const SILENT = Object.assign(() => {}, { error() {}, trace() {}, enabled: false, newScope: () => SILENT })
 
-function look(intervalMs: number): void {
+function look(intervalMs: number, addresses: () => Multiaddr[] = () => []): void {
   const id = publicKeyToPeerId(crypto.getRandomValues(new Uint8Array(32)))
   const logger = { forComponent: () => SILENT as never }
-  whileRunning(startLan({ id, addresses: () => [], logger, log: () => {}, onFound: () => {}, intervalMs }))
+  whileRunning(startLan({ id, addresses, logger, log: () => {}, onFound: () => {}, intervalMs }))
 }
 
 /** How many questions with an id leave this process meanwhile. */
@@ -49,4 +50,14 @@ test('who hears others ask all the time asks now and then all the same', async (
   const count = await asked(2_500)
   expect(count).toBeGreaterThan(0)
   expect(count).toBeLessThan(6)
+})
+
+test('who is asked while the system names no interfaces has no answer, and goes on', async () => {
+  let times = 0
+  look(100, () => {
+    times += 1
+    throw new Error('uv_interface_addresses returned EMFILE')
+  })
+  for (let waited = 0; times < 2 && waited < 5_000; waited += 50) await sleep(50)
+  expect(times).toBeGreaterThan(1)
 })
