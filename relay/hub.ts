@@ -39,13 +39,22 @@ export class Hubs {
     const name = toHex(practice)
     const held = this.held(practice)
     if (held) return held
-    const load = this.loading.get(name) ?? this.load(name, practice, verified)
+    const underWay = this.loading.get(name)
+    if (underWay) return underWay
+    const load = this.load(practice, verified, () => this.loading.get(name) === load)
     this.loading.set(name, load)
     return load
   }
 
-  private async load(name: string, practice: Uint8Array, verified?: Roster): Promise<PracticeHub | 'failed'> {
+  private async load(
+    practice: Uint8Array,
+    verified: Roster | undefined,
+    isCurrent: () => boolean,
+  ): Promise<PracticeHub | 'failed'> {
+    const name = toHex(practice)
     const roster = await this.read(practice, verified)
+    // A write came in between, and this may be from before it.
+    if (!isCurrent()) return this.find(practice, verified)
     this.loading.delete(name)
     if (roster === 'failed') return 'failed'
     const hub: PracticeHub = { practice, roster, links: new Set() }
@@ -82,12 +91,18 @@ export class Hubs {
   }
 
   private async readAgain(practice: Uint8Array, verified: Roster): Promise<PracticeHub | 'failed'> {
+    this.overtake(practice)
     const held = this.held(practice)
     if (!held) return this.find(practice, verified)
     const roster = await this.read(practice, verified)
     if (roster === 'failed') return 'failed'
     held.roster = roster
     return held
+  }
+
+  /** A write is durable: a reading that began before it counts for nobody. */
+  private overtake(practice: Uint8Array): void {
+    this.loading.delete(toHex(practice))
   }
 
   /** The hub for somebody who joins: since this one was found it may have been forgotten as quiet, and read again for others. */
@@ -100,7 +115,10 @@ export class Hubs {
   /** Members are told of the hub's roster; without one the practice is gone. */
   announce(hub: PracticeHub): void {
     const { roster } = hub
-    if (!roster) this.hubs.delete(toHex(hub.practice))
+    if (!roster) {
+      this.overtake(hub.practice)
+      this.hubs.delete(toHex(hub.practice))
+    }
     for (const link of [...hub.links]) link.take({ kind: 'roster', roster })
   }
 

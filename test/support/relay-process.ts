@@ -147,7 +147,10 @@ export class MailClient {
     for (;;) {
       const at = this.seen.findIndex((frame) => frame.$case === kind && fits(frame.value as Value<Case>))
       if (at >= 0) return this.seen.splice(at, 1)[0]!.value as Value<Case>
-      if (this.isClosed || performance.now() > deadline) throw new Error(`no ${kind} came`)
+      if (this.isClosed || performance.now() > deadline)
+        throw new Error(
+          `no ${kind} came, but ${JSON.stringify(this.seen)}${this.isClosed ? ', the end' : ''}`,
+        )
       await Promise.race([
         new Promise<void>((resolve) => {
           this.changed = resolve
