@@ -96,6 +96,8 @@ export class Hubs {
     if (!held) return this.find(practice, verified)
     const roster = await this.read(practice, verified)
     if (roster === 'failed') return 'failed'
+    // The practice has gone meanwhile, and what was read may be from before.
+    if (this.held(practice) !== held) return this.find(practice, verified)
     held.roster = roster
     return held
   }
