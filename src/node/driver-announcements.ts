@@ -10,6 +10,7 @@ import type { Summary } from '../protocol/sync-types.js'
 import { type Doubt, readDoubts } from '../store/doubts.js'
 import { settleDoubts, sweepDoubts } from '../store/healing.js'
 import { prune } from '../store/pruning.js'
+import type { Growth } from '../store/replica.js'
 import { readTransfer } from '../store/transfers.js'
 import type { DriverOptions, PeerSession, Sessions } from './driver-session.js'
 
@@ -161,7 +162,7 @@ export class Announcements {
     const doubts = await this.doubts()
     if (doubts.length === 0) return
     const { replica } = this.options
-    const contradicted = await settleDoubts(replica, doubts)
+    const contradicted = await settleDoubts(replica)
     if (contradicted.length > 0 && (await sweepDoubts(replica, contradicted))) this.sessions.askRounds()
   }
 
@@ -174,6 +175,14 @@ export class Announcements {
     if (!all) this.noticeFork(session, claims)
     this.touched()
     this.options.events?.status?.()
+  }
+
+  /** The same shows where I hold what a peer has said to hold only since then. */
+  noticeGrown(session: PeerSession, { runs }: Growth): void {
+    this.noticeFork(
+      session,
+      runs.flatMap(({ run }) => session.holds.get(run.log) ?? []),
+    )
   }
 
   /** Two copies of one device that both write give changes of one number to each side: their acknowledgements show it. */

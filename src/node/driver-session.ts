@@ -81,6 +81,8 @@ export interface RoundResult {
 /** A session with what the driver keeps beside it. */
 export class PeerSession {
   readonly peer: string
+  /** The peer's key, an object of this session's own: what is taken in names by it who gave it, and in which session. */
+  readonly giver: Uint8Array
   readonly machine: SyncSession
   /** Work that must happen in the order of the frames that caused it. */
   work: Promise<void> = Promise.resolve()
@@ -119,6 +121,7 @@ export class PeerSession {
     member: boolean,
   ) {
     this.peer = toHex(link.publicKey)
+    this.giver = link.publicKey.slice()
     this.machine = new SyncSession({ member, peer: this.peer })
   }
 }

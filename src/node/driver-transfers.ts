@@ -61,13 +61,18 @@ export class Transfers {
     await this.settling
   }
 
-  /** True if a transfer ended with this session. */
-  disconnected(session: PeerSession): boolean {
+  /** What came before the link broke is still taken in: only then may another transfer begin, which has the same rows. */
+  disconnected(session: PeerSession): void {
     session.wanted.clear()
     this.tellMended(session)
-    if (this.receiver !== session) return false
-    this.endProgress()
-    return true
+    if (this.receiver !== session) return
+    this.sessions.inOrder(session, async () => {
+      if (this.receiver !== session) return
+      session.wanted.clear()
+      this.endProgress()
+      this.sessions.askRounds()
+      this.maybeSettle()
+    })
   }
 
   /** One transfer at a time: its target is bound to one cursor. */
@@ -194,7 +199,7 @@ export class Transfers {
     } finally {
       // However it ended: another one may begin.
       session.incoming = undefined
-      this.endProgress()
+      if (this.receiver === session) this.endProgress()
     }
     this.announcements.due(session, advanced, 0)
     this.announcements.noteDoubts()
@@ -234,7 +239,7 @@ export class Transfers {
   wantDamaged(session: PeerSession): void {
     const { damaged } = this.options.replica
     // What it said in an earlier session may hold no more.
-    if (damaged.size === 0 || !session.lastRound || !this.isAheadOfMe(session)) return
+    if (damaged.size === 0 || !session.open || !session.lastRound || !this.isAheadOfMe(session)) return
     const missing = [...damaged].filter(([hex]) => !session.wanted.has(hex)).slice(0, MAX_WANTED)
     if (missing.length === 0) return
     const held = new Map([...this.options.replica.logs.all()].map(({ log, seq }) => [log, seq]))

@@ -109,7 +109,7 @@ export class Driver {
     for (const cancel of session.timers.values()) cancel()
     this.questions.disconnected(session)
     if (this.sessions.get(session.peer) === session) this.sessions.delete(session.peer)
-    if (this.transfers.disconnected(session)) this.askRounds()
+    this.transfers.disconnected(session)
     if (code !== 'lost') session.link.close(code)
     this.options.events?.closed?.(session.peer, code)
     this.tellNeighbours()
@@ -224,9 +224,8 @@ export class Driver {
     this.perform(session, session.machine.step(event))
   }
 
-  private sendRoster(session: PeerSession): void {
-    const entries = this.options.roster.entries()
-    session.link.send('live', encodeFrame({ $case: 'roster', value: { entries } }))
+  private sendRoster({ link }: PeerSession): void {
+    link.send('live', encodeFrame({ $case: 'roster', value: { entries: this.options.roster.entries() } }))
   }
 
   private perform(session: PeerSession, effects: SyncEffect[]): void {
@@ -270,7 +269,7 @@ export class Driver {
         return replica.leaveLog()
       case 'apply':
         return this.inOrder(session, async () => {
-          const outcome = await replica.admit(effect.openings, effect.runs, session.link.publicKey)
+          const outcome = await replica.admit(effect.openings, effect.runs, session.giver)
           if (outcome.advanced.length > 0)
             this.receivedChanges += effect.runs.reduce((sum, run) => sum + run.changes.length, 0)
           this.announcements.due(session, outcome.advanced, effect.bytes)
@@ -379,9 +378,11 @@ export class Driver {
   }
 
   private onGrown(growth: Growth): void {
-    const from = growth.from && toHex(growth.from)
     for (const session of this.sessions.values()) {
-      this.step(session, { type: 'grown', runs: growth.runs, caseKeys: growth.caseKeys, from })
+      // What came of a peer in an earlier session, or by mail, it may have lost since: only what it gives now it holds.
+      const from = growth.from === session.giver ? session.peer : undefined
+      this.step(session, { ...growth, type: 'grown', from })
+      this.announcements.noticeGrown(session, growth)
     }
     this.announcements.touched()
     if (!growth.from) this.announcements.flushOwn()

@@ -25,10 +25,13 @@ import { type Restatement, restatement } from './restatement.js'
 import type { Write } from './sealed-db.js'
 
 /** Doubts that the frontier has overtaken: confirmed ones go, contradicted ones are returned for a cut. */
-export async function settleDoubts(replica: Replica, doubts?: Doubt[]): Promise<Doubt[]> {
+export const settleDoubts = (replica: Replica): Promise<Doubt[]> =>
+  replica.exclusive(() => settleDoubtsNow(replica))
+
+async function settleDoubtsNow(replica: Replica): Promise<Doubt[]> {
   const contradicted: Doubt[] = []
   const gone: Write[] = []
-  for (const doubt of doubts ?? (await readDoubts(replica))) {
+  for (const doubt of await readDoubts(replica)) {
     const log = replica.logs.get(doubt.log)
     if (!log || log.seq < doubt.seq) continue
     const check = await replica.logs.checkAt(doubt.log, doubt.seq)
@@ -58,36 +61,42 @@ export function cutLog(
       const mine = await replica.logs.checkAt(id, seq)
       if (!mine || !equalBytes(mine, check)) return false
     }
-    const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
-    if (id === replica.currentLog) replica.leaveLog()
-    const gone = await replica.logs.letGo([{ log, from: seq, to: log.seq }])
-    await restateBeyond(replica, id, seq)
-    const writes = [...(await forgettingWrites(replica, id, cut)), ...gone]
-    // Nothing held, nothing to prove: the same value on every device.
-    let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
-    if (log.seq > seq) {
-      writes.push(...(await trimChecks(replica, log, seq)))
-      const retainedFrom = Math.min(log.retainedFrom, seq)
-      next = {
-        ...next,
-        seq,
-        check: cut.check,
-        head: new Uint8Array(0),
-        signature: new Uint8Array(0),
-        retainedFrom,
-      }
-    }
-    // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
-    const meta = { ...replica.meta, unclaimed: true }
-    writes.push(logWrite(next), { key: keys.meta(), value: MetaRow.encode(meta).finish() })
-    await replica.db.write(writes)
-    replica.meta = meta
-    replica.logs.set(next)
-    replica.cuts++
-    replica.doubtsGone++
-    replica.events.healed?.('fork')
-    return true
+    return cutNow(replica, log, seq, check)
   })
+}
+
+/** The same of a log that isn't cut there or before; the caller runs alone. */
+async function cutNow(replica: Replica, log: StoredLog, seq: number, check: Uint8Array): Promise<boolean> {
+  const id = log.log
+  const cut = { seq, check: seq === 0 ? new Uint8Array(CHECK_BYTES) : check }
+  if (id === replica.currentLog) replica.leaveLog()
+  const gone = await replica.logs.letGo([{ log, from: seq, to: log.seq }])
+  await restateBeyond(replica, id, seq)
+  const writes = [...(await forgettingWrites(replica, id, cut)), ...gone]
+  // Nothing held, nothing to prove: the same value on every device.
+  let next: StoredLog = { ...log, cut, check: log.seq === 0 ? cut.check : log.check }
+  if (log.seq > seq) {
+    writes.push(...(await trimChecks(replica, log, seq)))
+    const retainedFrom = Math.min(log.retainedFrom, seq)
+    next = {
+      ...next,
+      seq,
+      check: cut.check,
+      head: new Uint8Array(0),
+      signature: new Uint8Array(0),
+      retainedFrom,
+    }
+  }
+  // Content of an abandoned transfer may lie beyond the frontier: a scan finds it. [H3]
+  const meta = { ...replica.meta, unclaimed: true }
+  writes.push(logWrite(next), { key: keys.meta(), value: MetaRow.encode(meta).finish() })
+  await replica.db.write(writes)
+  replica.meta = meta
+  replica.logs.set(next)
+  replica.cuts++
+  replica.doubtsGone++
+  replica.events.healed?.('fork')
+  return true
 }
 
 /** Cases that hold more of a log than `seq` are restated, and claim no more of it. */
@@ -235,15 +244,21 @@ export async function narrowFork(
 }
 
 /** Cuts where my own check proves what both hold; before the first change if it is unknown. */
-async function cutAt(replica: Replica, id: LogId, seq: number): Promise<boolean> {
-  const check = seq === 0 ? undefined : await replica.logs.checkAt(id, seq)
-  return cutLog(replica, id, check ? seq : 0, check ?? new Uint8Array(CHECK_BYTES))
+function cutAt(replica: Replica, id: LogId, seq: number): Promise<boolean> {
+  return replica.exclusive(async () => {
+    // Another cut may have come before this one: what is gone by it is not unknown.
+    const log = replica.logs.get(id)
+    if (!log || log.seq < seq || (log.cut && log.cut.seq <= seq)) return false
+    const check = seq === 0 ? undefined : await replica.logs.checkAt(id, seq)
+    return cutNow(replica, log, check ? seq : 0, check ?? new Uint8Array(CHECK_BYTES))
+  })
 }
 
 /** Content was taken on a claim that the frontier now contradicts: cut where that claim began. */
 export async function sweepDoubts(replica: Replica, doubts: Doubt[]): Promise<boolean> {
   let changed = false
-  for (const { log, base } of doubts) {
+  // The lowest first: the others of its log end nothing more then.
+  for (const { log, base } of [...doubts].sort((a, b) => a.base - b.base)) {
     if (await cutAt(replica, log, base)) changed = true
   }
   return changed
@@ -272,7 +287,7 @@ export function restateUnclaimed(replica: Replica): Promise<number> {
   return replica.exclusive(async () => {
     if (!replica.meta.unclaimed) return 0
     // What the frontier confirms by now is claimed.
-    await settleDoubts(replica)
+    await settleDoubtsNow(replica)
     const doubts = await readDoubts(replica)
     const doubted = (state: CaseState) => doubts.some(({ log, base }) => (state.touched.get(log) ?? 0) > base)
     const beyond = (state: CaseState) =>

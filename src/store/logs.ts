@@ -40,6 +40,9 @@ export class LogTable {
   /** The block that was written last: while a lone device types, the next one continues it. */
   private lastBlock: { log: LogId; block: number; value: Uint8Array } | undefined
 
+  /** Up to where changes of a log are on their way into the blocks, in a batch that memory has not followed yet. */
+  private readonly moving = new Map<LogId, number>()
+
   constructor(
     private readonly db: SealedDb,
     private readonly natives: Natives,
@@ -65,6 +68,7 @@ export class LogTable {
   /** Takes over a log's new value, after the batch that holds its row was written. */
   set(log: StoredLog): void {
     this.logs.set(log.log, log)
+    this.moving.delete(log.log)
   }
 
   /** A log nobody has told me of yet, with nothing held. */
@@ -89,12 +93,21 @@ export class LogTable {
     if (seq === held.seq) return held.check
     if (seq > held.retainedFrom) {
       const row = await this.sound(keys.change(log, seq))
-      return row && ChangeRow.decode(row).check
+      if (row) return ChangeRow.decode(row).check
+      if (seq > this.inBlocks(log)) return undefined
     }
     const block = await this.sound(keys.checks(log, blockOf(seq)))
     const at = offsetOf(seq)
     const check = block?.subarray(at, at + CHECK_BYTES)
     return check?.length === CHECK_BYTES && check.some((byte) => byte !== 0) ? check : undefined
+  }
+
+  /**
+   * Up to where a check whose row isn't there is in the blocks: who asks doesn't always run alone, and what was retained
+   * may have been pruned since. Beyond that, blocks may hold what was never adopted.
+   */
+  private inBlocks(log: LogId): number {
+    return Math.max(this.logs.get(log)?.retainedFrom ?? 0, this.moving.get(log) ?? 0)
   }
 
   /** A row, or undefined if its bits have rotted: what can't be read is unknown, and stands in nobody's way. */
@@ -115,16 +128,20 @@ export class LogTable {
     const put = (seq: number, check: Uint8Array) => {
       if (seq > from && seq <= to) out.set(check, (seq - from - 1) * CHECK_BYTES)
     }
-    const lastPruned = Math.min(to, held.retainedFrom)
-    for (let block = blockOf(from + 1); block <= blockOf(lastPruned) && lastPruned > from; block++) {
+    const read = new Set<number>()
+    for await (const { seq, row } of this.readable(log, Math.max(from, held.retainedFrom), to)) {
+      put(seq, row.check)
+      read.add(seq)
+    }
+    const lastInBlocks = Math.min(to, Math.max(held.retainedFrom, this.inBlocks(log)))
+    for (let block = blockOf(from + 1); block <= blockOf(lastInBlocks) && lastInBlocks > from; block++) {
       const row = await this.sound(keys.checks(log, block))
       if (!row) continue
       for (let at = 0; at + CHECK_BYTES <= row.length; at += CHECK_BYTES) {
-        put(block * CHECKS_PER_BLOCK + at / CHECK_BYTES + 1, row.subarray(at, at + CHECK_BYTES))
+        const seq = block * CHECKS_PER_BLOCK + at / CHECK_BYTES + 1
+        if (seq <= lastInBlocks && !read.has(seq)) put(seq, row.subarray(at, at + CHECK_BYTES))
       }
     }
-    for await (const { seq, row } of this.readable(log, Math.max(from, held.retainedFrom), to))
-      put(seq, row.check)
     put(held.seq, held.check)
     return out
   }
@@ -207,6 +224,7 @@ export class LogTable {
   async extendWrites(log: StoredLog, checks: Uint8Array): Promise<Write[]> {
     const writes = await this.letGo([{ log, from: log.retainedFrom, to: log.seq }])
     const retained = await this.checks(log.log, log.retainedFrom, log.seq)
+    this.moving.set(log.log, log.seq)
     writes.push(...(await this.checkWrites(log.log, log.retainedFrom, concat([retained, checks]))))
     return writes
   }
@@ -219,6 +237,7 @@ export class LogTable {
     for (const { log, from, to } of own) {
       if (to <= from) continue
       const pruned = { ...log, retainedFrom: to }
+      this.moving.set(log.log, to)
       writes.push(...(await this.checkWrites(log.log, from, await this.checks(log.log, from, to))))
       writes.push(logWrite(pruned))
       logs.push(pruned)
