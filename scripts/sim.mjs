@@ -10,14 +10,15 @@ import { parseArgs } from 'node:util'
 import { ensureInstalled } from './lib/build.mjs'
 
 const USAGE = `Usage: npm run sim -- [--seeds N] [--from SEED] [--real | --direct | --jottings | --mail]
-                                    [--steps N] [--strain S] [--workers N] [--quiet]
-       npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--strain S] [--enough N] [--workers N]
+                                    [--steps N] [--strain S] [--slow] [--workers N] [--quiet]
+       npm run sim -- --bugs [TEXT] [--seeds N] [--from SEED] [--strain S] [--slow] [--enough N] [--workers N]
 
 Without a flag the abstract simulator runs: everything at once, with cheap content and cryptography. --real is the same
 with real cases and cryptography; --direct and --mail are the smaller ones that preceded it. --jottings is --direct
 with letters that are only jotted down, kills, and folders copied while they run. --strain, of the whole one: what all
 worlds suffer most from: none, forks, forksByMail, states, losses, copies, apart,
-handovers, doubted, rot, rotOfClaims, rotBehind, rotByMail or putBack; without it each draws its own.
+handovers, doubted, rot, rotOfClaims, rotBehind, rotByMail or putBack; without it each draws its own. --slow, of the
+whole one: disks take their time, so that everything else goes on in the midst of what a device does.
 --bugs runs seeds of the abstract simulator for each rule broken on purpose, or for those whose name holds TEXT, until
 so many have noticed it (--enough, 2), at most N (400); each in the worlds that notice it, unless --strain says others.
 --quiet shows no bar.`
@@ -44,6 +45,7 @@ function given() {
         direct: flag,
         jottings: flag,
         mail: flag,
+        slow: flag,
         bugs: flag,
         quiet: flag,
         help: flag,
@@ -96,6 +98,7 @@ if (values.strain !== undefined && !STRAINS.includes(String(values.strain))) {
 const options = {
   ...(values.steps === undefined ? {} : { steps: number('steps', 1) }),
   ...(values.strain === undefined ? {} : { strain: values.strain }),
+  ...(values.slow ? { slow: true } : {}),
 }
 process.exit(values.bugs ? await showBugs(number('seeds', 400)) : await runMany(number('seeds', 500)))
 

@@ -8,10 +8,13 @@ import { type Outcome, type Run, runSeeds } from '../../scripts/lib/sim-pool.mjs
 import type { Strain } from './draw.js'
 
 /** For a test file: runs seeds until one fails, and gives all that did. */
-export function abstractSeeds(): (from: number, count: number, strain?: Strain) => Promise<Outcome[]> {
+export function abstractSeeds(): (
+  from: number,
+  count: number,
+  options?: { strain?: Strain; slow?: boolean },
+) => Promise<Outcome[]> {
   const outcomes = bundledSeeds({ abstract: true })
-  return async (from, count, strain) =>
-    failing(await outcomes('simulateFull', from, count, strain ? { strain } : {}))
+  return async (from, count, options) => failing(await outcomes('simulateFull', from, count, options))
 }
 
 /** The same of those with real cases and cryptography; and what came of one seed, to compare. */

@@ -6,38 +6,42 @@ import { FULL_PINNED } from './seeds.js'
 describe('everything at once, with abstract content', () => {
   const run = abstractSeeds()
   it('copies that become devices of their own, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(70_000, 60, 'copies')).toEqual([])
+    expect(await run(70_000, 60, { strain: 'copies' })).toEqual([])
   })
 
   it('a branch of which only a broken transfer is left, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(71_000, 60, 'doubted')).toEqual([])
+    expect(await run(71_000, 60, { strain: 'doubted' })).toEqual([])
   })
 
   it('stored rows that rot, none of them a case’s own, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(72_000, 60, 'rotOfClaims')).toEqual([])
+    expect(await run(72_000, 60, { strain: 'rotOfClaims' })).toEqual([])
   })
 
   it('stored rows that rot, also of cases, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(1, 60, 'rot')).toEqual([])
+    expect(await run(1, 60, { strain: 'rot' })).toEqual([])
   })
 
   it('a case that rots, and comes first from a device that is behind, 60 seeds', {
     timeout: 600_000,
   }, async () => {
-    expect(await run(1, 60, 'rotBehind')).toEqual([])
+    expect(await run(1, 60, { strain: 'rotBehind' })).toEqual([])
   })
 
   it('cases that rot where devices meet only at relays, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(1, 60, 'rotByMail')).toEqual([])
+    expect(await run(1, 60, { strain: 'rotByMail' })).toEqual([])
   })
 
   it('whole states by mail for who was put back, 60 seeds', { timeout: 600_000 }, async () => {
-    expect(await run(1, 60, 'putBack')).toEqual([])
+    expect(await run(1, 60, { strain: 'putBack' })).toEqual([])
+  })
+
+  it('disks that take their time, 200 seeds', { timeout: 600_000 }, async () => {
+    expect(await run(80_000, 200, { slow: true })).toEqual([])
   })
 
   for (const [seed, strain, what] of FULL_PINNED) {
     it(`${seed} ${strain}: ${what}`, { timeout: 60_000 }, async () => {
-      expect(await run(seed, 1, strain)).toEqual([])
+      expect(await run(seed, 1, { strain })).toEqual([])
     })
   }
 })

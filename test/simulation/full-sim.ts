@@ -17,6 +17,7 @@ export interface FullOptions {
   strain?: Strain
   /** How often the oracle looks, in steps. */
   lookEvery: number
+  slow?: boolean
 }
 
 export const FULL_DEFAULTS: FullOptions = { steps: 360, lookEvery: 40 }

@@ -32,6 +32,7 @@ import { type CaseState, decodeCase } from '../../src/store/case-state.js'
 import { isDamage } from '../../src/store/case-table.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { keys, rangeOf } from '../../src/store/keyspace.js'
+import { readChanges } from '../../src/store/reading.js'
 import type { Growth } from '../../src/store/replica.js'
 import type { SimRelay } from '../support/mail-world.js'
 import { lineOf, type SimDevice } from '../support/world.js'
@@ -83,7 +84,10 @@ export class Oracle {
   /** Generations of a case below this one were erased, or something newer has begun. */
   private readonly newest = new Map<string, number>()
   private readonly changes = new Map<LogId, Known[][]>()
-  /** Where each token was written, once for each check that it has there; undefined where that isn't known. */
+  /**
+   * Where each token was written, once for each check that it has there; undefined where that isn't known. Of a log whose
+   * row has rotted before anybody heard what a device that was killed had written there, nothing is.
+   */
   private readonly byToken = new Map<string, { log: LogId; seq: number; check: Uint8Array | undefined }[]>()
   private readonly shown = new Map<SimDevice, Shown>()
   private readonly since = new Map<SimDevice, number>()
@@ -104,6 +108,14 @@ export class Oracle {
       grown?.(growth)
     }
     if (!this.since.has(device)) this.since.set(device, this.step)
+  }
+
+  /** What a device that was killed had written, and had not told of yet. */
+  async catchUp(device: SimDevice): Promise<void> {
+    const { replica } = device
+    const from = new Map([...replica.logs.all()].map(({ log, retainedFrom }) => [log, retainedFrom]))
+    const { runs } = await readChanges(replica, from, Number.POSITIVE_INFINITY)
+    this.note(device, { runs: runs.map((run) => ({ run, opening: replica.logs.get(run.log)! })) })
   }
 
   /** What the device had shown counts no more: it lost what was not durable, or went back. */
@@ -127,7 +139,7 @@ export class Oracle {
     if (this.problems.size < 20) this.problems.add(`[${rule}] ${device.name} ${what} (step ${this.step})`)
   }
 
-  private note(device: SimDevice, growth: Growth): void {
+  private note(device: SimDevice, growth: Pick<Growth, 'runs'>): void {
     for (const { run } of growth.runs) {
       const known = this.changes.get(run.log) ?? []
       this.changes.set(run.log, known)
@@ -228,15 +240,17 @@ export class Oracle {
   /** Everything that a device has, held against everything that is known. Never in the middle of a write. */
   async look(device: SimDevice): Promise<void> {
     if (device.disk.held || !device.alive) return
-    await device.replica.exclusive(async () => {
-      const seen = await this.see(device)
-      const damaged = await this.damagedCases(device)
-      this.coverage(device, seen, damaged)
-      this.within(device, seen)
-      await this.onItsBranch(device, seen, damaged)
-      this.onlyForward(device, seen)
-      this.dropped(device)
-    })
+    await device.replica.exclusive(() => device.disk.quickly(() => this.examine(device)))
+  }
+
+  private async examine(device: SimDevice): Promise<void> {
+    const seen = await this.see(device)
+    const damaged = await this.damagedCases(device)
+    this.coverage(device, seen, damaged)
+    this.within(device, seen)
+    await this.onItsBranch(device, seen, damaged)
+    this.onlyForward(device, seen)
+    this.dropped(device)
   }
 
   tick(): void {
@@ -304,6 +318,7 @@ export class Oracle {
       if (device.mayRot && state.touched.has(UNKNOWN_LOG)) continue
       for (const token of tokens) {
         const places = this.byToken.get(token) ?? []
+        if (device.mayRot && places.length === 0) continue
         if (!places.some(({ log, seq }) => (state.touched.get(log) ?? 0) >= seq))
           this.broken(device, 'I4', `${caseId} contains ${token} beyond its touched vector`)
       }
@@ -331,7 +346,7 @@ export class Oracle {
       if (damaged.has(toHex(state.key)) && state.touched.has(UNKNOWN_LOG)) continue
       for (const token of new Set(line.match(TOKEN) ?? [])) {
         const places = this.byToken.get(token) ?? []
-        let isHeld = false
+        let isHeld = device.mayRot && places.length === 0
         for (const { log, seq, check } of places) {
           const mine = check && (await logs.checkAt(log, seq))
           const isUnknown = !check || (device.mayRot && !mine && seq <= (logs.get(log)?.seq ?? 0))

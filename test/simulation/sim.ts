@@ -14,6 +14,7 @@ import { decodePayload } from '../../src/protocol/payload.js'
 import { readDoubts } from '../../src/store/doubts.js'
 import { casesFrom } from '../../src/store/reading.js'
 import type { Rows } from '../support/disk.js'
+import { seeded } from '../support/random.js'
 import { type SimDevice, type Wire, World } from '../support/world.js'
 import { beginning, change, LAST_KIND, leavesToken } from './content.js'
 
@@ -23,6 +24,8 @@ export interface SimOptions {
   /** Restored folders and continued logs: forks. */
   rollbacks: boolean
   deaths: boolean
+  /** Disks take their time, so that everything else goes on in the midst of what a device does. */
+  slow?: boolean
   /** Called with the world before the chaos: seeded bugs are planted here. */
   plant?: (world: World) => void
 }
@@ -41,6 +44,18 @@ export const CASES = ['c0', 'c1', 'c2', 'c3', 'c4', 'c5']
 /** What is typed. In capitals: keys of fields end in an id in base 36, which may well hold `t6z`. */
 export const TOKEN = /T\d+Z/g
 
+/** A call to a disk takes so many turns of the event loop at most, in some worlds many more than in others. */
+const SLOW_TURNS = [2, 6, 20, 60]
+const MOST_STEP_TURNS = 3
+
+/** Of a generator of its own. A third of all calls come at once. */
+function slowDown(world: World, seed: number): void {
+  const random = seeded(seed ^ 0x510)
+  const most = random.pick(SLOW_TURNS)
+  world.pace = () => (random() < 0.33 ? 0 : random.int(1, most))
+  world.stepTurns = () => random.int(0, MOST_STEP_TURNS)
+}
+
 export class Simulation {
   readonly world: World
   readonly operations: string[] = []
@@ -55,6 +70,7 @@ export class Simulation {
     readonly options: SimOptions,
   ) {
     this.world = this.makeWorld(seed)
+    if (options.slow) slowDown(this.world, seed)
   }
 
   protected makeWorld(seed: number): World {

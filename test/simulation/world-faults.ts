@@ -51,7 +51,7 @@ export class FaultSimulation extends MailSimulation {
   /** Two places hear nothing of each other before this turn. */
   protected apartUntil = 0
 
-  constructor(seed: number, options: { steps: number; strain?: Strain }) {
+  constructor(seed: number, options: { steps: number; strain?: Strain; slow?: boolean }) {
     const draw = drawOf(seed, options.strain)
     const { devices, relays, direct, rollbacks, deaths, evil } = draw
     super(seed, {
@@ -63,6 +63,7 @@ export class FaultSimulation extends MailSimulation {
       rollbacks,
       deaths,
       evil,
+      slow: options.slow ?? false,
     })
     this.draw = draw
     this.world.mostMessages = MOST_MESSAGES
@@ -105,6 +106,7 @@ export class FaultSimulation extends MailSimulation {
       this.whileOff.get(device)?.()
       this.whileOff.delete(device)
       await boot()
+      if (this.world.pace) await device.disk.quickly(() => this.oracle.catchUp(device))
       this.oracle.follow(device)
       await this.oracle.look(device)
     }
@@ -337,6 +339,8 @@ export class FaultSimulation extends MailSimulation {
       const names = rowsToRot(device, random, this.draw.rot === 'everything')
       this.rotNow(device, names, isSeen, isOff && isSeen)
     }
+    // What rots between a look at it and the write that counts on that can't be helped.
+    while (!device.disk.isIdle) await this.world.settle()
     if (!isOff) return rot()
     this.whileOff.set(device, rot)
     await (random() < 0.5 ? this.restart(device) : this.crash(device))

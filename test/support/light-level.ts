@@ -4,7 +4,7 @@
  */
 import type { Operation, Rows } from './disk.js'
 
-interface Range {
+export interface Range {
   gt?: Uint8Array
   gte?: Uint8Array
   lt?: Uint8Array
@@ -75,7 +75,7 @@ class Snapshot {
 }
 
 /** What a range held when it was asked for. */
-class Cursor<T> {
+export class Cursor<T> {
   private at = 0
 
   constructor(

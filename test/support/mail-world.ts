@@ -114,6 +114,7 @@ export class SimRelay {
 
   constructor(readonly world: MailWorld) {
     this.ed = makeDevice((length) => world.random.bytes(length), 'relay').ed
+    if (world.pace) this.disk.slow(world.pace)
   }
 
   async boot(): Promise<void> {
@@ -238,6 +239,10 @@ export class MailWorld extends World {
     }
   }
 
+  protected override get isIdle(): boolean {
+    return super.isIdle && this.relays.every(({ disk }) => disk.isIdle)
+  }
+
   async addRelay(): Promise<SimRelay> {
     const relay = new SimRelay(this)
     await relay.boot()
@@ -311,7 +316,12 @@ export class MailWorld extends World {
       await this.settle()
       for (const relay of this.relays) await relay.core.whenQuiet()
       await this.settle()
-      if (!moved && this.mailWires.every((wire) => wire.toDevice.length + wire.toRelay.length === 0)) return
+      if (
+        !moved &&
+        this.isIdle &&
+        this.mailWires.every((wire) => wire.toDevice.length + wire.toRelay.length === 0)
+      )
+        return
     }
     throw new Error(`seed ${this.seed}: mail never ends`)
   }

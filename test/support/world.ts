@@ -2,6 +2,7 @@
  * A world of devices that run the shipping core, store and driver over links and timers of our own: nothing
  * moves unless the test says so, and every choice comes from one seed.
  */
+import { setImmediate } from 'node:timers/promises'
 import type * as Y from 'yjs'
 import { exportLine } from '../../src/cases/project.js'
 import { Driver } from '../../src/node/driver.js'
@@ -18,7 +19,7 @@ import { LogRow } from '../../src/store/records.gen.js'
 import { Replica, type ReplicaOptions, STORE_VERSION } from '../../src/store/replica.js'
 import { DamagedError, SealedDb } from '../../src/store/sealed-db.js'
 import { Statements } from '../../src/store/statements.js'
-import { Disk } from './disk.js'
+import { Disk, type Pace } from './disk.js'
 import { toKey } from './light-level.js'
 import { type Random, seeded } from './random.js'
 
@@ -121,9 +122,10 @@ export class SimDevice {
   ) {
     this.dataKey = world.random.bytes(32)
     this.hex = toHex(ed)
+    if (world.pace) this.disk.slow(world.pace)
   }
 
-  /** How far a power cut now would leave a log. */
+  /** How far a power cut now would leave a log. What has been cut, or can't be read, had been longer. */
   durableSeq(log: string): number {
     const key = keys.log(log)
     const stored = this.disk.durable(key)
@@ -134,7 +136,8 @@ export class SimDevice {
       // What it was isn't known; no smaller than it is in memory.
       if (!row && this.mayRot) return Number.POSITIVE_INFINITY
       if (!row) throw new Error('the row of a log does not open')
-      seq = LogRow.decode(row).seq
+      const decoded = LogRow.decode(row)
+      seq = decoded.cutSeq !== undefined ? Number.POSITIVE_INFINITY : decoded.seq
       durableSeqs.set(stored, seq)
     }
     return seq
@@ -219,7 +222,11 @@ export class SimDevice {
   }
 
   /** Canonical lines of everything held, deleted cases included, read from the stored bytes. */
-  async lines(): Promise<string[]> {
+  lines(): Promise<string[]> {
+    return this.disk.quickly(() => this.readLines())
+  }
+
+  private async readLines(): Promise<string[]> {
     const lines: string[] = []
     for await (const state of casesFrom(this.replica, new Uint8Array(0))) {
       if (state.parts.length === 0) continue
@@ -254,6 +261,10 @@ export class World {
   mostMessages = 100_000
   /** Sees every message as it leaves, before it is on its way. */
   onSend: ((from: SimDevice, bytes: Uint8Array) => void) | undefined
+  /** Disks take their time. */
+  pace: Pace | undefined
+  /** How many turns of the event loop go by between two steps of a world whose disks do. */
+  stepTurns: Pace | undefined
   /** What becomes of a message on its way. */
   onItsWay: ((from: SimDevice, bytes: Uint8Array, to: 'device' | 'relay') => Uint8Array) | undefined
 
@@ -327,8 +338,14 @@ export class World {
    * Lets all promises of one step run to their ends: neither the database nor anything else needs a turn of the event
    * loop, and what is asked for here comes when no promise has anything left to do.
    */
-  settle(_turns?: number): Promise<void> {
-    return new Promise((resolve) => process.nextTick(resolve))
+  async settle(_turns?: number): Promise<void> {
+    for (let left = this.stepTurns?.() ?? 0; left > 0; left--) await setImmediate()
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+  }
+
+  /** No disk has anything left to do. */
+  protected get isIdle(): boolean {
+    return this.devices.every(({ disk }) => disk.isIdle)
   }
 
   /** Delivers everything until nothing is on its way. */
@@ -344,7 +361,8 @@ export class World {
         }
       }
       await this.settle()
-      if (!moved && this.wires.every((wire) => wire.toA.length === 0 && wire.toB.length === 0)) return
+      if (!moved && this.isIdle && this.wires.every((wire) => wire.toA.length === 0 && wire.toB.length === 0))
+        return
     }
     throw new Error(`seed ${this.seed}: messages never end`)
   }
