@@ -248,7 +248,7 @@ function cutAt(replica: Replica, id: LogId, seq: number): Promise<boolean> {
   return replica.exclusive(async () => {
     // Another cut may have come before this one: what is gone by it is not unknown.
     const log = replica.logs.get(id)
-    if (!log || log.seq < seq || (log.cut && log.cut.seq <= seq)) return false
+    if (!log || log.seq < seq || log.cut?.seq === seq) return false
     const check = seq === 0 ? undefined : await replica.logs.checkAt(id, seq)
     return cutNow(replica, log, check ? seq : 0, check ?? new Uint8Array(CHECK_BYTES))
   })
