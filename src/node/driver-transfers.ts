@@ -68,7 +68,6 @@ export class Transfers {
     if (this.receiver !== session) return
     this.sessions.inOrder(session, async () => {
       if (this.receiver !== session) return
-      session.wanted.clear()
       this.endProgress()
       this.sessions.askRounds()
       this.maybeSettle()

@@ -106,14 +106,20 @@ it('the checks of changes that are pruned while they are read are all told', asy
   }
 })
 
-it('a peer that lost what it gave in an earlier session, and that waited here, is given it back', async () => {
-  world = new World(2)
+/** Two devices that hold the same, and have both written. */
+async function synced(seed: number) {
+  world = new World(seed)
   const [a, b] = [await world.add('a'), await world.add('b')]
   await importCases(a, 1)
   const first = world.connect(a, b)
   await world.quiesce()
   await rename(b, 'case-0', 'Kowal')
   await world.quiesce()
+  return { a, b, first }
+}
+
+it('a peer that lost what it gave in an earlier session, and that waited here, is given it back', async () => {
+  const { a, b, first } = await synced(2)
   const free = busy(a)
   b.disk.held = true
   await b.replica.append([beginning('new')])
@@ -131,13 +137,7 @@ it('a peer that lost what it gave in an earlier session, and that waited here, i
 })
 
 it('a folder that was put back, and is written to in the moment that it hears so, is compared again', async () => {
-  world = new World(3)
-  const [a, b] = [await world.add('a'), await world.add('b')]
-  await importCases(a, 1)
-  const first = world.connect(a, b)
-  await world.quiesce()
-  await rename(b, 'case-0', 'Kowal')
-  await world.quiesce()
+  const { a, b, first } = await synced(3)
   world.cut(first)
   // Copied after a clean stop: its log is gone on with.
   await b.driver.stop()

@@ -209,7 +209,8 @@ export class Oracle {
       const id = toHex(log)
       const held = device.replica.logs.get(id)
       // Of a log that was cut since, less is durable now than was when it was said.
-      if (held && held.seq >= seq && !held.cut && device.durableSeq(id) < seq)
+      const isCut = held?.cut || device.isDurablyCut(id)
+      if (held && held.seq >= seq && !isCut && device.durableSeq(id) < seq)
         this.broken(device, 'I8', `says in ${where} that it holds ${short(id)}:${seq}, which is not durable`)
     }
   }
@@ -399,7 +400,7 @@ export class Oracle {
       for (const other of this.devices()) {
         if (other === device || !other.alive || (this.since.get(other) ?? 0) >= shown.at) continue
         const held = other.replica.logs.get(log)
-        if (!held?.cut && other.durableSeq(log) < retainedFrom)
+        if (!held?.cut && !other.isDurablyCut(log) && other.durableSeq(log) < retainedFrom)
           this.broken(device, 'I9', `has dropped ${short(log)} to ${retainedFrom}, which ${other.name} lacks`)
       }
     }

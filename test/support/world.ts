@@ -90,7 +90,7 @@ export function lineOf(caseId: string, parts: Uint8Array[], unchecked = false): 
 }
 
 /** What the stored rows of logs say, which are asked for with every message. A row that is written anew is another object. */
-const durableSeqs = new WeakMap<Uint8Array, number>()
+const durableLogs = new WeakMap<Uint8Array, { seq: number; isCut: boolean }>()
 
 export class SimDevice {
   disk = new Disk()
@@ -125,22 +125,31 @@ export class SimDevice {
     if (world.pace) this.disk.slow(world.pace)
   }
 
-  /** How far a power cut now would leave a log. What has been cut, or can't be read, had been longer. */
+  /** How far a power cut now would leave a log. */
   durableSeq(log: string): number {
+    return this.durableLog(log).seq
+  }
+
+  /** Would a power cut now leave it cut? Memory follows the disk. */
+  isDurablyCut(log: string): boolean {
+    return this.durableLog(log).isCut
+  }
+
+  private durableLog(log: string): { seq: number; isCut: boolean } {
     const key = keys.log(log)
     const stored = this.disk.durable(key)
-    if (!stored) return 0
-    let seq = durableSeqs.get(stored)
-    if (seq === undefined) {
+    if (!stored) return { seq: 0, isCut: false }
+    let known = durableLogs.get(stored)
+    if (!known) {
       const row = this.replica.db.opened(key, stored)
       // What it was isn't known; no smaller than it is in memory.
-      if (!row && this.mayRot) return Number.POSITIVE_INFINITY
+      if (!row && this.mayRot) return { seq: Number.POSITIVE_INFINITY, isCut: false }
       if (!row) throw new Error('the row of a log does not open')
-      const decoded = LogRow.decode(row)
-      seq = decoded.cutSeq !== undefined ? Number.POSITIVE_INFINITY : decoded.seq
-      durableSeqs.set(stored, seq)
+      const { seq, cutSeq } = LogRow.decode(row)
+      known = { seq, isCut: cutSeq !== undefined }
+      durableLogs.set(stored, known)
     }
-    return seq
+    return known
   }
 
   async boot(): Promise<void> {
